@@ -1,0 +1,1 @@
+"""Who people are: accounts, the person behind each, teams, tokens."""

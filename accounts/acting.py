@@ -1,0 +1,22 @@
+"""Who acts, and through what. Made once at each door and handed down as `by=`; nothing below asks the request."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from accounts.models import User
+from audit.ledger.entry import Actor
+
+
+@dataclass(frozen=True)
+class Acting:
+    """An account and the credential it came with. A token may request, never sign off."""
+
+    user: User
+    auth: Literal["session", "token"]
+    impersonated: bool = False
+
+    @property
+    def actor(self) -> Actor:
+        """The same, as the ledger keeps it."""
+        kind: Literal["person", "service"] = "person" if self.user.kind == User.Kind.PERSON else "service"
+        return Actor(id=str(self.user.pk), kind=kind, auth=self.auth)

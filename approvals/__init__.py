@@ -1,0 +1,1 @@
+"""Who must agree, and the gate. Knows digests, never a change."""

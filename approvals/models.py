@@ -1,0 +1,150 @@
+"""Policy bundles, decisions, chains, sign-offs, permits, freezes. A chain knows a digest, never a change."""
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.models import Person, User
+from audit.canonical import uuid7
+from audit.models import Coupled
+
+
+class Bundle(Coupled):
+    """An immutable set of Rego files, named by its digest. Serials only rise; one is active."""
+
+    digest = models.CharField(max_length=71, unique=True)
+    serial = models.PositiveIntegerField(unique=True)
+    sources = models.JSONField(help_text="path -> text, tests included")
+    source = models.CharField(
+        max_length=200, help_text="where it came from: a commit, an upload, the starter pack"
+    )
+    signature = models.TextField()
+    active = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["active"], condition=Q(active=True), name="bundle_one_active")
+        ]
+
+
+class Decision(models.Model):
+    """A recorded evaluation, complete enough to be repeated: bundle, input, output, time."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    bundle = models.ForeignKey(Bundle, on_delete=models.PROTECT, related_name="decisions")
+    input = models.JSONField()
+    output = models.JSONField()
+    input_digest = models.CharField(max_length=71)
+    output_digest = models.CharField(max_length=71)
+    decided_at = models.DateTimeField(auto_now_add=True)
+    took_microseconds = models.PositiveIntegerField()
+
+
+class Chain(Coupled):
+    """The ordered stages that one decision demands for one digest."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        COMPLETE = "complete"
+        REJECTED = "rejected"
+        VOID = "void"
+
+    subject = models.CharField(max_length=71, help_text="the digest that is signed off")
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="chains")
+    digest = models.CharField(max_length=71)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    conflicted = ArrayField(models.UUIDField(), help_text="persons who never count: requester, authors")
+    opened_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+
+
+class Stage(models.Model):
+    """One step of a chain. Stages of one order are parallel; a later order opens after the earlier."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="stages")
+    name = models.CharField(max_length=100)
+    order = models.PositiveSmallIntegerField()
+    quorum = models.PositiveSmallIntegerField()
+    teams = ArrayField(models.SlugField(), help_text="slugs, resolved and pinned by id in team_ids")
+    team_ids = ArrayField(models.UUIDField())
+    user_ids = ArrayField(models.UUIDField(), default=list)
+    signature = models.CharField(max_length=10, default="session")
+    why = models.JSONField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["order", "name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(quorum__gte=1), name="stage_quorum_at_least_one"),
+            models.UniqueConstraint(fields=["chain", "name"], name="stage_name_once_per_chain"),
+        ]
+
+
+class SignOff(Coupled):
+    """One person's decision on one stage of one digest. Withdrawn ones stay as history."""
+
+    class Kind(models.TextChoices):
+        APPROVE = "approve"
+        APPROVE_WITH_CONDITION = "approve_with_condition"
+        SEND_BACK = "send_back"
+        REJECT = "reject"
+
+    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="sign_offs")
+    stage = models.ForeignKey(Stage, on_delete=models.PROTECT, related_name="sign_offs")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="sign_offs")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="sign_offs")
+    decision = models.CharField(max_length=24, choices=Kind)
+    subject = models.CharField(max_length=71, help_text="the digest the person saw")
+    chain_digest = models.CharField(max_length=71)
+    comment = models.TextField(blank=True)
+    condition = models.TextField(blank=True)
+    signature = models.TextField(
+        help_text="made with a key outside the database, so SQL alone cannot mint one"
+    )
+    given_at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["chain", "person"],
+                condition=Q(withdrawn_at=None),
+                name="sign_off_one_per_person_and_chain",
+            ),
+        ]
+
+    @property
+    def approves(self) -> bool:
+        return self.decision in {self.Kind.APPROVE, self.Kind.APPROVE_WITH_CONDITION}
+
+
+class Permit(Coupled):
+    """The signed record, written by the gate at a run's first start, of why it may run."""
+
+    run_id = models.UUIDField(unique=True)
+    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="permits")
+    subject = models.CharField(max_length=71)
+    document = models.BinaryField(help_text="canonical bytes of what is permitted and why")
+    signature = models.TextField()
+    key_id = models.CharField(max_length=64)
+    issued_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+
+class Freeze(Coupled):
+    """When changes may not start; judged by database time at every start."""
+
+    name = models.CharField(max_length=100)
+    reason = models.TextField(blank=True)
+    environments = ArrayField(models.SlugField(), help_text="slugs")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    lifted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="freeze_has_a_length")
+        ]

@@ -1,0 +1,91 @@
+"""The ledger's tables. Nothing here is ever updated but the head; only `ledger/` writes."""
+
+from django.db import models
+
+from audit.canonical import uuid7
+
+
+class Coupled(models.Model):
+    """A governed row: each version has exactly one entry, which the database enforces (ledger/coupling.py)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        abstract = True
+
+
+class Entry(models.Model):
+    """One act: the exact canonical bytes that were hashed, and what is needed to find them."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    stream = models.UUIDField()
+    stream_version = models.PositiveIntegerField()
+    kind = models.CharField(max_length=64)
+    subject = models.CharField(max_length=200)
+    actor = models.CharField(max_length=64)
+    occurred_at = models.DateTimeField()
+    body = models.BinaryField()
+    leaf_hash = models.BinaryField(max_length=32)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["stream", "stream_version"], name="entry_once_per_version")
+        ]
+        indexes = [
+            models.Index(fields=["subject", "id"], name="entry_by_subject"),
+            models.Index(fields=["kind", "id"], name="entry_by_kind"),
+            models.Index(fields=["actor", "id"], name="entry_by_actor"),
+        ]
+
+
+class Pending(models.Model):
+    """The sequencer's work queue, trusted for nothing."""
+
+    entry = models.OneToOneField(Entry, on_delete=models.PROTECT, primary_key=True, related_name="+")
+
+
+class Leaf(models.Model):
+    """The place of an entry in the log."""
+
+    index = models.BigIntegerField(primary_key=True)
+    entry = models.OneToOneField(Entry, on_delete=models.PROTECT, related_name="leaf")
+    leaf_hash = models.BinaryField(max_length=32)
+
+
+class Tile(models.Model):
+    """Up to 256 hashes of one level (C2SP tlog-tiles); the rightmost of a level grows."""
+
+    level = models.PositiveSmallIntegerField()
+    index = models.BigIntegerField()
+    width = models.PositiveSmallIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["level", "index"], name="tile_once")]
+
+
+class Checkpoint(models.Model):
+    """A signed head of the log (C2SP tlog-checkpoint): `note` is the whole signed note."""
+
+    size = models.BigIntegerField(primary_key=True)
+    root = models.BinaryField(max_length=32)
+    note = models.TextField()
+    created_at = models.DateTimeField()
+
+
+class Head(models.Model):
+    """One row: the newest integrated size and root; compare-and-swap target of the sequencer."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    size = models.BigIntegerField(default=0)
+    root = models.BinaryField(max_length=32)
+    integrated_at = models.DateTimeField(auto_now=True)
+
+
+class ActorName(models.Model):
+    """The erasable link from an actor's pseudonymous id to a name: entries hold the id only."""
+
+    actor = models.CharField(max_length=64, primary_key=True)
+    name = models.CharField(max_length=200)
+    handle = models.CharField(max_length=150)

@@ -1,0 +1,7 @@
+"""Composition root."""
+
+from django.apps import AppConfig
+
+
+class ConfigConfig(AppConfig):
+    name = "config"

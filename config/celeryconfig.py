@@ -1,0 +1,31 @@
+"""Celery's settings; the reasons for each stand in docs/explanation/execution.md."""
+
+from django.conf import settings
+
+broker_url = settings.BROKER_URL
+result_backend = None
+task_serializer = result_serializer = "json"
+accept_content = ["json"]
+task_ignore_result = True
+task_acks_late = False
+task_reject_on_worker_lost = False
+worker_prefetch_multiplier = 1
+worker_disable_prefetch = True
+worker_enable_remote_control = False
+worker_send_task_events = False
+worker_redirect_stdouts = False
+worker_hijack_root_logger = False
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+broker_transport_options = {
+    "visibility_timeout": 3600,
+    "socket_connect_timeout": 1,
+    "socket_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 15,
+    "max_retries": 1,
+}
+task_publish_retry = False
+worker_soft_shutdown_timeout = 30
+worker_enable_soft_shutdown_on_idle = True
+task_time_limit = None  # the supervisor enforces limits; a hard limit here would orphan the step

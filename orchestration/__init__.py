@@ -1,0 +1,1 @@
+"""What is changed and how it runs."""

@@ -1,0 +1,99 @@
+"""A change and its revisions: the request and its whole life."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Func, Q, Value
+
+from accounts.models import User
+from approvals.models import Chain
+from audit.canonical import uuid7
+from audit.models import Coupled
+from orchestration.models.catalogue import Environment, Service, Workflow, WorkflowVersion
+
+
+def next_number(sequence: str) -> Func:
+    """The next human number, from a PostgreSQL sequence."""
+    return Func(Value(sequence), function="nextval", output_field=models.BigIntegerField())
+
+
+class Change(Coupled):
+    """One request to run one workflow version with given inputs in one environment."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        WAITING = "waiting"
+        SENT_BACK = "sent_back"
+        APPROVED = "approved"
+        SCHEDULED = "scheduled"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+        UNKNOWN = "unknown"
+        REJECTED = "rejected"
+        WITHDRAWN = "withdrawn"
+        EXPIRED = "expired"
+        SUPERSEDED = "superseded"
+
+    number = models.BigIntegerField(unique=True, db_default=next_number("orchestration_change_number"))
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="changes")
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="changes")
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="changes")
+    requester = models.ForeignKey(User, on_delete=models.PROTECT, related_name="changes")
+    title = models.CharField(max_length=300)
+    state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
+    revision = models.ForeignKey("Revision", on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    event_seq = models.PositiveIntegerField(default=0, help_text="newest hint number; never governed")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    state__in=[
+                        "draft", "waiting", "sent_back", "approved", "scheduled", "running", "succeeded",
+                        "failed", "cancelled", "unknown", "rejected", "withdrawn", "expired", "superseded",
+                    ]
+                ),
+                name="change_state_known",
+            )
+        ]  # fmt: skip
+        indexes = [models.Index(fields=["state", "-number"], name="change_by_state")]
+
+    @property
+    def key(self) -> str:
+        return f"CHG-{self.number}"
+
+
+class Revision(models.Model):
+    """A change's content at one moment; any edit makes a new one. Never updated."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="revisions")
+    number = models.PositiveIntegerField()
+    workflow_version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="revisions")
+    inputs = models.JSONField()
+    reason = models.TextField()
+    not_before = models.DateTimeField(null=True, blank=True)
+    not_after = models.DateTimeField(null=True, blank=True)
+    document = models.BinaryField(help_text="canonical bytes of everything that can alter what happens")
+    digest = models.CharField(max_length=71)
+    chain = models.OneToOneField(Chain, on_delete=models.PROTECT, related_name="+")
+    author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["change", "number"], name="revision_number_once")]
+
+
+class Comment(models.Model):
+    """A remark on a change; it decides nothing."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="comments")
+    author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    text = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)

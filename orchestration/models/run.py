@@ -1,0 +1,173 @@
+"""One execution of an approved revision: run, steps, attempts, log chunks, events, workers."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from approvals.models import Permit
+from audit.canonical import uuid7
+from audit.models import Coupled
+from orchestration.models.change import Change, Revision, next_number
+
+
+class Run(Coupled):
+    """One execution. Its row lock orders approve, reject, edit, cancel, start and complete."""
+
+    class State(models.TextChoices):
+        READY = "ready"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+        UNKNOWN = "unknown"
+
+    number = models.BigIntegerField(unique=True, db_default=next_number("orchestration_run_number"))
+    change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="runs")
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="runs")
+    digest = models.CharField(max_length=71)
+    state = models.CharField(max_length=10, choices=State, default=State.READY)
+    permit = models.OneToOneField(Permit, on_delete=models.PROTECT, null=True, related_name="+")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    event_seq = models.PositiveIntegerField(default=0, help_text="number of the newest event; never governed")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["ready", "running", "succeeded", "failed", "cancelled", "unknown"]),
+                name="run_state_known",
+            ),
+            models.UniqueConstraint(fields=["revision"], name="run_once_per_revision"),
+        ]
+        indexes = [models.Index(fields=["state", "-number"], name="run_by_state")]
+
+    @property
+    def key(self) -> str:
+        return f"RUN-{self.number}"
+
+
+class Step(Coupled):
+    """A node of the run's DAG; `attempt` is the fencing token."""
+
+    class State(models.TextChoices):
+        BLOCKED = "blocked"
+        READY = "ready"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        TIMED_OUT = "timed_out"
+        CANCELLED = "cancelled"
+        SKIPPED = "skipped"
+        UNKNOWN = "unknown"
+
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="steps")
+    key = models.CharField(max_length=100)
+    position = models.PositiveSmallIntegerField()
+    uses = models.CharField(max_length=50)
+    title = models.CharField(max_length=200, blank=True)
+    spec = models.JSONField(help_text="the step as resolved before the digest: with, timeout, retries, files")
+    needs = models.JSONField(default=list, help_text="keys of the steps that must have succeeded")
+    effect = models.CharField(max_length=20, default="at_most_once")
+    state = models.CharField(max_length=10, choices=State, default=State.BLOCKED)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    max_attempts = models.PositiveSmallIntegerField(default=1)
+    lease_owner = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    not_before = models.DateTimeField()
+    dispatched_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outputs = models.JSONField(default=dict)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "key"], name="step_key_once_per_run"),
+            models.CheckConstraint(
+                condition=Q(state="running", lease_owner__isnull=False)
+                | (~Q(state="running") & Q(lease_owner__isnull=True)),
+                name="step_running_iff_leased",
+            ),
+            models.CheckConstraint(condition=Q(attempt__lte=F("max_attempts")), name="step_attempts_bounded"),
+            models.CheckConstraint(
+                condition=Q(
+                    state__in=[
+                        "blocked", "ready", "running", "succeeded", "failed", "timed_out", "cancelled",
+                        "skipped", "unknown",
+                    ]
+                ),
+                name="step_state_known",
+            ),
+        ]  # fmt: skip
+        indexes = [
+            models.Index(fields=["not_before"], condition=Q(state="ready"), name="step_ready"),
+            models.Index(fields=["lease_until"], condition=Q(state="running"), name="step_running"),
+        ]
+
+
+class StepAttempt(models.Model):
+    """One try at a step."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    worker_boot_id = models.UUIDField()
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=10, blank=True)
+    reason = models.TextField(blank=True)
+    exit_code = models.IntegerField(null=True, blank=True)
+    last_seq = models.PositiveIntegerField(default=0)
+    dropped_bytes = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["number"]
+        constraints = [models.UniqueConstraint(fields=["step", "number"], name="attempt_number_once")]
+
+
+class LogChunk(models.Model):
+    """A piece of one attempt's output, in the order it was read."""
+
+    id = models.BigAutoField(primary_key=True)
+    attempt = models.ForeignKey(StepAttempt, on_delete=models.PROTECT, related_name="chunks")
+    seq = models.PositiveIntegerField()
+    stream = models.CharField(max_length=6)
+    data = models.BinaryField()
+    dropped_bytes = models.BigIntegerField(default=0, help_text="bytes left out right before this chunk")
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["seq"]
+        constraints = [models.UniqueConstraint(fields=["attempt", "seq"], name="log_chunk_seq_once")]
+
+
+class RunEvent(models.Model):
+    """What the live page replays; gap-free by (run, seq)."""
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="events")
+    seq = models.PositiveIntegerField()
+    kind = models.CharField(max_length=50)
+    payload = models.JSONField(default=dict)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["seq"]
+        constraints = [models.UniqueConstraint(fields=["run", "seq"], name="run_event_seq_once")]
+
+
+class WorkerNode(models.Model):
+    """One worker process from its start to its end; a new id every start, never the host name."""
+
+    boot_id = models.UUIDField(primary_key=True)
+    host = models.CharField(max_length=255)
+    pid = models.IntegerField()
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    draining = models.BooleanField(default=False)
+    release = models.CharField(max_length=50)
