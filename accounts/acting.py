@@ -1,4 +1,4 @@
-"""Who acts, and through what. Made once at each door and handed down as `by=`; nothing below asks the request."""
+"""Who acts, and through what: made once at each door, handed down as `by=`. Nothing below asks a request."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -6,7 +6,7 @@ from audit.canonical import uuid7
 
 
 class Coupled(models.Model):
-    """A governed row: each version has exactly one entry, which the database enforces (ledger/coupling.py)."""
+    """A governed row: each version has exactly one entry; the database enforces it (ledger/coupling.py)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     version = models.PositiveIntegerField(default=1)
