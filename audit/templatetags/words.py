@@ -1,0 +1,88 @@
+"""Values in the words of the interface: time that passed, short digests, initials, lines of a log or a diff.
+
+Pure functions; must never read a clock, a row or a request.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+DIGEST = re.compile(r"^(?:(sha256):)?([0-9a-f]{16,})$")
+SGR = re.compile(r"\x1b\[([0-9;]*)m")
+OTHER_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-9;?]*[A-Za-ln-z]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-B])|\r(?!\n)"
+)
+
+
+def span(seconds: float) -> str:
+    """A length of time in at most two units: 40 s, 9 m, 1 h 18 m, 3 d."""
+    left = int(abs(seconds))
+    if left < MINUTE:
+        return f"{left} s"
+    if left < HOUR:
+        return f"{left // MINUTE} m"
+    if left < DAY:
+        hours, minutes = divmod(left // MINUTE, 60)
+        return f"{hours} h {minutes} m" if minutes else f"{hours} h"
+    return f"{left // DAY} d"
+
+
+def relative(when: datetime, *, at: datetime) -> str:
+    """A moment as seen from another one: `3 d ago`, `in 1 h 18 m`, `now`."""
+    away = when - at
+    if abs(away) < timedelta(seconds=2):
+        return "now"
+    words = span(away.total_seconds())
+    return f"in {words}" if away > timedelta(0) else f"{words} ago"
+
+
+def short_digest(digest: str) -> str:
+    """`sha256:9f2c...1d7` from a full digest; anything else stays as it is."""
+    found = DIGEST.match(digest)
+    return f"{found[2][:6]}…{found[2][-4:]}" if found else digest
+
+
+def initials(name: str) -> str:
+    """Two letters for an avatar: first and last word of a name, or the first two letters of an account."""
+    parts = [part for part in re.split(r"[\s@._-]+", name) if part]
+    if not parts:
+        return "?"
+    return (parts[0][0] + parts[-1][0]).upper() if len(parts) > 1 else parts[0][:2].upper()
+
+
+def diff_lines(text: str) -> Iterator[tuple[str, str]]:
+    """Lines of a unified diff with the kind of each: add, del, at, ctx."""
+    kinds = {"+": "add", "-": "del", "@": "at"}
+    for line in text.splitlines():
+        heading = line.startswith(("+++", "---", "diff ", "index "))
+        yield "at" if heading else kinds.get(line[:1], "ctx"), line
+
+
+def coloured(text: str) -> Iterator[tuple[str, str]]:
+    """Runs of text with the classes of their terminal colours; every other escape is dropped."""
+    codes: list[str] = []
+    parts = SGR.split(OTHER_ESCAPES.sub("", text))
+    for index, part in enumerate(parts):
+        if index % 2:
+            codes = _next_codes(codes, part)
+        elif part:
+            yield " ".join(f"a{code}" for code in codes), part
+
+
+def _next_codes(codes: list[str], sequence: str) -> list[str]:
+    """The codes in force after one SGR sequence; a colour replaces the colour before it."""
+    for code in sequence.split(";"):
+        if code in {"", "0"}:
+            codes = []
+        elif code == "39":
+            codes = [kept for kept in codes if not _is_colour(kept)]
+        elif _is_colour(code):
+            codes = [*(kept for kept in codes if not _is_colour(kept)), code]
+        elif code in {"1", "2", "3", "4", "9"} and code not in codes:
+            codes = [*codes, code]
+    return codes
+
+
+def _is_colour(code: str) -> bool:
+    return len(code) == 2 and code[0] in "39" and code[1] in "01234567"
