@@ -1,4 +1,17 @@
-// The page works without this file; it adds what is live, quick or by keyboard.
+// The page works without this file; it adds what is live, quick or by keyboard. Each part fails alone.
+import * as copy from "./copy.js";
+import * as decide from "./decide.js";
+import * as keyboard from "./keyboard.js";
+import * as live from "./live.js";
+import * as log from "./log.js";
+import * as menu from "./menu.js";
+import * as preview from "./preview.js";
 import * as theme from "./theme.js";
 
-theme.start();
+for (const part of [theme, menu, copy, keyboard, decide, preview, log, live]) {
+  try {
+    part.start();
+  } catch (problem) {
+    console.error(problem);
+  }
+}
