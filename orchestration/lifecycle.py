@@ -47,7 +47,9 @@ STEP_MOVES: dict[Step.State, frozenset[Step.State]] = {
 }
 
 
-def move(change: Change, to: Change.State, *, by: Actor, columns: Columns | None = None, **data: Json) -> None:
+def move(
+    change: Change, to: Change.State, *, by: Actor, columns: Columns | None = None, **data: Json
+) -> None:
     """Bring a change to another state: `change.<to>` in the ledger."""
     was = change.state
     _check(change, MOVES.get(C(was), frozenset()), to, name=change.key)
