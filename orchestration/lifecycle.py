@@ -1,7 +1,8 @@
 """The only writer of a state: three tables of moves, one guarded UPDATE and one entry for each move.
 
-It must never decide whether a move is wise, take a lock, open a transaction or call anything but `record`.
-The caller holds the transaction, and the locks in their one order: the change first, then its run.
+It must never decide whether a move is wise, take a lock or open a transaction. Whoever watches a change
+is given a hint of each move. The caller holds the transaction, and the locks in their one order: the change
+first, then its run.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from audit.canonical import Json
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import MoveNotAllowed, StaleVersion
+from orchestration import notify
 from orchestration.models import Change, Run, Step
 
 Row = TypeVar("Row", Change, Run, Step)
@@ -53,13 +55,13 @@ def move(
     """Bring a change to another state: `change.<to>` in the ledger."""
     was = change.state
     _check(change, MOVES.get(C(was), frozenset()), to, name=change.key)
-    _write(change, {**(columns or {}), "state": to, "updated_at": Now()}, guard={}, name=change.key)
+    _write_change(change, {**(columns or {}), "state": to})
     _record_change(change, f"change.{to}", by=by, was=was, **data)
 
 
 def touch(change: Change, kind: str, *, by: Actor, columns: Columns | None = None, **data: Json) -> None:
     """Write a change's content in place, its state as it is: a new revision while it waits, for one."""
-    _write(change, {**(columns or {}), "updated_at": Now()}, guard={}, name=change.key)
+    _write_change(change, columns or {})
     _record_change(change, kind, by=by, was=change.state, **data)
 
 
@@ -129,6 +131,14 @@ def _write(row: Row, columns: Columns, *, guard: Columns, name: str) -> None:
     for column, value in columns.items():
         if not hasattr(value, "resolve_expression"):  # what the database computed is not known here
             setattr(row, column, value)
+
+
+def _write_change(change: Change, columns: Columns) -> None:
+    told = {"event_seq": F("event_seq") + 1, "updated_at": Now()}
+    _write(change, {**columns, **told}, guard={}, name=change.key)
+    change.event_seq += 1
+    notify.hint(notify.change_topic(change.pk), change.event_seq, "state")
+    notify.hint(notify.INBOX, 0, "changed")
 
 
 def _record_change(change: Change, kind: str, *, by: Actor, was: str, **data: Json) -> None:

@@ -55,6 +55,10 @@ class Migration(migrations.Migration):
                 ("started_at", models.DateTimeField()),
                 ("seen_at", models.DateTimeField()),
                 ("draining", models.BooleanField(default=False)),
+                (
+                    "clock_offset_ms",
+                    models.IntegerField(default=0, help_text="this clock less the database's, as last seen"),
+                ),
                 ("release", models.CharField(max_length=50)),
             ],
         ),
@@ -399,6 +403,10 @@ class Migration(migrations.Migration):
                 ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
                 ("not_before", models.DateTimeField()),
                 ("dispatched_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "held_reason",
+                    models.TextField(blank=True, help_text="why the gate last said no; never governed"),
+                ),
                 ("started_at", models.DateTimeField(blank=True, null=True)),
                 ("ended_at", models.DateTimeField(blank=True, null=True)),
                 ("outputs", models.JSONField(default=dict)),

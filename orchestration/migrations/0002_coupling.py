@@ -14,5 +14,8 @@ class Migration(migrations.Migration):
         couple("orchestration_workflowversion"),
         couple("orchestration_change", free=("updated_at", "event_seq")),
         couple("orchestration_run", free=("event_seq",)),
-        couple("orchestration_step", free=("lease_until", "heartbeat_at", "dispatched_at")),
+        couple(
+            "orchestration_step",
+            free=("lease_until", "heartbeat_at", "dispatched_at", "not_before", "held_reason"),
+        ),
     ]

@@ -80,6 +80,7 @@ class Step(Coupled):
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     not_before = models.DateTimeField()
     dispatched_at = models.DateTimeField(null=True, blank=True)
+    held_reason = models.TextField(blank=True, help_text="why the gate last said no; never governed")
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     outputs = models.JSONField(default=dict)
@@ -170,4 +171,5 @@ class WorkerNode(models.Model):
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
     draining = models.BooleanField(default=False)
+    clock_offset_ms = models.IntegerField(default=0, help_text="this clock less the database's, as last seen")
     release = models.CharField(max_length=50)

@@ -1,0 +1,74 @@
+"""Makes a run out of an approved revision, and ends one that must not start. Never starts anything.
+
+Each function runs in its caller's transaction, the change locked by the caller.
+"""
+
+from datetime import datetime, timedelta
+
+from django.db.models.functions import Now
+
+from audit.ledger.entry import Actor
+from audit.ledger.record import record
+from orchestration import lifecycle
+from orchestration.engine import dispatch, events
+from orchestration.engine.plan import Planned, planned
+from orchestration.engine.rows import steps_of
+from orchestration.models import Change, Revision, Run, Step
+
+RUN_DEADLINE = timedelta(days=7)  # a run that still goes on then is asked to stop
+S, R = Step.State, Run.State
+
+
+def create(change: Change, *, revision: Revision, by: Actor, at: datetime) -> Run:
+    """The run of an approved revision, its first steps ready: at once, or when its window opens.
+
+    A revision has one run. Approved again after a sign-off was withdrawn, its run is waiting already.
+    """
+    run = Run.objects.filter(revision=revision).first()
+    if run is None:
+        run = _insert(change, revision, by=by, at=at)
+    run.change = change
+    for step_id in Step.objects.filter(run=run, state=S.READY).values_list("pk", flat=True):
+        dispatch.wake(step_id)
+    return run
+
+
+def void(change: Change, *, by: Actor, reason: str) -> None:
+    """Cancel the run that has not started, if there is one: the change was edited, withdrawn or expired."""
+    for run in Run.objects.select_for_update(no_key=True).filter(change=change, state=R.READY):
+        run.change = change
+        told: list[events.Event] = [("run.cancelled", {"reason": reason})]
+        for step in steps_of(run):
+            if not lifecycle.is_terminal(step.state):
+                lifecycle.move_step(step, S.CANCELLED, by=by, reason=reason)
+                told.append(("step.cancelled", {"step": step.key, "attempt": step.attempt}))
+        lifecycle.move_run(run, R.CANCELLED, by=by, columns={"ended_at": Now()}, reason=reason)
+        events.tell(run, told)
+
+
+def _insert(change: Change, revision: Revision, *, by: Actor, at: datetime) -> Run:
+    begins = max(at, revision.not_before or at)
+    run = Run.objects.create(
+        change=change, revision=revision, digest=revision.digest, deadline_at=begins + RUN_DEADLINE
+    )
+    known = {**lifecycle.of_run(run), "environment_tier": change.environment.tier}
+    record("run.created", of=run, subject=run.key, actor=by, **known)
+    steps = [_step(run, one, not_before=begins) for one in planned(revision)]
+    Step.objects.bulk_create(steps)
+    for step in steps:
+        record("step.created", of=step, subject=run.key, actor=by, run=run.key, step=step.key)
+    events.tell(run, [("run.created", {})])
+    return run
+
+
+def _step(run: Run, one: Planned, *, not_before: datetime) -> Step:
+    return Step(
+        run=run,
+        key=one.key,
+        position=one.position,
+        spec=one.spec,
+        max_attempts=1 + one.spec.get("retries", 0),
+        state=S.BLOCKED if one.columns["needs"] else S.READY,
+        not_before=not_before,
+        **one.columns,
+    )
