@@ -12,7 +12,7 @@ function wire(form) {
   const seen = () => flags.filter((one) => one.checked).length;
   const missing = () => {
     const choice = chosen();
-    if (!choice) return "Choose a decision. Nothing is preselected.";
+    if (!choice) return "Choose one of the four first.";
     if ("needsFlags" in choice.dataset && seen() < flags.length) return `To approve, open the flagged items first: ${seen()} of ${flags.length} opened.`;
     if (form.querySelector("input[type=radio][name=stage]") && !form.querySelector("input[name=stage]:checked")) return "Choose for which stage you decide.";
     if ("condition" in choice.dataset && !find("[name=condition]").value.trim()) return "Write the condition.";

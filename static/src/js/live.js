@@ -49,7 +49,7 @@ function opened() {
 }
 
 function closed() {
-  if (state === "live") show("reconnecting");
+  if (state !== "offline") show("reconnecting");
   // Full jitter up to 20 s: after a restart of the server not all pages come back in the same instant.
   setTimeout(connect, 300 + Math.random() * Math.min(20000, 1000 * 2 ** tries++));
   if (tries === 1) poll();
