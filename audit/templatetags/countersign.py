@@ -25,7 +25,9 @@ DENSITIES = {"compact"}
 @register.simple_tag
 def icon(name: str, label: str = "") -> SafeString:
     """A symbol of the sprite; with a label it is an image, without one it is decoration."""
-    role = format_html('role="img" aria-label="{}"', label) if label else format_html('aria-hidden="true"')
+    role = (
+        format_html('role="img" aria-label="{}"', label) if label else format_html('aria-hidden="{}"', "true")
+    )
     return format_html('<svg class="i i-{0}" {1}><use href="#i-{0}"></use></svg>', name, role)
 
 
