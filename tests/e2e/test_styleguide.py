@@ -6,7 +6,6 @@ The page is rendered by the product's own view and bundle; only the wire is play
 import json
 import mimetypes
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -14,6 +13,7 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.test import RequestFactory
 
+from accounts.models import User
 from config.styleguide import styleguide
 
 pytestmark = pytest.mark.browser
@@ -21,11 +21,11 @@ HOST = "http://countersign.test"
 POLICY = "; ".join(
     f"{name} {' '.join(sources)}" for name, sources in settings.CONTENT_SECURITY_POLICY["DIRECTIVES"].items()
 )
-NOOR = SimpleNamespace(is_authenticated=True, name="Noor Haddad", initials="NH", title="Security")
+NOOR = User(username="noor.haddad", name="Noor Haddad", title="Security")
 
 
 @pytest.fixture(scope="session")
-def browser_type_launch_args() -> dict:
+def browser_type_launch_args() -> dict[str, object]:
     """The system's Chromium; nothing is downloaded."""
     return {
         "executable_path": "/usr/bin/chromium",
@@ -34,7 +34,7 @@ def browser_type_launch_args() -> dict:
 
 
 @pytest.fixture(scope="session")
-def browser_context_args() -> dict:
+def browser_context_args() -> dict[str, object]:
     return {"viewport": {"width": 1280, "height": 800}}
 
 
@@ -129,7 +129,7 @@ def test_the_drawer_opens_on_a_narrow_screen_with_and_without_script(browser):
         context.close()
 
 
-def _live(page) -> list[dict]:
+def _live(page) -> list[dict[str, object]]:
     """The style guide with a live region and a log on a played socket; returns what the page asked for."""
     facts = '<div class="card facts">'
     region = '<section id="r" data-live="/part/" data-topic="change:1" data-seq="1">'
@@ -145,7 +145,7 @@ def _live(page) -> list[dict]:
     page.route(
         f"{HOST}/log/?after=*", lambda route: route.fulfill(body=answer, content_type="application/json")
     )
-    heard: list[dict] = []
+    heard: list[dict[str, object]] = []
 
     def answers(socket):
         def on_message(message):
