@@ -127,5 +127,5 @@ def _edges(placed: dict[str, Node]) -> list[tuple[str, bool]]:
 
 def _curve(start: Node, end: Node) -> str:
     x1, y1, x2, y2 = start.x + WIDTH, start.y + HEIGHT // 2, end.x, end.y + HEIGHT // 2
-    bend = GAP_X // 2
-    return f"M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
+    turn, bend = x2 - GAP_X, GAP_X // 2  # a long way runs along its own row and turns only before its end
+    return f"M{x1} {y1}H{turn}C{turn + bend} {y1} {x2 - bend} {y2} {x2} {y2}"

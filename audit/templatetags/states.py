@@ -38,6 +38,12 @@ LOOKS: dict[str, Look] = {
     "queued": Look("idle", "wait", "Queued"),
     "timed_out": Look("bad", "expired", "Timed out"),
     "skipped": Look("idle", "skip", "Skipped"),
+    # a workflow version, a policy bundle, a chain
+    "active": Look("ok", "ok", "Active"),
+    "retired": Look("idle", "skip", "Retired"),
+    "refused": Look("bad", "bad", "Refused"),
+    "open": Look("wait", "wait", "Open"),
+    "complete": Look("ok", "ok", "Complete"),
     # a decision on a stage
     "approve": Look("ok", "ok", "Approved"),
     "approve_with_condition": Look("ok", "ok", "Approved with a condition"),

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from django.template import Context, Template
 
+from approvals.models import Chain, SignOff
 from audit.templatetags import dag, schema_fields, states, words
+from orchestration.models import Change, Run, Step, WorkflowVersion
 
 NOON = datetime(2026, 9, 29, 12, 0, tzinfo=UTC)
 SPRITE = Path(__file__).parents[2] / "templates/components/sprite.html"
@@ -45,6 +47,13 @@ def test_initials_come_from_the_first_and_the_last_word():
 def test_every_state_has_a_shape_that_the_sprite_contains():
     sprite = SPRITE.read_text()
     assert [name for name, look in states.LOOKS.items() if f'id="i-{look.icon}"' not in sprite] == []
+
+
+@pytest.mark.parametrize(
+    "states_of", [Change.State, Run.State, Step.State, WorkflowVersion.State, Chain.State, SignOff.Kind]
+)
+def test_every_state_of_every_table_has_a_look_of_its_own(states_of):
+    assert set(states_of.values) <= set(states.LOOKS)
 
 
 def test_a_state_that_is_not_listed_reads_as_words_and_not_as_a_name_in_code():

@@ -63,6 +63,7 @@ function heard(message) {
   if (!topic || (seq && seq <= (seen[topic] || 0))) return;
   if (seq) seen[topic] = seq;
   document.dispatchEvent(new CustomEvent("live:hint", { detail: message }));
+  if (kind === "log") return; // logs listen for themselves; nothing else on the page moved
   for (const region of regions()) if (topicsOf(region).includes(topic)) later(region);
 }
 
@@ -98,7 +99,7 @@ function show(next) {
   const banner = document.querySelector("[data-offline]");
   if (banner) banner.hidden = next !== "offline";
   if (next !== "offline" || before === "offline") return;
-  document.querySelector("[data-offline-since]").textContent = new Date(updatedAt).toLocaleTimeString();
+  document.querySelector("[data-offline-since]").textContent = new Date(updatedAt).toLocaleTimeString([], { hour12: false });
   if (typed()) alarm("The connection is lost. What you typed is kept on this page and was not sent.");
 }
 
