@@ -1,5 +1,1 @@
 """Composition root: settings, addresses, servers. Imports all; imported by none."""
-
-from config.celery import app as celery_app
-
-__all__ = ["celery_app"]

@@ -9,12 +9,14 @@ from urllib.parse import quote
 
 import environ
 
+from config.embedded.layout import Layout
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 PREFIX = "COUNTERSIGN_"
 env = environ.FileAwareEnv()
 
 DATA_DIR = Path(env.str(PREFIX + "DATA_DIR", default=str(BASE_DIR / ".data")))
-RUN_DIR = Path(env.str(PREFIX + "RUN_DIR", default=str(DATA_DIR / "run")))
+RUN_DIR = Path(env.str(PREFIX + "RUN_DIR", default=str(Layout(DATA_DIR.resolve()).run)))
 KEY_DIR = Path(env.str(PREFIX + "KEY_DIR", default=str(DATA_DIR / "keys")))
 
 
