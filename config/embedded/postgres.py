@@ -18,7 +18,7 @@ SETTINGS = {
     "io_method": "sync",
     "autovacuum_max_workers": "2",
     "max_parallel_workers": "0",
-    "wal_compression": "lz4",
+    "wal_compression": "on",
     "log_min_messages": "warning",
     "idle_in_transaction_session_timeout": "60s",
 }
@@ -42,7 +42,11 @@ def prepare(layout: Layout) -> None:
         _remove(item)
     argv = [binary(layout, "initdb"), "-D", str(cluster), "-U", DATABASE, "--auth=trust", "-E", "UTF8"]
     made = subprocess.run(
-        [*argv, "--no-locale", "--no-instructions"], preexec_fn=drop_to(layout.uid), cwd="/", capture_output=True, check=False
+        [*argv, "--no-locale", "--no-instructions"],
+        preexec_fn=drop_to(layout.uid),
+        cwd="/",
+        capture_output=True,
+        check=False,
     )
     if made.returncode:
         raise RuntimeError(f"PostgreSQL could not make its files: {made.stderr.decode(errors='replace')}")

@@ -1,5 +1,6 @@
 """One child process: started so that it dies with the supervisor, stopped so that nothing of it is left."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -87,14 +88,10 @@ class Child:
             return
         if self.is_alive():
             self.popen.send_signal(self.stop_signal)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.popen.wait(self.grace_seconds)
-            except subprocess.TimeoutExpired:
-                pass
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.popen.wait()
 
 

@@ -2,13 +2,16 @@
 
 import argparse
 import fcntl
+import http.client
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from config.embedded import postgres, valkey
 from config.embedded.layout import Layout
@@ -59,7 +62,7 @@ class Supervisor:
         kill_leftovers(str(self.layout.data))
         self.layout.table.unlink(missing_ok=True)
 
-    def _lock(self):  # type: ignore[no-untyped-def]
+    def _lock(self) -> IO[str]:
         """One supervisor for one data directory; the kernel frees the lock when we die."""
         lock = (self.layout.data / "up.lock").open("w")
         try:
@@ -73,7 +76,9 @@ class Supervisor:
         if not self._given("DATABASE_URL"):
             postgres.prepare(self.layout)
             postgres.clear_stale_lock(self.layout)
-            options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"} if self.fast else {}
+            options = (
+                {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"} if self.fast else {}
+            )
             child = self._child("postgres", postgres.argv(self.layout, **options), uid=self.layout.uid)
             child.stop_signal = signal.SIGINT  # fast shutdown: ends sessions, loses nothing
             self._start(child, lambda: postgres.is_ready(self.layout))
@@ -124,7 +129,8 @@ class Supervisor:
             for child in self.children:
                 if not child.is_alive() and child.name == "postgres":
                     postgres.clear_stale_lock(self.layout)
-            if any([child.revive() for child in self.children]):
+            revived = [child.name for child in self.children if child.revive()]
+            if revived:
                 self._write_table()
 
     def _ask_to_stop(self, *_: object) -> None:
@@ -132,15 +138,17 @@ class Supervisor:
 
     @property
     def url(self) -> str:
-        return f"http://localhost:{self.port}/" if self.host == "127.0.0.1" else f"http://{self.host}:{self.port}/"
+        return (
+            f"http://localhost:{self.port}/"
+            if self.host == "127.0.0.1"
+            else f"http://{self.host}:{self.port}/"
+        )
 
     def _answers(self) -> bool:
-        import http.client
-
         connection = http.client.HTTPConnection(self.host, self.port, timeout=2)
         try:
             connection.request("GET", "/healthz")
-            return connection.getresponse().status < 500  # noqa: PLR2004
+            return connection.getresponse().status < 500
         except OSError:
             return False
         finally:
@@ -167,8 +175,6 @@ class Supervisor:
 
     def _once(self, *arguments: str) -> None:
         """One management command, to its end."""
-        import subprocess
-
         argv = [sys.executable, str(ROOT / "manage.py"), *arguments]
         if subprocess.run(argv, env=self.env, check=False).returncode:
             raise RuntimeError(f"`manage.py {' '.join(arguments)}` failed; see above.")
@@ -183,11 +189,15 @@ class Supervisor:
 def main(arguments: list[str] | None = None) -> int:
     """`python -m config.embedded.supervisor`: what `manage.py up` becomes."""
     parser = argparse.ArgumentParser(prog="up", description="Run everything on this machine.")
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("COUNTERSIGN_DATA_DIR", ROOT / ".data")))
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("COUNTERSIGN_DATA_DIR", ROOT / ".data"))
+    )
     parser.add_argument("--host", default=os.environ.get("COUNTERSIGN_HOST", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=int(os.environ.get("COUNTERSIGN_PORT", "8000")))
     parser.add_argument("--demo", action="store_true", help="seed the demo bank and allow persona switches")
-    parser.add_argument("--fast", action="store_true", help="for tests: PostgreSQL without fsync, one JSON line")
+    parser.add_argument(
+        "--fast", action="store_true", help="for tests: PostgreSQL without fsync, one JSON line"
+    )
     given = parser.parse_args(arguments)
     layout = Layout(given.data.resolve())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

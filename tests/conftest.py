@@ -1,0 +1,19 @@
+"""What every test may use. The servers are real; see servers.py."""
+
+import pytest
+from django.db.backends.postgresql.operations import DatabaseOperations
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_governed_tables():
+    """Between tests the governed tables are emptied as their owner would: with the guards asleep, here alone."""
+    flush = DatabaseOperations.execute_sql_flush
+
+    def with_guards_asleep(self, sql_list):
+        return flush(
+            self, ["SET session_replication_role = replica;", *sql_list, "RESET session_replication_role;"]
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "execute_sql_flush", with_guards_asleep)
+        yield

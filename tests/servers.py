@@ -1,0 +1,72 @@
+"""A pytest plugin: one real PostgreSQL and one real Valkey for the whole run, gone at its end.
+
+Loaded with `-p`, before Django reads its settings. The workers of xdist inherit the addresses.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+from config.embedded import postgres, valkey
+from config.embedded.layout import Layout
+from config.embedded.process import MARKER, Child
+
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+_children: list[Child] = []
+_home: Path | None = None
+
+
+def start() -> None:
+    """Start both and put their addresses into the environment; the caller's own settings must not leak in."""
+    global _home
+    for name in [name for name in os.environ if name.startswith("COUNTERSIGN_")]:
+        del os.environ[name]
+    _home = Path(tempfile.mkdtemp(prefix="countersign-test-"))
+    _home.chmod(0o711)
+    layout = Layout(_home)
+    layout.make()
+    postgres.prepare(layout)
+    _up("postgres", postgres.argv(layout, **FAST), layout, lambda: postgres.is_ready(layout))
+    _up("valkey", valkey.argv(layout), layout, lambda: valkey.is_ready(layout))
+    os.environ["COUNTERSIGN_DATA_DIR"] = str(_home)
+    os.environ["COUNTERSIGN_SECRET_KEY"] = "only for tests, and long enough for the check of its length"
+    os.environ["COUNTERSIGN_DATABASE_URL"] = (
+        f"postgres://countersign@/countersign?host={quote(str(layout.run), safe='')}"
+    )
+    os.environ["COUNTERSIGN_BROKER_URL"] = f"redis+socket://{layout.valkey_socket}?virtual_host=0"
+    os.environ["COUNTERSIGN_CHANNEL_URL"] = f"unix://{layout.valkey_socket}?db=1"
+
+
+def stop() -> None:
+    """Stop both and remove their files."""
+    for child in reversed(_children):
+        child.stop()
+    _children.clear()
+    if _home is not None:
+        layout = Layout(_home)
+        for folder in (layout.servers, layout.run, _home):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _up(name, argv, layout, ready):
+    env = {**os.environ, MARKER: str(layout.data)}
+    child = Child(name=name, argv=argv, env=env, log=layout.logs / f"{name}.log", uid=layout.uid)
+    child.start()
+    _children.append(child)
+    deadline = time.monotonic() + 30
+    while not ready():
+        if not child.is_alive() or time.monotonic() > deadline:
+            raise RuntimeError(f"{name} did not come up: {child.log.read_text()[-2000:]}")
+        time.sleep(0.05)
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):
+        stop()
+
+
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    start()
