@@ -182,7 +182,8 @@ CHART = {
     "finding": "The median falls from 2.1 to 0.9 hours over 4 weeks.",
     "svg": SafeString(
         '<svg viewBox="0 0 600 110"><path class="grid" d="M0 20H600M0 60H600M0 100H600"/>'
-        '<path class="mark" d="M4 24L200 44L400 70L596 78"/><text class="axis" x="4" y="14">median</text></svg>'
+        '<path class="mark" d="M4 24L200 44L400 70L596 78"/>'
+        '<text class="axis" x="4" y="14">median</text></svg>'
     ),
     "columns": ["Week", "Hours"],
     "rows": [["36", "2.1"], ["37", "1.7"], ["38", "1.1"], ["39", "0.9"]],

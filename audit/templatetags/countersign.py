@@ -89,6 +89,12 @@ def _name(who: object) -> str:
 
 
 @register.filter
+def name_of(who: object) -> str:
+    """The name of a person, an account or a text that already is one."""
+    return _name(who)
+
+
+@register.filter
 def initials(name: object) -> str:
     return words.initials(_name(name))
 

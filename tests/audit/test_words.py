@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.template import Context, Template
 
+from accounts.models import User
 from approvals.models import Chain, SignOff
 from audit.templatetags import dag, schema_fields, states, words
 from orchestration.models import Change, Run, Step, WorkflowVersion
@@ -136,3 +137,11 @@ def test_a_theme_is_taken_from_the_cookie_only_when_it_is_a_known_one(rf):
     request.COOKIES["theme"] = "dark"
     request.COOKIES["density"] = '"><script>'
     assert page.render(Context({"request": request})) == '<html data-theme="dark">'
+
+
+def test_a_person_is_shown_by_name_with_whom_they_stand_in_for():
+    page = Template('{% load countersign %}{% person who "for Anna" %}')
+    shown = page.render(Context({"who": User(username="noor", name="Noor Haddad")}))
+    assert "NH" in shown
+    assert "Noor Haddad" in shown
+    assert "for Anna" in shown
