@@ -1,0 +1,136 @@
+"""The whole product as real processes, for browser and fault tests: `manage.py up` with a data directory of its own."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+
+from config.embedded.layout import Layout
+from config.embedded.process import leftovers
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Stack:
+    """Starts, kills and stops; reads the database directly, as a witness beside the product's own tables."""
+
+    def __init__(
+        self, *, demo: bool = True, env: dict[str, str] | None = None, home: Path | None = None
+    ) -> None:
+        self.home = home or Path(tempfile.mkdtemp(prefix="countersign-stack-"))
+        self.home.chmod(0o711)
+        self.port, self.demo, self.env = free_port(), demo, env or {}
+        self.layout = Layout(self.home)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def start(self) -> "Stack":
+        """Up and answering; RuntimeError with the output when it did not come up."""
+        self._forget()
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("COUNTERSIGN_")}
+        argv = [sys.executable, "-m", "config.embedded.supervisor", "--fast", f"--data={self.home}"]
+        argv += [f"--port={self.port}", *(["--demo"] if self.demo else [])]
+        self.process = subprocess.Popen(
+            argv, env={**kept, **self.env}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        said = b""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            said += line
+            if line.startswith(b'{"url"'):
+                return self
+        raise RuntimeError(f"the stack did not come up:\n{said.decode(errors='replace')}{self.logs()}")
+
+    def stop(self) -> None:
+        """As a person does it: Ctrl-C, and nothing is left."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(90)
+            self.process.kill()
+            self._forget()
+
+    def _forget(self) -> None:
+        if self.process is not None:
+            self.process.wait()
+            if self.process.stdout:
+                self.process.stdout.close()
+            self.process = None
+
+    def remove(self) -> None:
+        for folder in (self.layout.servers, self.layout.run, self.home):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def pids(self) -> dict[str, int]:
+        """By name, of what runs now."""
+        pids: dict[str, int] = json.loads(self.layout.table.read_text())["pids"]
+        return pids
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal to one child (or `supervisor`) and tell its pid."""
+        pid = (
+            json.loads(self.layout.table.read_text())["supervisor"]
+            if name == "supervisor"
+            else self.pids()[name]
+        )
+        os.kill(pid, number)
+        return int(pid)
+
+    def alive(self) -> list[int]:
+        """Pids of everything that belongs to this stack."""
+        return leftovers(str(self.home))
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows, read on a connection of its own."""
+        address = f"postgresql://countersign@/countersign?host={quote(str(self.layout.run), safe='')}"
+        with psycopg.connect(address) as connection:
+            return connection.execute(sql.encode(), values).fetchall()
+
+    def logs(self) -> str:
+        """The end of every child's output."""
+        files = sorted(self.layout.logs.glob("*.log"))
+        return "\n".join(f"--- {file.name}\n{file.read_text(errors='replace')[-1500:]}" for file in files)
+
+
+def wait_for(question: Callable[[], Any], *, seconds: float = 30, what: str = "it") -> Any:
+    """The first true answer; AssertionError when none came in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(psycopg.OperationalError, FileNotFoundError):
+            if answer := question():
+                return answer
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not happen within {seconds} s")
+
+
+@contextlib.contextmanager
+def running(**options: Any) -> Iterator[Stack]:
+    """A stack for the length of a block, gone after it."""
+    stack = Stack(**options)
+    try:
+        yield stack.start()
+    finally:
+        stack.stop()
+        stack.remove()
