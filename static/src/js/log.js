@@ -42,7 +42,7 @@ class Log {
     this.missed = false;
     try {
       const join = this.url.includes("?") ? "&" : "?";
-      const reply = await fetch(`${this.url}${join}after=${this.after}`, { headers: { Accept: "application/json" } });
+      const reply = await fetch(`${this.url}${join}after=${this.after}`, { headers: { Accept: "application/json" }, cache: "no-store" });
       if (reply.ok) this.take(await reply.json());
     } catch {
       this.missed = false; // live.js shows that the server is gone; the next hint or poll asks again

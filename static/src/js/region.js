@@ -14,7 +14,8 @@ export async function refresh(region) {
   if (under.has(region)) return again.add(region), true;
   under.add(region);
   try {
-    const reply = await fetch(region.dataset.live, { headers: headers(region), credentials: "same-origin" });
+    // Not through the browser's cache: a fragment may share its address with the page, and Back must show the page.
+    const reply = await fetch(region.dataset.live, { headers: headers(region), cache: "no-store" });
     if (reply.status === 304) return true;
     if (!reply.ok) return reply.status < 500;
     if (reply.headers.get("ETag")) tags.set(region, reply.headers.get("ETag"));
