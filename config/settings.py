@@ -98,6 +98,12 @@ if _pg_host := DATABASES["default"]["OPTIONS"].pop("host", None):
     DATABASES["default"]["HOST"] = _pg_host
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["CONN_MAX_AGE"] = 60
+RELEASE = "0.1.0"
+LEASE_TTL_SECONDS = env.float(PREFIX + "LEASE_TTL_SECONDS", default=30.0)  # six heartbeats
+HEARTBEAT_SECONDS = env.float(PREFIX + "HEARTBEAT_SECONDS", default=5.0)
+POLL_SECONDS = env.float(PREFIX + "POLL_SECONDS", default=5.0)  # how late work starts without a broker
+GRACE_SECONDS = env.float(PREFIX + "GRACE_SECONDS", default=10.0)  # from SIGTERM to SIGKILL
+DRAIN_SECONDS = env.float(PREFIX + "DRAIN_SECONDS", default=30.0)  # then repeatable steps go back
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 BROKER_URL = _server_url("BROKER_URL", f"redis+socket://{RUN_DIR}/valkey.sock?virtual_host=0")

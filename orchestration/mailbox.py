@@ -7,6 +7,7 @@ carry work that exists nowhere else.
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -21,8 +22,9 @@ CAPACITY = 10_000  # keys; beyond it the oldest goes, and the reader finds it in
 class Mailbox(Generic[K, V]):
     """Coalesces by key; `deliver` gets what has gathered, in batches, always from the same thread."""
 
-    def __init__(self, name: str, deliver: Callable[[dict[K, V]], None]) -> None:
+    def __init__(self, name: str, deliver: Callable[[dict[K, V]], None], *, pause_seconds: float = 0) -> None:
         self._name = name
+        self._pause_seconds = pause_seconds  # between batches: what comes close together becomes one
         self._deliver = deliver
         self._changed = threading.Condition()
         self._waiting: dict[K, V] = {}
@@ -54,3 +56,4 @@ class Mailbox(Generic[K, V]):
                 self._deliver(batch)
             except Exception as error:  # noqa: BLE001 - a hint is lost, the thread lives on
                 log.warning("%s: %d hints were not published: %s", self._name, len(batch), error)
+            time.sleep(self._pause_seconds)

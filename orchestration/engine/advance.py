@@ -51,9 +51,9 @@ def following(steps: Sequence[Step], *, cancelling: bool) -> Following:
     return Following(ready=ready, run=None if busy or waiting else R.SUCCEEDED)
 
 
-def advance(run: Run, steps: Sequence[Step], *, by: Actor) -> list[UUID]:
-    """Write what follows, under the run's lock; the ids of the steps that became ready."""
-    told: list[events.Event] = []
+def advance(run: Run, steps: Sequence[Step], *, by: Actor, told: Sequence[events.Event] = ()) -> list[UUID]:
+    """Write what follows, under the run's lock, and tell it behind `told`; the steps that became ready."""
+    told = list(told)
     follows = following(steps, cancelling=run.cancel_requested_at is not None)
     for to, moved in (
         (S.READY, follows.ready),

@@ -1,10 +1,12 @@
 """Reads the steps out of a revision's canonical bytes: the only thing that decides what will run.
 
 The rows of a run are made from it and compared with it at each start; a row edited in the database
-therefore stops a run, and never makes it do something else.
+therefore stops a run, and never makes it do something else. The document names them under `steps`:
+
+    {"key", "uses", "with", "needs", "effect", "timeout_seconds", "retries", "retry_exit_codes", "files", "title"}
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from audit.canonical import parse
@@ -18,14 +20,54 @@ class StepAltered(Refusal):
     code = "step_altered"
 
 
+REPEATABLE = frozenset({"read_only", "idempotent", "reconcilable"})
+LOSSES = 3  # workers that may vanish under one step before a person is asked
+DEFAULT_TIMEOUT_SECONDS = 3600
+
+
 @dataclass(frozen=True)
 class Planned:
     """One step, as it was signed off."""
 
-    key: str
     position: int
     spec: dict[str, Any]
-    columns: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return str(self.spec["key"])
+
+    @property
+    def effect(self) -> str:
+        return str(self.spec.get("effect", "at_most_once"))
+
+    @property
+    def timeout_seconds(self) -> int:
+        return int(self.spec.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
+
+    @property
+    def retries(self) -> int:
+        """How often a failure may be tried again."""
+        return int(self.spec.get("retries", 0))
+
+    @property
+    def retry_exit_codes(self) -> list[int]:
+        return list(self.spec.get("retry_exit_codes", []))
+
+    @property
+    def max_attempts(self) -> int:
+        """Failures tried again, and vanished workers where repeating is declared safe."""
+        return 1 + self.retries + (LOSSES if self.effect in REPEATABLE else 0)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What the row of this step says beside its spec; must equal the row at every start."""
+        return {
+            "position": self.position,
+            "uses": self.spec["uses"],
+            "needs": self.spec.get("needs", []),
+            "effect": self.effect,
+            "title": self.spec.get("title", ""),
+        }
 
     def agrees_with(self, step: Step) -> bool:
         """Whether the row still says what was signed off."""
@@ -36,7 +78,7 @@ class Planned:
 def planned(revision: Revision) -> list[Planned]:
     """The steps of a revision, in their order."""
     document = parse(bytes(revision.document))
-    return [_planned(position, spec) for position, spec in enumerate(document["steps"])]
+    return [Planned(position, spec) for position, spec in enumerate(document["steps"])]
 
 
 def step_of(revision: Revision, step: Step) -> Planned:
@@ -45,13 +87,3 @@ def step_of(revision: Revision, step: Step) -> Planned:
         if one.key == step.key and one.agrees_with(step):
             return one
     raise StepAltered(f"{step.key} is not the step that was signed off; it was not started. Request it anew.")
-
-
-def _planned(position: int, spec: dict[str, Any]) -> Planned:
-    columns = {
-        "uses": spec["uses"],
-        "needs": spec.get("needs", []),
-        "effect": spec.get("effect", "at_most_once"),
-        "title": spec.get("title", ""),
-    }
-    return Planned(key=spec["key"], position=position, spec=spec, columns=columns)

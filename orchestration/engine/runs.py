@@ -24,9 +24,12 @@ def create(change: Change, *, revision: Revision, by: Actor, at: datetime) -> Ru
 
     A revision has one run. Approved again after a sign-off was withdrawn, its run is waiting already.
     """
+    begins = max(at, revision.not_before or at)
     run = Run.objects.filter(revision=revision).first()
     if run is None:
-        run = _insert(change, revision, by=by, at=at)
+        run = _insert(change, revision, by=by, begins=begins)
+    else:
+        Step.objects.filter(run=run, state=S.READY).update(not_before=begins)
     run.change = change
     for step_id in Step.objects.filter(run=run, state=S.READY).values_list("pk", flat=True):
         dispatch.wake(step_id)
@@ -46,8 +49,7 @@ def void(change: Change, *, by: Actor, reason: str) -> None:
         events.tell(run, told)
 
 
-def _insert(change: Change, revision: Revision, *, by: Actor, at: datetime) -> Run:
-    begins = max(at, revision.not_before or at)
+def _insert(change: Change, revision: Revision, *, by: Actor, begins: datetime) -> Run:
     run = Run.objects.create(
         change=change, revision=revision, digest=revision.digest, deadline_at=begins + RUN_DEADLINE
     )
@@ -65,9 +67,8 @@ def _step(run: Run, one: Planned, *, not_before: datetime) -> Step:
     return Step(
         run=run,
         key=one.key,
-        position=one.position,
         spec=one.spec,
-        max_attempts=1 + one.spec.get("retries", 0),
+        max_attempts=one.max_attempts,
         state=S.BLOCKED if one.columns["needs"] else S.READY,
         not_before=not_before,
         **one.columns,

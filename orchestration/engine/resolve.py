@@ -1,0 +1,57 @@
+"""A person says what became of a step whose worker vanished. The engine never guesses it."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from audit.ledger.entry import Actor
+from audit.refusals import Invalid, MoveNotAllowed, NotAllowed
+from orchestration import lifecycle
+from orchestration.engine import dispatch, events
+from orchestration.engine.advance import advance, move_both
+from orchestration.engine.rows import lock_run_of_step, steps_of
+from orchestration.models import Run, Step
+
+Decision = Literal["done", "retry", "fail"]
+S, R = Step.State, Run.State
+BECOMES: dict[str, Step.State] = {"done": S.SUCCEEDED, "retry": S.READY, "fail": S.FAILED}
+
+
+def resolve(step_id: UUID, decision: Decision, *, by: Actor, reason: str) -> Run:
+    """Write the person's answer; the run goes on from it."""
+    if by.kind != "person":
+        raise NotAllowed("Only a person can say what became of this step; nothing was done.")
+    if decision not in BECOMES:
+        raise Invalid(
+            "Answer done, retry or fail; nothing was done.",
+            errors=[{"pointer": "/decision", "detail": "one of: done, retry, fail"}],
+        )
+    with transaction.atomic():
+        run = lock_run_of_step(step_id)
+        steps = steps_of(run)
+        step = next(step for step in steps if step.pk == step_id)
+        if step.state != S.UNKNOWN:
+            raise MoveNotAllowed(f"{run.key}/{step.key} is {step.state}; there is nothing to resolve.")
+        _resolve(run, step, decision, by=by, reason=reason)
+        if run.state == R.UNKNOWN and not any(one.state == S.UNKNOWN for one in steps):
+            events.tell(run, [move_both(run, R.RUNNING, by=by, reason=f"{step.key}: {decision}")])
+        ready = advance(run, steps, by=by)
+        for one in [step_id, *ready]:
+            dispatch.wake(one)
+    return run
+
+
+def _resolve(run: Run, step: Step, decision: str, *, by: Actor, reason: str) -> None:
+    to = BECOMES[decision]
+    columns: dict[str, Any] = {"ended_at": Now()}
+    if decision == "retry":  # the person's word is worth one more attempt, and no more
+        columns = {
+            "ended_at": None,
+            "not_before": Now(),
+            "max_attempts": max(step.max_attempts, step.attempt + 1),
+        }
+    lifecycle.move_step(step, to, by=by, columns=columns, decision=decision, reason=reason)
+    told = {"step": step.key, "attempt": step.attempt, "decision": decision}
+    events.tell(run, [(f"step.{to}", told)])
