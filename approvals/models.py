@@ -17,6 +17,9 @@ class Bundle(Coupled):
     digest = models.CharField(max_length=71, unique=True)
     serial = models.PositiveIntegerField(unique=True)
     sources = models.JSONField(help_text="path -> text, tests included")
+    rules = models.JSONField(
+        help_text="id, title, description, answers, place (file:line) of each rule that answers"
+    )
     source = models.CharField(
         max_length=200, help_text="where it came from: a commit, an upload, the starter pack"
     )
@@ -57,7 +60,7 @@ class Chain(Coupled):
     digest = models.CharField(max_length=71)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     conflicted = ArrayField(models.UUIDField(), help_text="persons who never count: requester, authors")
-    opened_at = models.DateTimeField(auto_now_add=True)
+    opened_at = models.DateTimeField()
     expires_at = models.DateTimeField()
 
 

@@ -31,6 +31,12 @@ class Migration(migrations.Migration):
                 ("serial", models.PositiveIntegerField(unique=True)),
                 ("sources", models.JSONField(help_text="path -> text, tests included")),
                 (
+                    "rules",
+                    models.JSONField(
+                        help_text="id, title, description, answers, place (file:line) of each rule that answers"
+                    ),
+                ),
+                (
                     "source",
                     models.CharField(
                         help_text="where it came from: a commit, an upload, the starter pack", max_length=200
@@ -106,7 +112,7 @@ class Migration(migrations.Migration):
                         size=None,
                     ),
                 ),
-                ("opened_at", models.DateTimeField(auto_now_add=True)),
+                ("opened_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField()),
                 (
                     "decision",

@@ -1,0 +1,247 @@
+"""The chain: what one decision demands for one digest, and whether it is complete.
+
+`verdict` is pure and does not care in which order it is told. It must never know a change, look at a clock,
+or count anybody by anything but the person.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.db import connection
+
+from approvals import eligibility
+from approvals.clock import database_time
+from approvals.models import Chain, Decision, SignOff, Stage
+from approvals.policy.engine import PolicyRefused
+from audit.canonical import digest as digest_of
+from audit.ledger.entry import Actor
+from audit.ledger.record import record, timestamp
+from audit.refusals import StaleVersion
+
+
+class Verdict(StrEnum):
+    """What the sign-offs amount to."""
+
+    WAITING = "waiting"
+    COMPLETE = "complete"
+    SENT_BACK = "sent_back"
+    REJECTED = "rejected"
+
+
+class Demand(Protocol):
+    """What the verdict needs of a stage."""
+
+    @property
+    def pk(self) -> Any: ...
+    @property
+    def order(self) -> int: ...
+    @property
+    def quorum(self) -> int: ...
+
+
+class Said(Protocol):
+    """What the verdict needs of a sign-off."""
+
+    @property
+    def stage_id(self) -> Any: ...
+    @property
+    def person_id(self) -> Any: ...
+    @property
+    def decision(self) -> str: ...
+    @property
+    def given_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One stage as the page shows it."""
+
+    stage: Stage
+    given: int
+    complete: bool
+    open: bool
+
+
+APPROVING = {SignOff.Kind.APPROVE.value, SignOff.Kind.APPROVE_WITH_CONDITION.value}
+
+
+def verdict(
+    stages: Collection[Demand], sign_offs: Collection[Said], *, conflicted: Collection[UUID]
+) -> Verdict:
+    """A reject is a veto; a person counts once; nothing conflicted counts; an empty chain is never complete."""
+    said = {one.decision for one in sign_offs if one.person_id not in conflicted}
+    if SignOff.Kind.REJECT in said:
+        return Verdict.REJECTED
+    if SignOff.Kind.SEND_BACK in said:
+        return Verdict.SENT_BACK
+    done = completed(stages, sign_offs, conflicted=conflicted)
+    return Verdict.COMPLETE if stages and len(done) == len(stages) else Verdict.WAITING
+
+
+def completed(
+    stages: Collection[Demand], sign_offs: Iterable[Said], *, conflicted: Collection[UUID]
+) -> dict[UUID, datetime]:
+    """Stage -> the moment its quorum was reached. A later order counts only what was given after the earlier."""
+    votes = _one_a_person(sign_offs, conflicted)
+    done: dict[UUID, datetime] = {}
+    opened: datetime | None = None
+    for order in sorted({stage.order for stage in stages}):
+        rank = [stage for stage in stages if stage.order == order]
+        for stage in rank:
+            moments = _moments(stage, votes, after=opened)
+            if len(moments) >= stage.quorum >= 1:
+                done[stage.pk] = moments[stage.quorum - 1]
+        if not all(stage.pk in done for stage in rank):
+            break
+        opened = max(done[stage.pk] for stage in rank)
+    return done
+
+
+def _one_a_person(sign_offs: Iterable[Said], conflicted: Collection[UUID]) -> list[Said]:
+    """Of several approvals by one person the first counts, wherever it was given."""
+    first: dict[UUID, Said] = {}
+    for one in sorted(sign_offs, key=lambda one: (one.given_at, str(one.stage_id))):
+        if one.decision in APPROVING and one.person_id not in conflicted:
+            first.setdefault(one.person_id, one)
+    return list(first.values())
+
+
+def _moments(stage: Demand, votes: Iterable[Said], *, after: datetime | None) -> list[datetime]:
+    mine = [vote.given_at for vote in votes if vote.stage_id == stage.pk]
+    return sorted(moment for moment in mine if after is None or moment > after)
+
+
+def is_open(stage: Demand, stages: Collection[Demand], done: Mapping[UUID, datetime]) -> bool:
+    """Whether every stage of an earlier order is complete."""
+    return all(one.pk in done for one in stages if one.order < stage.order)
+
+
+def progress(chain: Chain) -> list[Progress]:
+    """Each stage of the chain with what counts now."""
+    stages = list(chain.stages.all())
+    counted = standing(chain, stages)
+    done = completed(stages, counted, conflicted=chain.conflicted)
+    votes = _one_a_person(counted, chain.conflicted)
+    return [
+        Progress(
+            stage,
+            given=sum(vote.stage_id == stage.pk for vote in votes),
+            complete=stage.pk in done,
+            open=chain.state == Chain.State.OPEN and is_open(stage, stages, done) and stage.pk not in done,
+        )
+        for stage in stages
+    ]
+
+
+def standing(chain: Chain, stages: Sequence[Stage], *, share: bool = False) -> list[SignOff]:
+    """The sign-offs of this chain that are not withdrawn and whose givers may still decide."""
+    given = list(chain.sign_offs.filter(withdrawn_at=None))
+    return eligibility.standing(stages, given, share=share)
+
+
+def open_chain(*, digest: str, decision: Decision, conflicted: Collection[UUID], by: Actor) -> Chain:
+    """Store the stages that the decision demands for this digest, teams pinned by id. In the caller's transaction."""
+    if not connection.in_atomic_block:
+        raise RuntimeError("open_chain() needs the transaction of the revision it belongs to")
+    demands = decision.output["require"]
+    if not demands:
+        raise PolicyRefused("The decision demands no stage; a chain without one can never be complete.")
+    now = database_time()
+    chain = Chain(
+        subject=digest,
+        decision=decision,
+        conflicted=sorted(conflicted),
+        opened_at=now,
+        expires_at=now + timedelta(seconds=min(demand["expires_in"] for demand in demands)),
+    )
+    stages = [_stage(chain, demand) for demand in demands]
+    chain.digest = chain_digest(chain, stages)
+    chain.save(force_insert=True)
+    Stage.objects.bulk_create(stages)
+    _record(
+        chain, "chain.opened", by=by,
+        decision=str(decision.pk), bundle=decision.bundle.digest, stages=[_row(stage) for stage in stages],
+        conflicted=[str(person) for person in chain.conflicted], expires_at=timestamp(chain.expires_at),
+    )  # fmt: skip
+    return chain
+
+
+def chain_digest(chain: Chain, stages: Iterable[Stage]) -> str:
+    """What a sign-off names besides the content: an altered stage, expiry or conflict changes it."""
+    document = {
+        "chain": str(chain.pk),
+        "subject": chain.subject,
+        "decision": str(chain.decision_id),
+        "conflicted": sorted(str(person) for person in chain.conflicted),
+        "expires_at": timestamp(chain.expires_at),
+        "stages": sorted((_pinned(stage) for stage in stages), key=lambda row: str(row["stage"])),
+    }
+    return digest_of("countersign/chain/v1", document)
+
+
+def void(chain: Chain, *, by: Actor, why: str) -> None:
+    """Close a chain whose content is no longer what was asked for; a closed one stays as it is."""
+    if chain.state in {Chain.State.OPEN, Chain.State.COMPLETE}:
+        move(chain, Chain.State.VOID, by=by, why=why)
+
+
+def move(chain: Chain, to: Chain.State, *, by: Actor, **data: Any) -> None:
+    """One guarded UPDATE and one entry, in the caller's transaction."""
+    seen = Chain.objects.filter(pk=chain.pk, state=chain.state, version=chain.version)
+    if not seen.update(state=to, version=chain.version + 1):
+        raise StaleVersion("Somebody decided at the same moment; nothing was done. Reload the page.")
+    was, chain.state, chain.version = chain.state, to, chain.version + 1
+    kind = (
+        "chain.reopened" if to == Chain.State.OPEN else {"complete": "chain.completed"}.get(to, f"chain.{to}")
+    )
+    _record(chain, kind, by=by, was=was, **data)
+
+
+def _stage(chain: Chain, demand: Mapping[str, Any]) -> Stage:
+    rule = demand["why"]["rule"]
+    teams, users = eligibility.pin(demand["teams"], demand.get("users", []), rule=rule)
+    stage = Stage(
+        chain=chain,
+        name=demand["stage"],
+        order=demand["order"],
+        quorum=demand["quorum"],
+        teams=list(teams),
+        team_ids=list(teams.values()),
+        user_ids=users,
+        signature=demand["signature"],
+        why=demand["why"],
+    )
+    can = len(eligibility.people(stage, conflicted=chain.conflicted))
+    if can < stage.quorum:
+        raise PolicyRefused(
+            f"Rule {rule} asks for {stage.quorum} to sign {stage.name}, but only {can} may. The change cannot proceed."
+        )
+    return stage
+
+
+def _row(stage: Stage) -> dict[str, Any]:
+    return {
+        "stage": str(stage.pk),
+        "name": stage.name,
+        "order": stage.order,
+        "quorum": stage.quorum,
+        "teams": list(stage.teams),
+    }
+
+
+def _pinned(stage: Stage) -> dict[str, Any]:
+    return {
+        **_row(stage),
+        "team_ids": sorted(str(team) for team in stage.team_ids),
+        "user_ids": sorted(str(user) for user in stage.user_ids),
+        "signature": stage.signature,
+        "rule": stage.why["rule"],
+    }
+
+
+def _record(chain: Chain, kind: str, *, by: Actor, **data: Any) -> None:
+    record(kind, of=chain, subject=chain.subject, actor=by, chain=str(chain.pk), digest=chain.digest, **data)

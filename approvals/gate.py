@@ -1,0 +1,291 @@
+"""The gate: the only function that returns a permit. Called by the claim, in its transaction, the change locked.
+
+It must never trust a message, a cached verdict or a state alone: it looks at the rows again, under locks, verifies
+each signature with keys from outside the database, and says no when anything is unclear.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from django.db import connection
+
+from approvals import chain as chains
+from approvals import freezes, signoffs
+from approvals import permit as permits
+from approvals.chain import Verdict
+from approvals.clock import database_time
+from approvals.models import Chain, Permit, SignOff, Stage
+from approvals.policy import bundles
+from approvals.policy.engine import PolicyUnavailable
+from audit.canonical import Json
+from audit.ledger.entry import Actor
+from audit.ledger.freshness import lag
+from audit.ledger.record import record, timestamp
+from audit.refusals import Refusal
+
+MAX_PENDING = 20_000  # entries that no checkpoint covers yet
+MAX_LAG_SECONDS = 60
+BEFORE = {"approved", "scheduled"}
+DURING = {"running"}
+
+
+class GateClosed(Refusal):
+    """This step may not start now; each reason has its class, and `waits` says whether time alone may open the gate."""
+
+    code: ClassVar[str] = "gate_closed"
+    waits: ClassVar[bool] = False
+
+
+class Frozen(GateClosed):
+    code, waits = "gate_frozen", True
+
+
+class TooEarly(GateClosed):
+    code, waits = "gate_too_early", True
+
+
+class LedgerBehind(GateClosed):
+    code, waits = "gate_ledger_behind", True
+
+
+class TooLate(GateClosed):
+    code = "gate_too_late"
+
+
+class NotRunnable(GateClosed):
+    code = "gate_state"
+
+
+class StopAsked(GateClosed):
+    code = "gate_stop_asked"
+
+
+class ChainNotComplete(GateClosed):
+    code = "gate_chain_not_complete"
+
+
+class ChainAltered(GateClosed):
+    code = "gate_chain_altered"
+
+
+class ApprovalExpired(GateClosed):
+    code = "gate_approval_expired"
+
+
+class OtherContent(GateClosed):
+    code = "gate_other_content"
+
+
+class BundleAltered(GateClosed):
+    code = "gate_bundle_altered"
+
+
+class SignOffForged(GateClosed):
+    code = "gate_sign_off_forged"
+
+
+class Vetoed(GateClosed):
+    code = "gate_vetoed"
+
+
+class QuorumLost(GateClosed):
+    code = "gate_quorum_lost"
+
+
+class PermitWrong(GateClosed):
+    code = "gate_permit_wrong"
+
+
+class PermitExpired(GateClosed):
+    code = "gate_permit_expired"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the claim knows from rows it has locked, and from the bytes that it will run."""
+
+    run_id: UUID
+    change_key: str
+    digest: str  # recomputed from the document that will run
+    document_digest: str  # of its bytes
+    chain_id: UUID
+    environment: str
+    change_state: str
+    cancel_requested: bool
+    not_before: datetime | None
+    not_after: datetime | None
+    permit_id: UUID | None
+    first: bool
+    by: Actor
+    emergency: bool = False
+
+
+def authorise(start: Start) -> Permit:
+    """The permit under which this step may start now; GateClosed when it may not."""
+    if not connection.in_atomic_block:
+        raise RuntimeError("the gate needs the transaction of the claim")
+    now = database_time()
+    _check_state(start)
+    _check_window(start, now)
+    _check_freezes(start, now)
+    size = _check_ledger()
+    return _first(start, now, size) if start.first else _later(start, now)
+
+
+def _check_state(start: Start) -> None:
+    if start.cancel_requested:
+        raise StopAsked(f"{start.change_key} was asked to stop, so no further step starts.")
+    if start.change_state not in (BEFORE if start.first else DURING):
+        state = start.change_state.replace("_", " ")
+        raise NotRunnable(f"{start.change_key} is {state}, so nothing of it may start.")
+
+
+def _check_window(start: Start, now: datetime) -> None:
+    if start.not_before is not None and now < start.not_before:
+        raise TooEarly(f"{start.change_key} may not start before {_at(start.not_before)}.")
+    if start.not_after is not None and now >= start.not_after:
+        raise TooLate(f"{start.change_key} had to start before {_at(start.not_after)}. Request it again.")
+
+
+def _check_freezes(start: Start, now: datetime) -> None:
+    if start.emergency:
+        return
+    for freeze in freezes.active(start.environment, at=now):
+        raise Frozen(
+            f"{start.environment} is frozen by {freeze.name} until {_at(freeze.ends_at)}.",
+        )
+
+
+def _check_ledger() -> int:
+    """The size of the log, when it keeps up: what cannot be recorded in time must not be done."""
+    behind = lag()
+    if behind.pending > MAX_PENDING or behind.oldest_seconds > MAX_LAG_SECONDS:
+        raise LedgerBehind(
+            f"The ledger is behind ({behind.pending} entries wait, the oldest for {behind.oldest_seconds:.0f} s),"
+            " so nothing starts until it has caught up.",
+        )
+    return behind.size
+
+
+# --- the first start: everything again -------------------------------------------------------------------
+
+
+def _first(start: Start, now: datetime, size: int) -> Permit:
+    if start.permit_id is not None:
+        raise PermitWrong(f"{start.change_key} has a permit already; its run has started before.")
+    chain = _locked(start.chain_id)
+    stages = list(chain.stages.all())
+    _check_chain(start, chain, stages, now)
+    _check_bundle(chain)
+    counted = chains.standing(chain, stages, share=True)
+    _check_sign_offs(start, chain, counted)
+    _check_verdict(start, chain, stages, counted)
+    return _issue(start, chain, stages, counted, now, size)
+
+
+def _locked(chain_id: UUID) -> Chain:
+    locked = Chain.objects.select_for_update(no_key=True, of=("self",)).select_related("decision__bundle")
+    chain = locked.filter(pk=chain_id).first()
+    if chain is None:
+        raise ChainNotComplete("There is no approval chain for this change, so it may not start.")
+    return chain
+
+
+def _check_chain(start: Start, chain: Chain, stages: list[Stage], now: datetime) -> None:
+    if chain.state != Chain.State.COMPLETE:
+        raise ChainNotComplete(f"The approval chain of {start.change_key} is {chain.state}, not complete.")
+    if chain.subject != start.digest:
+        raise OtherContent(
+            f"What would run is not what was signed off: {start.digest} is not {chain.subject}."
+        )
+    if chains.chain_digest(chain, stages) != chain.digest:
+        raise ChainAltered(f"The approval chain of {start.change_key} was altered after it was opened.")
+    if now >= chain.expires_at:
+        raise ApprovalExpired(
+            f"The approval of {start.change_key} ended {_at(chain.expires_at)}. Request it again."
+        )
+
+
+def _check_bundle(chain: Chain) -> None:
+    try:
+        bundles.verify(chain.decision.bundle)
+    except PolicyUnavailable as tampered:
+        raise BundleAltered(str(tampered)) from tampered
+
+
+def _check_sign_offs(start: Start, chain: Chain, counted: list[SignOff]) -> None:
+    """Each counted one names what runs, was never turned back after a withdrawal, and is signed by our key."""
+    for one in counted:
+        if one.subject != start.digest or one.chain_digest != chain.digest:
+            raise OtherContent(f"A sign-off of {start.change_key} names other content.")
+        if one.version != 1 or not signoffs.is_authentic(one):
+            raise SignOffForged(f"A sign-off of {start.change_key} does not carry a true signature.")
+
+
+def _check_verdict(start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff]) -> None:
+    outcome = chains.verdict(stages, counted, conflicted=chain.conflicted)
+    if outcome == Verdict.COMPLETE:
+        return
+    if outcome != Verdict.WAITING:
+        raise Vetoed(f"{start.change_key} was {outcome.replace('_', ' ')}, so it may not start.")
+    done = chains.completed(stages, counted, conflicted=chain.conflicted)
+    open_ = " and ".join(stage.name for stage in stages if stage.pk not in done) or "any stage"
+    raise QuorumLost(
+        f"{start.change_key} lacks sign-offs for {open_}: only people who are eligible now count."
+        " Somebody else has to approve.",
+    )
+
+
+def _issue(
+    start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff], now: datetime, size: int
+) -> Permit:
+    document: dict[str, Json] = {
+        "v": 1,
+        "run": str(start.run_id),
+        "change": start.change_key,
+        "digest": start.digest,
+        "document_digest": start.document_digest,
+        "chain": str(chain.pk),
+        "chain_digest": chain.digest,
+        "decision": str(chain.decision_id),
+        "bundle": chain.decision.bundle.digest,
+        "environment": start.environment,
+        "stages": [{"stage": str(one.pk), "name": one.name, "quorum": one.quorum} for one in stages],
+        "sign_offs": sorted(str(one.pk) for one in counted),
+        "issued_at": timestamp(now),
+        "expires_at": timestamp(now + permits.LIFETIME),
+        "checkpoint_size": size,
+    }
+    permit = permits.issue(run_id=start.run_id, chain=chain, document=document, at=now)
+    told = ("run", "digest", "chain", "sign_offs", "document_digest", "checkpoint_size", "expires_at")
+    record(
+        "permit.issued", of=permit, subject=start.change_key, actor=start.by, permit=str(permit.pk),
+        signature=permit.signature, **{name: document[name] for name in told},
+    )  # fmt: skip
+    return permit
+
+
+# --- each later start: the permit ------------------------------------------------------------------------
+
+
+def _later(start: Start, now: datetime) -> Permit:
+    permit = (
+        Permit.objects.filter(pk=start.permit_id, run_id=start.run_id).first() if start.permit_id else None
+    )
+    if permit is None:
+        raise PermitWrong(f"The run of {start.change_key} has no permit, so no step of it may start.")
+    document = permits.read(permit)
+    if document is None:
+        raise PermitWrong(f"The permit of {start.change_key} does not carry a true signature.")
+    told = (document["digest"], document["document_digest"], document["environment"], document["chain"])
+    if told != (start.digest, start.document_digest, start.environment, str(start.chain_id)):
+        raise OtherContent(f"What would run is not what the permit of {start.change_key} names.")
+    if timestamp(now) >= document["expires_at"]:
+        raise PermitExpired(f"The permit of {start.change_key} ended {_at(permit.expires_at)}.")
+    return permit
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%d %B %Y %H:%M} UTC"

@@ -1,0 +1,39 @@
+"""The permit: the signed record of why a run may run. Written once, at the first start; checked at each later one.
+
+It must never be made by anything but the gate.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from approvals import keys
+from approvals.models import Chain, Permit
+from audit.canonical import canonical, parse
+
+LIFETIME = timedelta(hours=24)  # a run that is not done by then needs a person to look at it
+
+
+def issue(*, run_id: UUID, chain: Chain, document: Mapping[str, Any], at: datetime) -> Permit:
+    """Sign and store the permit, in the transaction of the first claim."""
+    signature = keys.sign("permit", document)
+    return Permit.objects.create(
+        run_id=run_id,
+        chain=chain,
+        subject=chain.subject,
+        document=canonical(document),
+        signature=signature,
+        key_id=keys.key_id(signature),
+        issued_at=at,
+        expires_at=at + LIFETIME,
+    )
+
+
+def read(permit: Permit) -> dict[str, Any] | None:
+    """The document, if our key signed exactly these bytes and the row says the same; else None."""
+    document: dict[str, Any] = parse(bytes(permit.document))
+    if not keys.verify("permit", document, permit.signature):
+        return None
+    told = (document["run"], document["chain"], document["digest"])
+    return document if told == (str(permit.run_id), str(permit.chain_id), permit.subject) else None

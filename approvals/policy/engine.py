@@ -1,0 +1,67 @@
+"""What any policy engine must be able to do. It must never decide what an answer means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from audit.refusals import Refusal
+
+Sources: TypeAlias = Mapping[str, str]  # path -> text
+
+
+class PolicyUnavailable(Refusal):
+    """No answer came: a crash, a loop, no active bundle. Nothing proceeds without an answer."""
+
+    code = "policy_unavailable"
+    status = 503
+
+
+class PolicyRefused(Refusal):
+    """The rules do not compile, or what they answer is no answer."""
+
+    code = "policy_refused"
+
+
+class PolicyDenied(Refusal):
+    """The rules answered, and the answer is no."""
+
+    code = "policy_denied"
+    status = 403
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule as the engine read it: where it stands, what it reads, which rule ids it writes."""
+
+    package: str
+    name: str
+    file: str
+    line: int
+    says: tuple[str | None, ...]
+    reads: tuple[str, ...]
+    uses: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """One Rego test and how it went."""
+
+    name: str
+    file: str
+    line: int
+    passed: bool
+    message: str
+
+
+class Engine(Protocol):
+    """Embedded or remote; each refuses with PolicyUnavailable or PolicyRefused and nothing else."""
+
+    def compile(self, sources: Sources) -> list[Rule]: ...
+
+    def test(self, sources: Sources) -> list[TestResult]: ...
+
+    def evaluate(self, bundle: str, sources: Sources, facts: Mapping[str, Any]) -> Any: ...

@@ -1,0 +1,326 @@
+"""Sign-offs: one person's decision on one stage of one digest, signed with a key outside the database.
+
+Runs in the caller's transaction, which holds the lock of what is signed off; locks the chain itself. It must never
+take a digest for granted: the person names what they saw, and anything else is refused.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+
+from accounts.acting import Acting
+from accounts.models import User
+from approvals import chain as chains
+from approvals import eligibility, keys
+from approvals.chain import Verdict
+from approvals.clock import database_time
+from approvals.models import Chain, Permit, SignOff, Stage
+from audit.ledger.record import record, timestamp
+from audit.refusals import Invalid, NotAllowed, NotFound, Refusal, StaleVersion
+
+Kind = SignOff.Kind
+MAX_WORDS = 10_000  # characters of a comment or a condition
+
+
+class NotInteractive(NotAllowed):
+    """Only a person in a session of their own signs off."""
+
+    code = "not_interactive"
+
+
+class OwnChange(NotAllowed):
+    """The requester set never counts."""
+
+    code = "own_change"
+
+
+class NotEligible(NotAllowed):
+    """The person is not asked by this stage."""
+
+    code = "not_eligible"
+
+
+class StageNotOpen(Refusal):
+    """An earlier stage is not complete."""
+
+    code = "stage_not_open"
+
+
+class AlreadyDecided(Refusal):
+    """A person counts once per chain."""
+
+    code = "already_decided"
+
+
+class ChainClosed(Refusal):
+    """The chain is complete, rejected, void or expired."""
+
+    code = "chain_closed"
+
+
+class WordsMissing(Invalid):
+    """This decision needs a sentence for those who read it."""
+
+    code = "words_missing"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the person read before deciding, and what they say about it."""
+
+    digest: str
+    chain_digest: str
+    decision: SignOff.Kind
+    comment: str
+    condition: str
+
+
+def give(
+    *,
+    chain: Chain,
+    stage: UUID,
+    decision: str,
+    digest: str,
+    chain_digest: str,
+    comment: str,
+    condition: str,
+    by: Acting,
+) -> Verdict:
+    """Store one decision and say what all of them now amount to; a refusal changes nothing."""
+    seen = Seen(digest, chain_digest, _kind(decision), comment.strip(), condition.strip())
+    _check_person(by)
+    _lock(chain)
+    stages = list(chain.stages.all())
+    asked = _asked(stages, stage)
+    _check_conflict(chain, asked, by)
+    now = database_time()
+    _check_current(chain, seen, now)
+    _check_eligible(chain, asked, by)
+    _check_first(chain, by)
+    _check_turn(chain, asked, stages)
+    _check_words(seen)
+    _store(chain, asked, seen, by=by, at=now)
+    return _settle(chain, stages, by=by)
+
+
+def withdraw(sign_off_id: UUID, *, by: Acting) -> Verdict:
+    """Take one's own sign-off back, until the start; a complete chain opens again."""
+    _check_person(by)
+    found = SignOff.objects.filter(pk=sign_off_id).select_related("chain").first()
+    if found is None:
+        raise NotFound("There is no such sign-off.")
+    chain = found.chain
+    _lock(chain)
+    sign_off = SignOff.objects.get(pk=sign_off_id)
+    _check_withdrawable(chain, sign_off, by)
+    sign_off.withdrawn_at, sign_off.version = database_time(), sign_off.version + 1
+    sign_off.save(update_fields=["withdrawn_at", "version"])
+    _record("sign_off.withdrawn", sign_off, sign_off.stage, by=by)
+    return _settle(chain, list(chain.stages.all()), by=by)
+
+
+def is_authentic(sign_off: SignOff) -> bool:
+    """Whether our key made this sign-off's signature over exactly what the row says."""
+    return keys.verify("signoff", _statement(sign_off), sign_off.signature)
+
+
+def _kind(decision: str) -> SignOff.Kind:
+    try:
+        return Kind(decision)
+    except ValueError as error:
+        names = ", ".join(Kind.values)
+        raise Invalid(
+            f"{decision[:50]!r} is no decision; it is one of {names}.",
+            errors=[{"pointer": "/decision", "detail": f"one of {names}"}],
+        ) from error
+
+
+def _check_person(by: Acting) -> None:
+    if not connection.in_atomic_block:
+        raise RuntimeError("a sign-off needs the transaction that holds the lock of what is signed")
+    if by.user.kind != User.Kind.PERSON:
+        raise NotInteractive("A service account cannot sign off. A person must decide, in the browser.")
+    if by.auth != "session":
+        raise NotInteractive("A token cannot sign off. Sign in to the browser and decide there.")
+    if by.impersonated:
+        raise NotInteractive("You act for somebody else in this session, so you cannot sign off in it.")
+    if not by.user.is_active:
+        raise NotInteractive("This account is not active, so it cannot sign off.")
+
+
+def _lock(chain: Chain) -> None:
+    """Lock the row and see it as it is now."""
+    chain.refresh_from_db(from_queryset=Chain.objects.select_for_update(no_key=True))
+
+
+def _asked(stages: list[Stage], stage: UUID) -> Stage:
+    for one in stages:
+        if one.pk == stage:
+            return one
+    raise StaleVersion(
+        "This stage is no part of the approval chain any more. Reload the page to see what is asked."
+    )
+
+
+def _check_conflict(chain: Chain, stage: Stage, by: Acting) -> None:
+    if by.user.person_id in chain.conflicted:
+        raise OwnChange(
+            "You requested this change or wrote a part of it, so someone else must approve it."
+            f" Rule {stage.why['rule']} asks for {_teams(stage)}."
+        )
+
+
+def _check_current(chain: Chain, seen: Seen, now: datetime) -> None:
+    if seen.digest != chain.subject:
+        raise StaleVersion(
+            "The content was changed while you were reading. Your decision was not stored; read the new revision.",
+            errors=[{"pointer": "/digest", "detail": f"it is {chain.subject} now"}],
+        )
+    if seen.chain_digest != chain.digest:
+        raise StaleVersion(
+            "The approval chain was changed while you were reading. Your decision was not stored; reload the page.",
+            errors=[{"pointer": "/chain_digest", "detail": f"it is {chain.digest} now"}],
+        )
+    if chain.state != Chain.State.OPEN:
+        raise ChainClosed(f"{CLOSED[Chain.State(chain.state)]} Your decision was not stored.")
+    if now >= chain.expires_at:
+        raise ChainClosed(
+            f"The time to decide ended on {chain.expires_at:%d %B %Y at %H:%M} UTC. Your decision was not stored;"
+            " the requester can ask again."
+        )
+
+
+CLOSED = {
+    Chain.State.COMPLETE: "Everybody who was asked has agreed already.",
+    Chain.State.REJECTED: "This change was rejected.",
+    Chain.State.VOID: "This approval chain was closed, because the change was edited, sent back or withdrawn.",
+}
+
+
+def _check_eligible(chain: Chain, stage: Stage, by: Acting) -> None:
+    if not eligibility.may_decide(stage, by.user, conflicted=chain.conflicted):
+        people = [row.name for row in eligibility.people(stage, conflicted=chain.conflicted)]
+        who = ", ".join(people[:5]) + (f" and {len(people) - 5} more" if len(people) > 5 else "")
+        raise NotEligible(
+            f"{stage.name} is for {_teams(stage)}, and you are not in it. Now these can: {who or 'nobody'}."
+        )
+
+
+def _check_first(chain: Chain, by: Acting) -> None:
+    if chain.sign_offs.filter(person_id=by.user.person_id, withdrawn_at=None).exists():
+        raise AlreadyDecided(
+            "You have decided on this change already. A person counts once; withdraw that first."
+        )
+
+
+def _check_turn(chain: Chain, stage: Stage, stages: list[Stage]) -> None:
+    done = chains.completed(stages, chains.standing(chain, stages), conflicted=chain.conflicted)
+    if not chains.is_open(stage, stages, done):
+        earlier = next(one for one in stages if one.order < stage.order and one.pk not in done)
+        raise StageNotOpen(
+            f"{stage.name} opens when {earlier.name} is complete. Your decision was not stored."
+        )
+
+
+def _check_words(seen: Seen) -> None:
+    needed = {
+        Kind.APPROVE_WITH_CONDITION: ("condition", seen.condition, "Write the condition that must be met."),
+        Kind.SEND_BACK: ("comment", seen.comment, "Write what the requester should change."),
+        Kind.REJECT: ("comment", seen.comment, "Write why this change must not happen."),
+    }
+    name, text, sentence = needed.get(seen.decision, ("comment", "given", ""))
+    if not text:
+        raise WordsMissing(sentence, errors=[{"pointer": f"/{name}", "detail": sentence}])
+    if seen.condition and seen.decision != Kind.APPROVE_WITH_CONDITION:
+        detail = "Only an approval with a condition carries one. Remove it, or choose that decision."
+        raise WordsMissing(detail, errors=[{"pointer": "/condition", "detail": detail}])
+    if max(len(seen.comment), len(seen.condition)) > MAX_WORDS:
+        detail = f"A comment or a condition has at most {MAX_WORDS} characters."
+        raise WordsMissing(detail, errors=[{"pointer": f"/{name}", "detail": detail}])
+
+
+def _check_withdrawable(chain: Chain, sign_off: SignOff, by: Acting) -> None:
+    if sign_off.person_id != by.user.person_id:
+        raise NotAllowed("This is somebody else's sign-off; only they can withdraw it.")
+    if sign_off.withdrawn_at is not None:
+        raise AlreadyDecided("You have withdrawn this sign-off already.")
+    if Permit.objects.filter(chain=chain).exists():
+        raise ChainClosed(
+            "The run has started, so this sign-off can no longer be withdrawn. You can ask to stop the run."
+        )
+    if chain.state not in {Chain.State.OPEN, Chain.State.COMPLETE}:
+        raise ChainClosed(f"{CLOSED[Chain.State(chain.state)]} Your sign-off stays as it is.")
+
+
+def _store(chain: Chain, stage: Stage, seen: Seen, *, by: Acting, at: datetime) -> None:
+    sign_off = SignOff(
+        chain=chain, stage=stage, person_id=by.user.person_id, user=by.user, decision=seen.decision,
+        subject=seen.digest, chain_digest=seen.chain_digest, comment=seen.comment, condition=seen.condition,
+        given_at=at,
+    )  # fmt: skip
+    sign_off.signature = keys.sign("signoff", _statement(sign_off))
+    try:
+        with transaction.atomic():  # a savepoint: the refusal must leave the caller's transaction usable
+            sign_off.save(force_insert=True)
+    except IntegrityError as error:
+        if "sign_off_one_per_person_and_chain" not in str(error):
+            raise
+        raise AlreadyDecided("You have decided on this change already. A person counts once.") from error
+    _record("sign_off.given", sign_off, stage, by=by)
+
+
+def _settle(chain: Chain, stages: list[Stage], *, by: Acting) -> Verdict:
+    """Bring the chain to the state that its sign-offs amount to."""
+    counted = chains.standing(chain, stages)
+    outcome = chains.verdict(stages, counted, conflicted=chain.conflicted)
+    to = STATES[outcome]
+    if to != chain.state:
+        why = {"why": "sent back"} if outcome == Verdict.SENT_BACK else {}
+        chains.move(chain, to, by=by.actor, **why)
+    return outcome
+
+
+STATES = {
+    Verdict.WAITING: Chain.State.OPEN,
+    Verdict.COMPLETE: Chain.State.COMPLETE,
+    Verdict.SENT_BACK: Chain.State.VOID,
+    Verdict.REJECTED: Chain.State.REJECTED,
+}
+
+
+def _statement(sign_off: SignOff) -> dict[str, object]:
+    """What is signed: all that the sign-off means, so that no column can be turned without the key."""
+    return {
+        "sign_off": str(sign_off.pk),
+        "chain": str(sign_off.chain_id),
+        "chain_digest": sign_off.chain_digest,
+        "digest": sign_off.subject,
+        "stage": str(sign_off.stage_id),
+        "decision": str(sign_off.decision),
+        "condition": sign_off.condition,
+        "comment_digest": _hash(sign_off.comment),  # by digest: erasing a text must not break its signature
+        "person": str(sign_off.person_id),
+        "account": str(sign_off.user_id),
+        "time": timestamp(sign_off.given_at),
+    }
+
+
+def _record(kind: str, sign_off: SignOff, stage: Stage, *, by: Acting) -> None:
+    record(
+        kind, of=sign_off, subject=sign_off.subject, actor=by.actor,
+        chain=str(sign_off.chain_id), chain_digest=sign_off.chain_digest, stage=str(stage.pk), stage_name=stage.name,
+        digest=sign_off.subject, decision=str(sign_off.decision), person=str(sign_off.person_id),
+        comment_digest=_hash(sign_off.comment), condition_digest=_hash(sign_off.condition),
+        signature=sign_off.signature,
+    )  # fmt: skip
+
+
+def _hash(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _teams(stage: Stage) -> str:
+    return " and ".join(stage.teams) or "the people whom the policy names"

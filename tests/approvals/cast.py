@@ -1,0 +1,178 @@
+"""People, teams and chains as these tests need them; every governed row has the entry that it must have."""
+
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from django.contrib.auth.models import Group
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts.acting import Acting
+from accounts.models import Membership, Person, Team, User
+from approvals import chain as chains
+from approvals import gate, signoffs
+from approvals.models import Chain, SignOff, Stage
+from approvals.policy import bundles, decide
+from audit.canonical import uuid7
+from audit.ledger.entry import system
+from audit.ledger.record import record
+
+STARTER = Path("examples/policies/starter")
+TEST = system("system:test")
+DIGEST = "sha256:" + "a" * 64
+OTHER = "sha256:" + "b" * 64
+
+
+def person(
+    name: str, *teams: str, of: Person | None = None, kind: str = "person", active: bool = True
+) -> User:
+    """An account with its memberships; `of` makes it a second account of the same person."""
+    behind = of or Person.objects.create(name=name)
+    user = User.objects.create(
+        username=f"{name}-{uuid7().hex[-6:]}", name=name, person=behind, kind=kind, is_active=active
+    )
+    for slug in teams:
+        join(user, slug)
+    return user
+
+
+def team(slug: str) -> Team:
+    found = Team.objects.filter(slug=slug).first()
+    if found is None:
+        with transaction.atomic():
+            found = Team.objects.create(slug=slug, name=slug.title(), group=Group.objects.create(name=slug))
+            record("team.created", of=found, subject=slug, actor=TEST)
+    return found
+
+
+def join(user: User, slug: str) -> Membership:
+    with transaction.atomic():
+        membership = Membership.objects.create(team=team(slug), user=user)
+        record("membership.started", of=membership, subject=slug, actor=TEST)
+    return membership
+
+
+def leave(user: User, slug: str) -> None:
+    with transaction.atomic():
+        membership = Membership.objects.get(user=user, team__slug=slug, ended_at=None)
+        membership.ended_at, membership.version = timezone.now(), membership.version + 1
+        membership.save()
+        record("membership.ended", of=membership, subject=slug, actor=TEST)
+
+
+def facts(requester: User, *, environment: str = "production", tier: int = 1, **changed: object) -> dict:
+    base = {
+        "api": "v1",
+        "phase": "request",
+        "now": "2026-01-05T09:00:00.000000Z",
+        "change": {
+            "id": "CHG-1", "revision": 1, "inputs": {"version": "1.4.2"}, "reason": "Fix", "emergency": False,
+            "plan": None,
+        },
+        "workflow": {
+            "slug": "deploy-service", "title": "Deploy a service", "version": 1, "digest": OTHER,
+            "owner": "platform", "effects": ["idempotent"],
+        },
+        "service": {"slug": "payments", "tier": tier, "owner": "payments"},
+        "environment": {"slug": environment, "tier": 1, "protected": True, "frozen_by": []},
+        "requester": {"id": str(requester.pk), "teams": ["payments"], "kind": "person"},
+        "authors": [],
+        "history": {"last_success": None, "recent_failures": 0, "similar_changes": 0},
+        "evidence": {},
+        "claims": {},
+    }  # fmt: skip
+    return {**base, **changed}
+
+
+class Bank:
+    """A requester, two owners, two from Security, and the starter policy."""
+
+    def __init__(self) -> None:
+        self.noor = person("Noor", "payments")
+        self.ines = person("Ines", "payments")
+        self.omar = person("Omar", "payments")
+        self.sam = person("Sam", "security")
+        self.lena = person("Lena", "security")
+        self.bundle = bundles.first_start(STARTER, by=TEST)
+
+    def chain(self, *, digest: str = DIGEST, **of: object) -> Chain:
+        """A chain that was really decided and opened."""
+        decision = decide(facts(self.noor, **of))
+        with transaction.atomic():
+            return chains.open_chain(
+                digest=digest,
+                decision=decision,
+                conflicted={self.noor.person_id},
+                by=Acting(self.noor, "session").actor,
+            )
+
+
+def stage(chain: Chain, name: str) -> Stage:
+    return chain.stages.get(name=name)
+
+
+def sign(chain: Chain, user: User, name: str, decision: str = "approve", **changed: object) -> chains.Verdict:
+    """One decision, as the page would send it."""
+    words = {"comment": "Read it.", "condition": "Watch it." if decision == "approve_with_condition" else ""}
+    said: dict = {
+        "stage": stage(chain, name).pk if isinstance(name, str) else name,
+        "decision": decision,
+        "digest": chain.subject,
+        "chain_digest": chain.digest,
+        "by": Acting(user, "session"),
+        **words,
+        **changed,
+    }
+    with transaction.atomic():
+        return signoffs.give(chain=chain, **said)
+
+
+def complete(bank: Bank, **of: object) -> Chain:
+    chain = bank.chain(**of)
+    sign(chain, bank.ines, "Service owner")
+    assert sign(chain, bank.sam, "Security") == chains.Verdict.COMPLETE
+    return chain
+
+
+def start(chain: Chain, **changed: object) -> gate.Start:
+    known: dict = {
+        "run_id": uuid7(),
+        "change_key": "CHG-1",
+        "digest": chain.subject,
+        "document_digest": OTHER,
+        "chain_id": chain.pk,
+        "environment": "production",
+        "change_state": "approved",
+        "cancel_requested": False,
+        "not_before": None,
+        "not_after": None,
+        "permit_id": None,
+        "first": True,
+        "by": TEST,
+    }
+    return gate.Start(**{**known, **changed})
+
+
+def authorise(chain: Chain, **changed: object):
+    with transaction.atomic():
+        return gate.authorise(start(chain, **changed))
+
+
+def sql(text: str, *values: object) -> None:
+    """What somebody with a superuser's SQL does: the guards asleep."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(text, values)
+
+
+def forge(chain: Chain, user: User, stage_id: UUID) -> SignOff:
+    """A row and an entry as good as SQL can make them: everything but the key."""
+    with transaction.atomic():
+        row = SignOff.objects.create(
+            chain=chain, stage_id=stage_id, person_id=user.person_id, user=user, decision="approve",
+            subject=chain.subject, chain_digest=chain.digest, signature="ed25519:0000000000000000:AAAA",
+            given_at=timezone.now() - timedelta(seconds=1),
+        )  # fmt: skip
+        record("sign_off.given", of=row, subject=chain.subject, actor=TEST)
+    return row

@@ -1,0 +1,275 @@
+"""The gate: the only way to a permit."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.acting import Acting
+from approvals import freezes, gate, permit, signoffs
+from approvals.chain import chain_digest
+from approvals.models import Chain, Permit
+from audit.canonical import parse, uuid7
+from audit.models import Entry
+from tests.approvals.cast import (
+    DIGEST,
+    OTHER,
+    TEST,
+    authorise,
+    complete,
+    forge,
+    leave,
+    sign,
+    sql,
+    stage,
+    start,
+)
+
+
+def test_a_complete_chain_opens_the_gate_and_the_permit_says_why(bank):
+    chain = complete(bank)
+    issued = authorise(chain)
+    document = permit.read(issued)
+    assert document is not None
+    assert document["digest"] == DIGEST
+    assert document["sign_offs"] == sorted(str(one.pk) for one in chain.sign_offs.all())
+    entry = Entry.objects.get(kind="permit.issued")
+    assert parse(bytes(entry.body))["data"]["document_digest"] == OTHER
+
+
+def test_a_later_step_starts_under_the_permit_of_the_first(bank):
+    chain, run = complete(bank), uuid7()
+    issued = authorise(chain, run_id=run)
+    again = authorise(chain, run_id=run, permit_id=issued.pk, first=False, change_state="running")
+    assert again == issued
+
+
+@pytest.mark.parametrize(
+    ("changed", "refusal"),
+    [
+        ({"change_state": "waiting"}, gate.NotRunnable),
+        ({"change_state": "running"}, gate.NotRunnable),
+        ({"change_state": "rejected"}, gate.NotRunnable),
+        ({"cancel_requested": True}, gate.StopAsked),
+        ({"digest": OTHER}, gate.OtherContent),
+        ({"not_before": timezone.now() + timedelta(hours=1)}, gate.TooEarly),
+        ({"not_after": timezone.now() - timedelta(hours=1)}, gate.TooLate),
+        ({"permit_id": uuid7()}, gate.PermitWrong),
+        ({"chain_id": uuid7()}, gate.ChainNotComplete),
+        ({"first": False, "change_state": "running"}, gate.PermitWrong),
+        ({"first": False, "change_state": "running", "permit_id": uuid7()}, gate.PermitWrong),
+        ({"first": False, "change_state": "approved"}, gate.NotRunnable),
+    ],
+)
+def test_the_gate_stays_shut(bank, changed, refusal):
+    chain = complete(bank)
+    with pytest.raises(refusal):
+        authorise(chain, **changed)
+    assert not Permit.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_gate_needs_the_transaction_of_the_claim():
+    with pytest.raises(RuntimeError, match="transaction of the claim"):
+        gate.authorise(start(Chain(subject=DIGEST)))
+
+
+def test_an_open_chain_never_opens_the_gate(bank):
+    chain = bank.chain()
+    sign(chain, bank.ines, "Service owner")
+    with pytest.raises(gate.ChainNotComplete):
+        authorise(chain)
+
+
+def test_a_membership_that_ended_after_the_sign_off_shuts_the_gate(bank):
+    chain = complete(bank)
+    leave(bank.sam, "security")
+    with pytest.raises(gate.QuorumLost, match="Security"):
+        authorise(chain)
+
+
+def test_an_account_that_was_deactivated_after_the_sign_off_shuts_the_gate(bank):
+    chain = complete(bank)
+    bank.ines.is_active = False
+    bank.ines.save()
+    with pytest.raises(gate.QuorumLost, match="Service owner"):
+        authorise(chain)
+
+
+def test_an_account_that_became_another_persons_does_not_count(bank):
+    chain = complete(bank)
+    bank.ines.person = bank.omar.person
+    bank.ines.save()
+    with pytest.raises(gate.QuorumLost):
+        authorise(chain)
+
+
+def test_a_sign_off_forged_by_sql_never_opens_the_gate(bank):
+    chain = bank.chain()
+    sign(chain, bank.ines, "Service owner")
+    forge(chain, bank.sam, stage(chain, "Security").pk)
+    sql("UPDATE approvals_chain SET state = 'complete' WHERE id = %s", chain.pk)
+    with pytest.raises(gate.SignOffForged):
+        authorise(chain)
+
+
+def test_a_sign_off_moved_to_another_stage_by_sql_never_opens_the_gate(bank):
+    chain = complete(bank)
+    row = chain.sign_offs.get(user=bank.sam)
+    sql("UPDATE approvals_signoff SET condition = 'none' WHERE id = %s", row.pk)
+    with pytest.raises(gate.SignOffForged):
+        authorise(chain)
+
+
+def test_a_withdrawal_turned_back_by_sql_never_opens_the_gate(bank):
+    chain = complete(bank)
+    row = chain.sign_offs.get(user=bank.sam)
+    with transaction.atomic():
+        signoffs.withdraw(row.pk, by=Acting(bank.sam, "session"))
+    sql("UPDATE approvals_signoff SET withdrawn_at = NULL WHERE id = %s", row.pk)
+    sql("UPDATE approvals_chain SET state = 'complete' WHERE id = %s", chain.pk)
+    with pytest.raises(gate.SignOffForged):
+        authorise(chain)
+
+
+def test_a_quorum_lowered_by_sql_shuts_the_gate(bank):
+    chain = complete(bank)
+    sql("UPDATE approvals_stage SET team_ids = '{}' WHERE chain_id = %s AND name = 'Security'", chain.pk)
+    with pytest.raises(gate.ChainAltered):
+        authorise(chain)
+
+
+def test_a_chain_without_stages_never_opens_the_gate(bank):
+    chain = complete(bank)
+    sql("DELETE FROM approvals_signoff WHERE chain_id = %s", chain.pk)
+    sql("DELETE FROM approvals_stage WHERE chain_id = %s", chain.pk)
+    with pytest.raises(gate.ChainAltered):
+        authorise(chain)
+
+
+def test_an_approval_that_expired_shuts_the_gate(bank):
+    chain = complete(bank)
+    chain.expires_at = timezone.now() - timedelta(seconds=1)
+    stages = list(chain.stages.all())
+    digest = chain_digest(chain, stages)
+    sql(
+        "UPDATE approvals_chain SET expires_at = %s, digest = %s WHERE id = %s",
+        chain.expires_at,
+        digest,
+        chain.pk,
+    )
+    with pytest.raises(gate.ApprovalExpired):
+        authorise(chain)
+
+
+def test_a_bundle_edited_in_the_database_shuts_the_gate(bank):
+    chain = complete(bank)
+    sql("UPDATE approvals_bundle SET sources = '{}'::jsonb")
+    with pytest.raises(gate.BundleAltered):
+        authorise(chain)
+
+
+def freeze(*environments, starts=-1, ends=1):
+    now = timezone.now()
+    return freezes.create(
+        name="Year end", reason="Books close", environments=list(environments),
+        starts_at=now + timedelta(hours=starts), ends_at=now + timedelta(hours=ends),
+        by=Acting(freeze.by, "session"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["production", "*"])
+def test_a_freeze_stops_each_start_until_it_is_lifted(bank, where):
+    freeze.by = bank.lena
+    chain, run = complete(bank), uuid7()
+    held = freeze(where)
+    with pytest.raises(gate.Frozen, match="Year end") as refused:
+        authorise(chain, run_id=run)
+    assert refused.value.waits
+    freezes.lift(held.pk, reason="Books closed early", by=Acting(bank.lena, "session"))
+    issued = authorise(chain, run_id=run)
+    freeze(where)
+    with pytest.raises(gate.Frozen):
+        authorise(chain, run_id=run, permit_id=issued.pk, first=False, change_state="running")
+
+
+@pytest.mark.parametrize(
+    ("where", "starts", "ends"), [("staging", -1, 1), ("production", 1, 2), ("production", -2, -1)]
+)
+def test_a_freeze_elsewhere_or_at_another_time_stops_nothing(bank, where, starts, ends):
+    freeze.by = bank.lena
+    chain = complete(bank)
+    freeze(where, starts=starts, ends=ends)
+    assert authorise(chain)
+
+
+def test_break_glass_passes_a_freeze(bank):
+    freeze.by = bank.lena
+    chain = complete(bank)
+    freeze("*")
+    assert authorise(chain, emergency=True)
+
+
+def test_a_ledger_that_is_behind_shuts_the_gate(bank):
+    chain = complete(bank)
+    sql("UPDATE audit_entry SET occurred_at = occurred_at - interval '61 seconds'")
+    with pytest.raises(gate.LedgerBehind) as refused:
+        authorise(chain)
+    assert refused.value.waits
+
+
+def test_a_permit_edited_in_the_database_starts_nothing(bank):
+    chain, run = complete(bank), uuid7()
+    issued = authorise(chain, run_id=run)
+    later = {"run_id": run, "permit_id": issued.pk, "first": False, "change_state": "running"}
+    edited = bytes(issued.document).replace(b'"production"', b'"staging"')
+    sql("UPDATE approvals_permit SET document = %s", edited)
+    with pytest.raises(gate.PermitWrong):
+        authorise(chain, environment="staging", **later)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"digest": OTHER}, {"document_digest": DIGEST}, {"environment": "staging"}, {"chain_id": uuid7()}],
+)
+def test_a_permit_is_for_one_content_and_one_place(bank, changed):
+    chain, run = complete(bank), uuid7()
+    issued = authorise(chain, run_id=run)
+    with pytest.raises(gate.OtherContent):
+        authorise(
+            chain,
+            **{"run_id": run, "permit_id": issued.pk, "first": False, "change_state": "running", **changed},
+        )
+
+
+def test_a_permit_of_one_run_is_none_for_another(bank):
+    chain = complete(bank)
+    issued = authorise(chain)
+    with pytest.raises(gate.PermitWrong):
+        authorise(chain, run_id=uuid7(), permit_id=issued.pk, first=False, change_state="running")
+
+
+def test_a_permit_ends(bank, monkeypatch):
+    chain, run = complete(bank), uuid7()
+    monkeypatch.setattr(permit, "LIFETIME", timedelta(0))
+    issued = authorise(chain, run_id=run)
+    with pytest.raises(gate.PermitExpired):
+        authorise(chain, run_id=run, permit_id=issued.pk, first=False, change_state="running")
+
+
+def test_the_gate_costs_few_queries(bank, django_assert_max_num_queries):
+    chain, run = complete(bank), uuid7()
+    with django_assert_max_num_queries(
+        7 + 5
+    ):  # seven to look; the permit and its entry, a savepoint around both
+        issued = authorise(chain, run_id=run)
+    with django_assert_max_num_queries(4 + 2):
+        authorise(chain, run_id=run, permit_id=issued.pk, first=False, change_state="running")
+
+
+def test_the_state_of_the_chain_is_not_believed(bank):
+    chain = bank.chain()
+    sql("UPDATE approvals_chain SET state = 'complete' WHERE id = %s", chain.pk)
+    with pytest.raises(gate.QuorumLost):
+        authorise(Chain.objects.get(pk=chain.pk), by=TEST)
