@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import Group
@@ -61,7 +62,9 @@ def leave(user: User, slug: str) -> None:
         record("membership.ended", of=membership, subject=slug, actor=TEST)
 
 
-def facts(requester: User, *, environment: str = "production", tier: int = 1, **changed: object) -> dict:
+def facts(
+    requester: User, *, environment: str = "production", tier: int = 1, **changed: Any
+) -> dict[str, Any]:
     base = {
         "api": "v1",
         "phase": "request",
@@ -96,7 +99,7 @@ class Bank:
         self.lena = person("Lena", "security")
         self.bundle = bundles.first_start(STARTER, by=TEST)
 
-    def chain(self, *, digest: str = DIGEST, **of: object) -> Chain:
+    def chain(self, *, digest: str = DIGEST, **of: Any) -> Chain:
         """A chain that was really decided and opened."""
         decision = decide(facts(self.noor, **of))
         with transaction.atomic():
@@ -112,10 +115,10 @@ def stage(chain: Chain, name: str) -> Stage:
     return chain.stages.get(name=name)
 
 
-def sign(chain: Chain, user: User, name: str, decision: str = "approve", **changed: object) -> chains.Verdict:
+def sign(chain: Chain, user: User, name: str, decision: str = "approve", **changed: Any) -> chains.Verdict:
     """One decision, as the page would send it."""
     words = {"comment": "Read it.", "condition": "Watch it." if decision == "approve_with_condition" else ""}
-    said: dict = {
+    said: dict[str, Any] = {
         "stage": stage(chain, name).pk if isinstance(name, str) else name,
         "decision": decision,
         "digest": chain.subject,
@@ -128,15 +131,15 @@ def sign(chain: Chain, user: User, name: str, decision: str = "approve", **chang
         return signoffs.give(chain=chain, **said)
 
 
-def complete(bank: Bank, **of: object) -> Chain:
+def complete(bank: Bank, **of: Any) -> Chain:
     chain = bank.chain(**of)
     sign(chain, bank.ines, "Service owner")
     assert sign(chain, bank.sam, "Security") == chains.Verdict.COMPLETE
     return chain
 
 
-def start(chain: Chain, **changed: object) -> gate.Start:
-    known: dict = {
+def start(chain: Chain, **changed: Any) -> gate.Start:
+    known: dict[str, Any] = {
         "run_id": uuid7(),
         "change_key": "CHG-1",
         "digest": chain.subject,
@@ -154,12 +157,12 @@ def start(chain: Chain, **changed: object) -> gate.Start:
     return gate.Start(**{**known, **changed})
 
 
-def authorise(chain: Chain, **changed: object):
+def authorise(chain: Chain, **changed: Any):
     with transaction.atomic():
         return gate.authorise(start(chain, **changed))
 
 
-def sql(text: str, *values: object) -> None:
+def sql(text: str, *values: Any) -> None:
     """What somebody with a superuser's SQL does: the guards asleep."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")

@@ -170,26 +170,25 @@ def test_a_bundle_edited_in_the_database_shuts_the_gate(bank):
         authorise(chain)
 
 
-def freeze(*environments, starts=-1, ends=1):
+def freeze(bank, *environments, starts=-1, ends=1):
     now = timezone.now()
     return freezes.create(
         name="Year end", reason="Books close", environments=list(environments),
         starts_at=now + timedelta(hours=starts), ends_at=now + timedelta(hours=ends),
-        by=Acting(freeze.by, "session"),
+        by=Acting(bank.lena, "session"),
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("where", ["production", "*"])
 def test_a_freeze_stops_each_start_until_it_is_lifted(bank, where):
-    freeze.by = bank.lena
     chain, run = complete(bank), uuid7()
-    held = freeze(where)
+    held = freeze(bank, where)
     with pytest.raises(gate.Frozen, match="Year end") as refused:
         authorise(chain, run_id=run)
     assert refused.value.waits
     freezes.lift(held.pk, reason="Books closed early", by=Acting(bank.lena, "session"))
     issued = authorise(chain, run_id=run)
-    freeze(where)
+    freeze(bank, where)
     with pytest.raises(gate.Frozen):
         authorise(chain, run_id=run, permit_id=issued.pk, first=False, change_state="running")
 
@@ -198,16 +197,14 @@ def test_a_freeze_stops_each_start_until_it_is_lifted(bank, where):
     ("where", "starts", "ends"), [("staging", -1, 1), ("production", 1, 2), ("production", -2, -1)]
 )
 def test_a_freeze_elsewhere_or_at_another_time_stops_nothing(bank, where, starts, ends):
-    freeze.by = bank.lena
     chain = complete(bank)
-    freeze(where, starts=starts, ends=ends)
+    freeze(bank, where, starts=starts, ends=ends)
     assert authorise(chain)
 
 
 def test_break_glass_passes_a_freeze(bank):
-    freeze.by = bank.lena
     chain = complete(bank)
-    freeze("*")
+    freeze(bank, "*")
     assert authorise(chain, emergency=True)
 
 
