@@ -1,15 +1,20 @@
 """People, their accounts, teams, tokens. An account is never deleted: entries point at its id for ever."""
 
-from typing import ClassVar
+import hashlib
+from typing import TYPE_CHECKING, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import Group, PermissionsMixin
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models import Q
 from guardian.mixins import GuardianUserMixin
 
 from audit.canonical import uuid7
 from audit.models import Coupled
+
+if TYPE_CHECKING:
+    from accounts.sessions import SessionStore
 
 
 class Person(models.Model):
@@ -26,14 +31,16 @@ class UserManager(BaseUserManager["User"]):
         return self.get(username=username)
 
 
-class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin):
-    """An account: a person's own, or a service account that a person answers for."""
+class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin, Coupled):
+    """An account: a person's own, or a service account that a person answers for.
+
+    Governed: nobody becomes active, a superuser or another person without an entry.
+    """
 
     class Kind(models.TextChoices):
         PERSON = "person"
         SERVICE = "service"
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="accounts")
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.PERSON)
     username = models.CharField(max_length=150, unique=True)
@@ -107,6 +114,31 @@ class Token(Coupled):
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+
+
+class UserSession(AbstractBaseSession):
+    """A browser's session; knows its account, so that it can be listed and ended (accounts/sessions.py)."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="sessions")
+
+    @property
+    def handle(self) -> str:
+        """A name for it that opens nothing: the key itself is a credential and is never shown."""
+        return hashlib.sha256(self.session_key.encode()).hexdigest()[:16]
+
+    @classmethod
+    def get_session_store_class(cls) -> "type[SessionStore]":
+        from accounts.sessions import SessionStore
+
+        return SessionStore
+
+
+class Rate(models.Model):
+    """How often something was tried in the current window (accounts/rates.py). Unlogged: losing it is harmless."""
+
+    key = models.CharField(max_length=100, primary_key=True)
+    until = models.DateTimeField()
+    count = models.PositiveIntegerField(default=1)
 
 
 class IdempotencyKey(models.Model):

@@ -145,8 +145,6 @@ def _check_person(by: Acting) -> None:
         raise NotInteractive("A service account cannot sign off. A person must decide, in the browser.")
     if by.auth != "session":
         raise NotInteractive("A token cannot sign off. Sign in to the browser and decide there.")
-    if by.impersonated:
-        raise NotInteractive("You act for somebody else in this session, so you cannot sign off in it.")
     if not by.user.is_active:
         raise NotInteractive("This account is not active, so it cannot sign off.")
 

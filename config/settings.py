@@ -64,6 +64,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.doors.PrivateMiddleware",
+    "config.refusals.RefusalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -83,6 +85,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "config.navigation.shell",
             ],
         },
     }
@@ -117,6 +120,7 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "guardian.backends.ObjectPermissionBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
+    "accounts.personas.PersonaBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -128,9 +132,14 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_ADAPTER = "accounts.login.LoginAdapter"
+ACCOUNT_RATE_LIMITS = False  # accounts/rates.py counts, atomically and without a cache
 ANONYMOUS_USER_NAME = None
 GUARDIAN_RAISE_403 = True
 
+CSRF_FAILURE_VIEW = "config.refusals.csrf_failed"
+SESSION_ENGINE = "accounts.sessions"
+SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 8 * 3600  # a working day; idle sessions of reviewers do not live longer
@@ -156,11 +165,18 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+API_RATE = env.int(PREFIX + "API_RATE", default=1200)  # requests a minute for each account
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.bearer.BearerAuthentication",
+        "accounts.bearer.CsrfSession",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.bearer.ScopedPermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.bearer.AccountThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["audit.rest.strict.StrictJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "audit.rest.pages.CursorPages",
+    "EXCEPTION_HANDLER": "config.refusals.api_refusal",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 SPECTACULAR_SETTINGS = {

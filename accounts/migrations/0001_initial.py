@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                         default=audit.canonical.uuid7, editable=False, primary_key=True, serialize=False
                     ),
                 ),
+                ("version", models.PositiveIntegerField(default=1)),
                 (
                     "kind",
                     models.CharField(
@@ -224,5 +225,40 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 condition=models.Q(("ended_at", None)), fields=("team", "user"), name="membership_open_once"
             ),
+        ),
+        migrations.CreateModel(
+            name="Rate",
+            fields=[
+                ("key", models.CharField(max_length=100, primary_key=True, serialize=False)),
+                ("until", models.DateTimeField()),
+                ("count", models.PositiveIntegerField(default=1)),
+            ],
+        ),
+        migrations.CreateModel(
+            name="UserSession",
+            fields=[
+                (
+                    "session_key",
+                    models.CharField(
+                        max_length=40, primary_key=True, serialize=False, verbose_name="session key"
+                    ),
+                ),
+                ("session_data", models.TextField(verbose_name="session data")),
+                ("expire_date", models.DateTimeField(db_index=True, verbose_name="expire date")),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sessions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "session",
+                "verbose_name_plural": "sessions",
+                "abstract": False,
+            },
         ),
     ]

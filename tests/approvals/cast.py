@@ -30,12 +30,22 @@ def person(
 ) -> User:
     """An account with its memberships; `of` makes it a second account of the same person."""
     behind = of or Person.objects.create(name=name)
-    user = User.objects.create(
-        username=f"{name}-{uuid7().hex[-6:]}", name=name, person=behind, kind=kind, is_active=active
-    )
+    with transaction.atomic():
+        user = User.objects.create(
+            username=f"{name}-{uuid7().hex[-6:]}", name=name, person=behind, kind=kind, is_active=active
+        )
+        record("account.created", of=user, subject=user.username, actor=TEST)
     for slug in teams:
         join(user, slug)
     return user
+
+
+def become(user: User, who: Person) -> None:
+    """The account turns out to be another person's."""
+    with transaction.atomic():
+        user.person, user.version = who, user.version + 1
+        user.save()
+        record("account.linked", of=user, subject=user.username, actor=TEST)
 
 
 def team(slug: str) -> Team:

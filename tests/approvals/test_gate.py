@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.acting import Acting
+from accounts.teams import deactivate
 from approvals import freezes, gate, permit, signoffs
 from approvals.chain import chain_digest
 from approvals.models import Chain, Permit
@@ -17,6 +18,7 @@ from tests.approvals.cast import (
     OTHER,
     TEST,
     authorise,
+    become,
     complete,
     forge,
     leave,
@@ -91,16 +93,14 @@ def test_a_membership_that_ended_after_the_sign_off_shuts_the_gate(bank):
 
 def test_an_account_that_was_deactivated_after_the_sign_off_shuts_the_gate(bank):
     chain = complete(bank)
-    bank.ines.is_active = False
-    bank.ines.save()
+    deactivate(bank.ines, by=TEST)
     with pytest.raises(gate.QuorumLost, match="Service owner"):
         authorise(chain)
 
 
 def test_an_account_that_became_another_persons_does_not_count(bank):
     chain = complete(bank)
-    bank.ines.person = bank.omar.person
-    bank.ines.save()
+    become(bank.ines, bank.omar.person)
     with pytest.raises(gate.QuorumLost):
         authorise(chain)
 

@@ -1,0 +1,83 @@
+"""Signing in and out: limited, recorded, with a new session key each time. Nobody signs up by themselves."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from accounts import rates
+from accounts.bearer import client_address
+from accounts.models import User
+from audit.ledger.entry import Actor, system
+from audit.ledger.record import record
+
+PER_NAME = rates.Limit(10, seconds=300)
+PER_ADDRESS = rates.Limit(60, seconds=300)
+
+
+class LoginAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library carries no types
+    """The hooks of allauth, in place of signals."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def is_safe_url(self, url: str) -> bool:
+        """Only a path of this server: another host of ours is still another page."""
+        return url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        now = datetime.now(UTC)
+        for key, limit in _keys(request, credentials):
+            rates.spend(key, limit, at=now)
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
+        user: AbstractBaseUser | None = super().authenticate(request, **credentials)
+        if user is not None:
+            for key, _ in _keys(request, credentials):
+                rates.refund(key)
+        return user
+
+    def _rollback_login_failed_rl_usage(self) -> None:
+        """Nothing: `authenticate` gives back what was spent."""
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """The name that was typed is not kept: it may be a password in the wrong field."""
+        user = User.objects.filter(username=credentials.get("username", "")).first()
+        subject = f"account:{user.pk}" if user else "account:unknown"
+        with transaction.atomic():
+            record("session.refused", of=None, subject=subject, actor=system("system:login"))
+
+    def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
+        with transaction.atomic():
+            super().login(request, user)
+            request.session.update({"since": datetime.now(UTC).isoformat(), **_seen(request)})
+            request.session.cycle_key()
+            _record("session.started", user)
+
+    def logout(self, request: HttpRequest) -> None:
+        user = request.user
+        with transaction.atomic():
+            super().logout(request)
+            if isinstance(user, User):
+                _record("session.ended", user)
+
+
+def _keys(request: HttpRequest, credentials: dict[str, Any]) -> list[tuple[str, rates.Limit]]:
+    name = str(credentials.get("username", "")).casefold()
+    return [
+        (f"login:{rates.short(name)}", PER_NAME),
+        (f"address:{client_address(request)}", PER_ADDRESS),
+    ]
+
+
+def _seen(request: HttpRequest) -> dict[str, str]:
+    return {"address": client_address(request), "agent": request.headers.get("User-Agent", "")[:200]}
+
+
+def _record(kind: str, user: AbstractBaseUser) -> None:
+    actor = Actor(id=str(user.pk), kind="person", auth="session")
+    record(kind, of=None, subject=f"account:{user.pk}", actor=actor)

@@ -1,0 +1,156 @@
+"""Accounts, teams and who is in which: the only writer of these rows. Nothing here is ever deleted.
+
+Who may call is the door's question; whoever calls is in the entry.
+"""
+
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from accounts import tokens
+from accounts.models import Membership, Person, Team, User, UserSession
+from audit.ledger.entry import Actor
+from audit.ledger.record import record
+from audit.models import ActorName
+from audit.refusals import Refusal, StaleVersion
+
+
+class NameTaken(Refusal):
+    """Another account or team has this name."""
+
+    code = "name_taken"
+
+
+class AlreadyMember(Refusal):
+    """One open membership in a team is enough."""
+
+    code = "already_member"
+
+
+class NotMember(Refusal):
+    """There is no open membership to end."""
+
+    code = "not_member"
+
+
+class AlreadyInactive(Refusal):
+    """The account was switched off before."""
+
+    code = "already_inactive"
+
+
+def create_person(
+    *,
+    username: str,
+    name: str,
+    by: Actor,
+    email: str = "",
+    title: str = "",
+    password: str | None = None,
+    superuser: bool = False,
+) -> User:
+    """A natural person with one account. Without a password nobody can sign in to it."""
+    with transaction.atomic():
+        user = User(
+            person=Person.objects.create(name=name),
+            username=username,
+            name=name,
+            email=email,
+            title=title,
+            is_superuser=superuser,
+        )
+        user.set_password(password)
+        return _create(user, by)
+
+
+def create_service_account(*, username: str, name: str, person: Person, by: Actor) -> User:
+    """An account of a machine, for which a person answers: it conflicts with that person's sign-offs."""
+    with transaction.atomic():
+        user = User(person=person, kind=User.Kind.SERVICE, username=username, name=name)
+        user.set_unusable_password()
+        return _create(user, by)
+
+
+def create_team(*, slug: str, name: str, by: Actor) -> Team:
+    """An empty team, with the group that carries its grants."""
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                team = Team.objects.create(slug=slug, name=name, group=Group.objects.create(name=slug))
+        except IntegrityError as error:
+            raise NameTaken(f"There is a team {slug} already; nothing was created.") from error
+        record("team.created", of=team, subject=f"team:{slug}", actor=by, name=name)
+        return team
+
+
+def join(team: Team, user: User, *, by: Actor, lead: bool = False) -> Membership:
+    """Start a membership. Its age counts: some policies want a day before the first sign-off."""
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                membership = Membership.objects.create(team=team, user=user, lead=lead)
+        except IntegrityError as error:
+            raise AlreadyMember(f"{user.name} is in {team.name} already; nothing was changed.") from error
+        user.groups.add(team.group_id)
+        _record("membership.started", membership, team, user, by)
+        return membership
+
+
+def leave(team: Team, user: User, *, by: Actor) -> Membership:
+    """End the open membership; the row stays as history."""
+    with transaction.atomic():
+        membership = Membership.objects.filter(team=team, user=user, ended_at=None).first()
+        if membership is None:
+            raise NotMember(f"{user.name} is not in {team.name}; nothing was changed.")
+        row = Membership.objects.filter(pk=membership.pk, version=membership.version, ended_at=None)
+        if not row.update(ended_at=Now(), version=F("version") + 1):
+            raise StaleVersion("Somebody changed this membership meanwhile; nothing was done. Reload it.")
+        membership.refresh_from_db()
+        user.groups.remove(team.group_id)
+        _record("membership.ended", membership, team, user, by)
+        return membership
+
+
+def deactivate(user: User, *, by: Actor) -> None:
+    """Switch an account off for good: its sessions and tokens end with it, its entries stay."""
+    with transaction.atomic():
+        seen = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        row = User.objects.filter(pk=user.pk, version=seen.version, is_active=True)
+        if not row.update(is_active=False, version=F("version") + 1):
+            raise AlreadyInactive(f"{user.name} is inactive already; nothing was changed.")
+        user.is_active, user.version = False, seen.version + 1
+        record("account.deactivated", of=user, subject=f"account:{user.pk}", actor=by)
+        for token in user.tokens.filter(revoked_at=None):
+            tokens.end(token, by=by)
+        UserSession.objects.filter(user=user).delete()
+
+
+def _create(user: User, by: Actor) -> User:
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        raise NameTaken(f"There is an account {user.username} already; nothing was created.") from error
+    ActorName.objects.create(actor=str(user.pk), name=user.name, handle=user.username)
+    record(
+        "account.created",
+        of=user,
+        subject=f"account:{user.pk}",
+        actor=by,
+        kind_of_account=str(user.kind),
+        person=str(user.person_id),
+        superuser=user.is_superuser,
+    )
+    return user
+
+
+def _record(kind: str, membership: Membership, team: Team, user: User, by: Actor) -> None:
+    record(
+        kind,
+        of=membership,
+        subject=f"team:{team.slug}",
+        actor=by,
+        account=str(user.pk),
+        lead=membership.lead,
+    )

@@ -1,0 +1,60 @@
+"""What every page's frame needs: the rail, the organisation, the demo's people.
+
+Items come from functions that are composed here; a floor below never knows the rail.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from accounts import personas
+from accounts.models import User
+
+Item = dict[str, Any]
+ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
+    ("/inbox/", "Inbox", "inbox", ""),
+    ("/workflows/", "New request", "plus", ""),
+    ("/changes/", "Changes", "list", ""),
+    ("/runs/", "Runs", "play", ""),
+    ("/environments/", "Environments", "grid", ""),
+    ("/policies/", "Policies", "shield", "Govern"),
+    ("/compliance/", "Compliance", "chart", "Govern"),
+    ("/audit/", "Audit log", "ledger", "Govern"),
+    ("/people/", "People and teams", "person", "Operate"),
+]
+# url -> how many wait there for this person; orchestration's inbox count is put here.
+COUNTS: dict[str, Callable[[User], int]] = {}
+# url -> may this person open it? No function: everybody who is signed in.
+OPEN_TO: dict[str, Callable[[User], bool]] = {}
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """The context processor. Costs nothing until a template asks."""
+    return {
+        "organisation": settings.ORGANISATION,
+        "demo": settings.DEMO,
+        "nav": SimpleLazyObject(lambda: rail(request)),
+        "personas": SimpleLazyObject(lambda: personas.shown(request)),
+    }
+
+
+def rail(request: HttpRequest) -> list[Item]:
+    """The items that this person may open, the current one marked."""
+    user = getattr(request, "user", None)
+    if not isinstance(user, User):
+        return []
+    return [
+        {
+            "url": url,
+            "label": label,
+            "icon": icon,
+            "group": group,
+            "current": request.path.startswith(url),
+            "count": COUNTS[url](user) if url in COUNTS else 0,
+        }
+        for url, label, icon, group in ITEMS
+        if url not in OPEN_TO or OPEN_TO[url](user)
+    ]
