@@ -149,7 +149,9 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes; a workflow or a policy is far smaller
 
-POLICY_PROCESSES = env.int(PREFIX + "POLICY_PROCESSES", default=2)  # each about 40 MB, started when first needed
+POLICY_PROCESSES = env.int(
+    PREFIX + "POLICY_PROCESSES", default=2
+)  # each about 40 MB, started when first needed
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -40,6 +40,7 @@ class Rule:
     says: tuple[str | None, ...]
     reads: tuple[str, ...]
     uses: tuple[str, ...]
+    empty: bool
 
     @property
     def place(self) -> str:

@@ -38,10 +38,7 @@ class Warned:
 
 def annotate(rules: list[Rule], sources: Sources) -> list[Annotated]:
     """Every answering rule with its metadata; PolicyRefused when an id is missing, double or untrue."""
-    found = [
-        _annotated(rule, sources) for rule in rules if not _is_test(rule) and (_answers(rule) or rule.says)
-    ]
-    named = [one for one in found if one is not None]
+    named = [_annotated(rule, sources) for rule in rules if not _is_test(rule) and _must_name(rule)]
     _refuse_doubles(named)
     return named
 
@@ -62,13 +59,13 @@ def warnings(rules: list[Rule]) -> list[Warned]:
     ]
 
 
-def _annotated(rule: Rule, sources: Sources) -> Annotated | None:
-    if rule.says == () and not _must_name(rule):
-        return None
+def _annotated(rule: Rule, sources: Sources) -> Annotated:
     meta = _metadata(sources[rule.file], rule)
     identity = str((meta.get("custom") or {}).get("rule") or "")
     if not identity or not meta.get("title"):
         raise _fault(rule, "needs METADATA with a title and custom.rule, the id that its answers carry")
+    if not rule.says:
+        raise _fault(rule, f'writes no "rule"; its answers must carry "{identity}"')
     for said in rule.says:
         if said != identity:
             raise _fault(
@@ -79,7 +76,7 @@ def _annotated(rule: Rule, sources: Sources) -> Annotated | None:
 
 
 def _must_name(rule: Rule) -> bool:
-    return _answers(rule) and rule.name.split(".")[0] in {"deny", "require", "warn"}
+    return bool(rule.says) or (_answers(rule) and not rule.empty)
 
 
 def _answers(rule: Rule) -> bool:

@@ -112,6 +112,13 @@ def rule_of(rule: Any) -> tuple[str, Any]:
     return dotted(head["refr"]), inner
 
 
+def is_empty(rule: Any) -> bool:
+    """Whether a rule says nothing at all: `deny := []`."""
+    head = next(iter(rule.get("Spec", {}).get("head", {"": {}}).values()))
+    value = (head.get("assign") or {}).get("value", {})
+    return any(value.get(kind, {}).get("items") == [] for kind in ("Array", "Set"))
+
+
 def references(tree: Any) -> set[str]:
     """Every name that is referred to, each as long as it is written."""
     found, waiting = set(), [tree]
@@ -171,7 +178,7 @@ def check_file(path: str, ast: dict[str, Any], builtins: set[str]) -> list[dict[
             {
                 "package": package, "name": name, "file": path, "line": line_of(node), "says": said_rules(node),
                 "reads": sorted(one for one in reads if one.split(".")[0] == "input"),
-                "uses": sorted(one for one in reads if one.startswith("data.")),
+                "uses": sorted(one for one in reads if one.startswith("data.")), "empty": is_empty(rule),
             }
         )  # fmt: skip
     return found
