@@ -1,9 +1,8 @@
 """Stops a run: what has not started never will, what runs is told to end. Never kills anything itself."""
 
-from uuid import UUID
-
 from django.db import connection, transaction
 
+from accounts.acting import Acting
 from audit.ledger.entry import Actor
 from audit.refusals import MoveNotAllowed
 from orchestration import lifecycle
@@ -14,12 +13,12 @@ from orchestration.engine.rows import lock_run, steps_of
 from orchestration.models import Run
 
 
-def cancel(run_id: UUID, *, by: Actor, reason: str = "") -> Run:
+def cancel(run: Run, *, by: Acting, reason: str = "") -> Run:
     """Cancel a run; it ends when the last of its running steps has ended."""
     with transaction.atomic():
-        run = lock_run(run_id)
-        request(run, by=by, reason=reason)
-    return run
+        locked = lock_run(run.pk)
+        request(locked, by=by.actor, reason=reason)
+    return locked
 
 
 def request(run: Run, *, by: Actor, reason: str) -> None:

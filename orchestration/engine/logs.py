@@ -8,19 +8,20 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from django.db import close_old_connections, connection, transaction
+from django.db.models import QuerySet
 
-from orchestration import notify
+from audit.ledger.record import timestamp
+from orchestration import lifecycle, notify
 from orchestration.engine.attempt import Attempt, Chunk
 from orchestration.models import LogChunk, Step
 
 FLUSH_SECONDS = 0.1  # a reader sees a line this much after it was printed
 PENDING_BYTES = 4_194_304  # kept while the database is away; beyond it chunks are counted and left out
-PAGE = 500  # chunks a page of log_after
-TRUNCATED = b"[log truncated: storage was away]\n"
+PAGE_BYTES = 1_048_576  # of log_after: a page is drawn in a blink
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Log:
         self.attempt = attempt
         self._attempt_id = attempt_id
         self._lock = threading.Lock()
+        self._order = threading.Lock()
         self._chunks: list[Chunk] = []
         self._bytes = 0
         self._left_out = 0
@@ -65,6 +67,10 @@ class Log:
 
     def store(self) -> None:
         """Write what has gathered, in the caller's transaction or in one of its own."""
+        with self._order:  # two threads may come here; what came first is written first
+            self._store()
+
+    def _store(self) -> None:
         with self._lock:
             chunks, left_out = self._chunks, self._left_out
             self._chunks, self._bytes, self._left_out = [], 0, 0
@@ -138,8 +144,53 @@ class _Writer:
 _writer = _Writer()
 
 
-def log_after(step: Step, after: int, *, attempt: int | None = None) -> Iterator[LogChunk]:
-    """The chunks of one attempt (the newest unless said) behind number `after`, at most a page of them."""
-    number = attempt if attempt is not None else step.attempt
-    found = LogChunk.objects.filter(attempt__step=step, attempt__number=number, seq__gt=after)
-    yield from found.order_by("seq")[:PAGE]
+class Line(TypedDict):
+    """One piece of output, as the page and the API show it."""
+
+    seq: int
+    stream: str
+    text: str
+    at: str
+
+
+class Page(TypedDict):
+    """What is new behind a number, and whether more waits or will come."""
+
+    results: list[Line]
+    after: int
+    more: bool
+    ended: bool
+
+
+def log_after(step: Step, after: int) -> Page:
+    """What a step printed behind number `after`, over all its attempts: at most a page of it."""
+    results: list[Line] = []
+    size = 0
+    for chunk in _chunks(step).filter(pk__gt=after).iterator(chunk_size=16):
+        results += _lines(chunk)
+        size += len(chunk.data)
+        after = chunk.pk
+        if size >= PAGE_BYTES:
+            break
+    more = _chunks(step).filter(pk__gt=after).exists() if size >= PAGE_BYTES else False
+    return {"results": results, "after": after, "more": more, "ended": lifecycle.is_terminal(step.state)}
+
+
+def text(step: Step) -> Iterator[str]:
+    """The whole log of a step as text, piece by piece."""
+    for chunk in _chunks(step).iterator(chunk_size=16):
+        for line in _lines(chunk):
+            yield line["text"]
+
+
+def _chunks(step: Step) -> QuerySet[LogChunk]:
+    """In the order of writing; a step has one writer at a time, so the numbers rise with it."""
+    return LogChunk.objects.filter(attempt__step=step).order_by("pk")
+
+
+def _lines(chunk: LogChunk) -> Iterator[Line]:
+    seq, at = chunk.pk, timestamp(chunk.at)
+    if chunk.dropped_bytes:
+        left_out = f"[{chunk.dropped_bytes} bytes were left out here]\n"
+        yield Line(seq=seq, stream="system", text=left_out, at=at)
+    yield Line(seq=seq, stream=chunk.stream, text=bytes(chunk.data).decode(errors="replace"), at=at)

@@ -1,17 +1,17 @@
 """A person says what became of a step whose worker vanished. The engine never guesses it."""
 
 from typing import Any, Literal
-from uuid import UUID
 
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts.acting import Acting
 from audit.ledger.entry import Actor
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed
 from orchestration import lifecycle
 from orchestration.engine import dispatch, events
 from orchestration.engine.advance import advance, move_both
-from orchestration.engine.rows import lock_run_of_step, steps_of
+from orchestration.engine.rows import lock_run, steps_of
 from orchestration.models import Run, Step
 
 Decision = Literal["done", "retry", "fail"]
@@ -19,9 +19,9 @@ S, R = Step.State, Run.State
 BECOMES: dict[str, Step.State] = {"done": S.SUCCEEDED, "retry": S.READY, "fail": S.FAILED}
 
 
-def resolve(step_id: UUID, decision: Decision, *, by: Actor, reason: str) -> Run:
+def resolve(step: Step, decision: Decision, *, by: Acting, reason: str = "") -> Run:
     """Write the person's answer; the run goes on from it."""
-    if by.kind != "person":
+    if by.actor.kind != "person":
         raise NotAllowed("Only a person can say what became of this step; nothing was done.")
     if decision not in BECOMES:
         raise Invalid(
@@ -29,16 +29,16 @@ def resolve(step_id: UUID, decision: Decision, *, by: Actor, reason: str) -> Run
             errors=[{"pointer": "/decision", "detail": "one of: done, retry, fail"}],
         )
     with transaction.atomic():
-        run = lock_run_of_step(step_id)
+        run = lock_run(step.run_id)
         steps = steps_of(run)
-        step = next(step for step in steps if step.pk == step_id)
+        step = next(one for one in steps if one.pk == step.pk)
         if step.state != S.UNKNOWN:
             raise MoveNotAllowed(f"{run.key}/{step.key} is {step.state}; there is nothing to resolve.")
-        _resolve(run, step, decision, by=by, reason=reason)
+        _resolve(run, step, decision, by=by.actor, reason=reason)
         if run.state == R.UNKNOWN and not any(one.state == S.UNKNOWN for one in steps):
-            events.tell(run, [move_both(run, R.RUNNING, by=by, reason=f"{step.key}: {decision}")])
-        ready = advance(run, steps, by=by)
-        for one in [step_id, *ready]:
+            events.tell(run, [move_both(run, R.RUNNING, by=by.actor, reason=f"{step.key}: {decision}")])
+        ready = advance(run, steps, by=by.actor)
+        for one in [step.pk, *ready]:
             dispatch.wake(one)
     return run
 

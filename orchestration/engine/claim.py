@@ -1,0 +1,202 @@
+"""Takes a step for this worker, or leaves it: the one place that asks the gate.
+
+Everything is judged and written in one transaction, under the locks of the change and its run. A step may be
+started only after this transaction's commit is known to have succeeded; it must never start anything itself.
+"""
+
+import hashlib
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from approvals import gate
+from approvals.models import Permit
+from audit.canonical import digest, parse
+from audit.ledger.entry import Actor, system
+from audit.ledger.record import record_refusal
+from audit.refusals import Refusal
+from orchestration import lifecycle
+from orchestration.engine import events
+from orchestration.engine.attempt import Attempt
+from orchestration.engine.failpoints import failpoint
+from orchestration.engine.plan import Planned, step_of
+from orchestration.engine.rows import lock_run_of_step
+from orchestration.models import Revision, Run, Step, StepAttempt
+
+WAITS_SECONDS = (
+    5,
+    10,
+)  # asked about again within this span where time alone may open the gate: a freeze ends
+HELD_SECONDS = (30, 60)  # where a person has to act first
+DIGEST_DOMAIN = "countersign/change/v1"
+S, R = Step.State, Run.State
+
+# Ready, due by the database's clock, and everything before it succeeded.
+_STARTABLE = """
+    SELECT step.* FROM orchestration_step AS step
+     WHERE step.id = %s AND step.state = 'ready' AND step.not_before <= clock_timestamp()
+       AND NOT EXISTS (
+           SELECT 1 FROM orchestration_step AS before
+            WHERE before.run_id = step.run_id AND step.needs ? before.key AND before.state <> 'succeeded')
+"""
+
+
+class StaleRevision(Refusal):
+    """The run belongs to a revision that is no longer the change's."""
+
+    code = "stale_revision"
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A step that this worker holds, and what it needs to report about it."""
+
+    attempt: Attempt
+    attempt_id: UUID
+    run_key: str
+    planned: Planned
+    permit_expires_at: datetime
+    actor: Actor
+
+    @property
+    def step_id(self) -> UUID:
+        return self.attempt.step_id
+
+    @property
+    def guard(self) -> Mapping[str, Any]:
+        """What the step's row shows while this worker, and nobody after it, holds the step."""
+        return {"attempt": self.attempt.number, "lease_owner": self.attempt.boot_id}
+
+
+def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
+    """The step, held by this worker; None when it is not startable now, whoever took it or whatever holds it.
+
+    An error from the database, the commit's among them, leaves this function: nothing is started then, and a
+    lease that was written after all lapses.
+    """
+    worker = system(f"worker:{boot_id}")
+    try:
+        with transaction.atomic():
+            claimed = _claim(step_id, boot_id=boot_id, worker=worker)
+            failpoint("claim.before_commit")
+    except Refusal as refusal:
+        _hold(step_id, refusal, by=worker)
+        return None
+    failpoint("claim.after_commit")
+    return claimed
+
+
+def _claim(step_id: UUID, *, boot_id: UUID, worker: Actor) -> Claimed | None:
+    run = lock_run_of_step(step_id)
+    step = next(iter(Step.objects.raw(_STARTABLE, [step_id])), None)
+    if step is None or run.state not in {R.READY, R.RUNNING} or run.cancel_requested_at:
+        return None
+    step.run = run
+    revision = _revision(run)
+    signed_off = step_of(revision, step)
+    permit = gate.authorise(_start(run, revision, by=worker))
+    told = _start_run(run, permit, by=worker)
+    attempt = _lease(step, boot_id=boot_id, by=worker)
+    events.tell(run, [*told, ("step.running", {"step": step.key, "attempt": step.attempt})])
+    return Claimed(
+        attempt=_attempt(step, signed_off, boot_id=boot_id),
+        attempt_id=attempt.pk,
+        run_key=run.key,
+        planned=signed_off,
+        permit_expires_at=permit.expires_at,
+        actor=worker,
+    )
+
+
+def _revision(run: Run) -> Revision:
+    """The revision that is signed off, which must be the one this run was made from."""
+    revision = run.change.revision
+    if revision is None or revision.pk != run.revision_id:
+        raise StaleRevision(f"{run.change.key} was edited after {run.key} was made; it was not started.")
+    return revision
+
+
+def _start(run: Run, revision: Revision, *, by: Actor) -> gate.Start:
+    """What the gate judges: rows under lock, and digests computed now from the bytes that would run."""
+    document = bytes(revision.document)
+    return gate.Start(
+        run_id=run.pk,
+        change_key=run.change.key,
+        digest=digest(DIGEST_DOMAIN, parse(document)),
+        document_digest="sha256:" + hashlib.sha256(document).hexdigest(),
+        chain_id=revision.chain_id,
+        environment=run.change.environment.slug,
+        change_state=run.change.state,
+        cancel_requested=run.cancel_requested_at is not None,
+        not_before=revision.not_before,
+        not_after=revision.not_after,
+        permit_id=run.permit_id,
+        first=run.state == R.READY,
+        by=by,
+    )
+
+
+def _start_run(run: Run, permit: Permit, *, by: Actor) -> list[events.Event]:
+    if run.state != R.READY:
+        return []
+    columns = {"permit": permit, "started_at": Now()}
+    run.permit = permit
+    lifecycle.move_run(run, R.RUNNING, by=by, columns=columns)
+    lifecycle.move(run.change, run.change.State.RUNNING, by=by, run=run.key)
+    return [("run.running", {})]
+
+
+def _lease(step: Step, *, boot_id: UUID, by: Actor) -> StepAttempt:
+    step.attempt += 1  # the fencing token: the guard below holds the row to the number before it
+    columns = {
+        "attempt": step.attempt,
+        "lease_owner": boot_id,
+        "lease_until": Now() + timedelta(seconds=settings.LEASE_TTL_SECONDS),
+        "heartbeat_at": Now(),
+        "started_at": Now(),
+        "ended_at": None,
+        "held_reason": "",
+    }
+    before = {"attempt": step.attempt - 1}
+    lifecycle.move_step(step, S.RUNNING, by=by, guard=before, columns=columns, worker=str(boot_id))
+    return StepAttempt.objects.create(
+        step=step, number=step.attempt, worker_boot_id=boot_id, started_at=Now()
+    )
+
+
+def _attempt(step: Step, signed_off: Planned, *, boot_id: UUID) -> Attempt:
+    """What the supervisor is handed: from the bytes that were signed off, not from the row."""
+    return Attempt(
+        run_id=step.run_id,
+        step_id=step.pk,
+        step_key=signed_off.key,
+        number=step.attempt,
+        boot_id=boot_id,
+        idempotency_key=str(step.pk),
+        uses=signed_off.spec["uses"],
+        with_=signed_off.spec.get("with", {}),
+        effect=signed_off.effect,
+        timeout_seconds=signed_off.timeout_seconds,
+        lease_ttl_seconds=settings.LEASE_TTL_SECONDS,
+        grace_seconds=settings.GRACE_SECONDS,
+        files=signed_off.spec.get("files", {}),
+        env={},
+    )
+
+
+def _hold(step_id: UUID, refusal: Refusal, *, by: Actor) -> None:
+    """Ask again later. The same answer is told once, however often it is given."""
+    span = WAITS_SECONDS if getattr(refusal, "waits", False) else HELD_SECONDS
+    later = Now() + timedelta(seconds=random.uniform(*span))  # noqa: S311 - spreads the load
+    ready = Step.objects.filter(pk=step_id, state=S.READY)
+    ready.update(not_before=later)
+    if ready.exclude(held_reason=str(refusal)).update(held_reason=str(refusal)):
+        step = Step.objects.select_related("run").get(pk=step_id)
+        record_refusal(refusal, attempted="step.running", subject=step.run.key, actor=by)

@@ -1,0 +1,136 @@
+"""Writes what became of an attempt, and what follows from it, in one transaction under the run's lock.
+
+Only the holder of the attempt may complete it. It must never start anything; it says what is ready.
+"""
+
+import random
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from audit.ledger.entry import Actor
+from audit.ledger.record import record
+from audit.refusals import MoveNotAllowed, StaleVersion
+from orchestration import lifecycle
+from orchestration.engine import dispatch, events
+from orchestration.engine.advance import advance
+from orchestration.engine.attempt import Outcome
+from orchestration.engine.claim import Claimed
+from orchestration.engine.failpoints import failpoint
+from orchestration.engine.logs import Log
+from orchestration.engine.plan import REPEATABLE
+from orchestration.engine.rows import lock_run, steps_of
+from orchestration.models import Run, Step, StepAttempt
+
+S = Step.State
+RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 2.0, 300.0
+
+
+def complete(claimed: Claimed, outcome: Outcome, *, log: Log) -> UUID | None:
+    """Record the outcome; the id of a step that is ready now and that the caller may go on with."""
+    failpoint("complete.before")
+    if outcome.state == "fenced":
+        _record_late(claimed, outcome)
+        return None
+    try:
+        with transaction.atomic():
+            ready = _complete(claimed, outcome, log=log)
+            for step_id in ready[1:]:
+                dispatch.wake(step_id)
+            failpoint("complete.before_commit")
+    except (StaleVersion, MoveNotAllowed):
+        _record_late(claimed, outcome)
+        return None
+    return ready[0] if ready else None
+
+
+def _complete(claimed: Claimed, outcome: Outcome, *, log: Log) -> list[UUID]:
+    run = lock_run(claimed.attempt.run_id)
+    steps = steps_of(run)
+    step = next(step for step in steps if step.pk == claimed.step_id)
+    if (step.attempt, step.lease_owner) != (claimed.attempt.number, claimed.attempt.boot_id):
+        raise StaleVersion(f"{run.key}/{step.key} is held by another attempt; this one reports in vain.")
+    log.store()
+    to, columns = _next_state(claimed, outcome, run, step)
+    told: dict[str, Any] = {"exit_code": outcome.exit_code, "reason": outcome.reason}
+    lifecycle.move_step(step, to, by=claimed.actor, guard=claimed.guard, columns=columns, **told)
+    end_attempt(step, outcome=outcome.state, dropped=outcome.dropped_bytes, **told)
+    news = (f"step.{to}", {"step": step.key, "attempt": step.attempt, **told})
+    return advance(run, steps, by=claimed.actor, told=[news])
+
+
+def _next_state(
+    claimed: Claimed, outcome: Outcome, run: Run, step: Step
+) -> tuple[Step.State, dict[str, Any]]:
+    """Where the step goes: its end, another try, or a question to a person."""
+    if outcome.state == "succeeded":
+        return S.SUCCEEDED, {"ended_at": Now(), "outputs": outcome.outputs}
+    if _may_repeat(claimed, outcome, run, step):
+        return S.READY, {"not_before": Now() + _backoff(step.attempt)}
+    return S(outcome.state), {"ended_at": Now()}
+
+
+def _may_repeat(claimed: Claimed, outcome: Outcome, run: Run, step: Step) -> bool:
+    """Another try only where repeating is declared safe; the gate sees to it that it is still permitted."""
+    listed = outcome.state == "failed" and outcome.exit_code in claimed.planned.retry_exit_codes
+    safe = step.effect in REPEATABLE or listed
+    own_fault = outcome.state in {"failed", "timed_out"}  # else the worker drained, or lost sight of it
+    tries = claimed.planned.retries if own_fault else step.max_attempts - 1
+    return safe and run.cancel_requested_at is None and step.attempt <= tries
+
+
+def _backoff(attempt: int) -> timedelta:
+    """Full jitter: workers that failed together do not come back together."""
+    most = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (attempt - 1))
+    return timedelta(seconds=random.uniform(0, most))  # noqa: S311 - no secret
+
+
+def end_attempt(
+    step: Step, *, outcome: str, reason: str = "", exit_code: int | None = None, dropped: int = 0
+) -> None:
+    """Close the row of a step's current attempt."""
+    StepAttempt.objects.filter(step=step, number=step.attempt).update(
+        ended_at=Now(),
+        outcome=outcome,
+        reason=reason,
+        exit_code=exit_code,
+        dropped_bytes=F("dropped_bytes") + dropped,
+    )
+
+
+def _record_late(claimed: Claimed, outcome: Outcome) -> None:
+    """Somebody else holds the step, or has ended it: the report is kept as a report, and changes nothing.
+
+    Unless it was this very report, whose commit succeeded while the connection broke.
+    """
+    attempt, actor = claimed.attempt, claimed.actor
+    if StepAttempt.objects.filter(pk=claimed.attempt_id, outcome=outcome.state).exists():
+        return
+    with transaction.atomic():
+        record(
+            "step.late_result",
+            of=None,
+            subject=claimed.run_key,
+            actor=actor,
+            run=claimed.run_key,
+            step=attempt.step_key,
+            attempt=attempt.number,
+            outcome=outcome.state,
+            exit_code=outcome.exit_code,
+            detail="late result from fenced attempt",
+        )
+
+
+def lost(run: Run, step: Step, *, by: Actor) -> None:
+    """A step whose worker vanished: again where that is safe, else a person must say what happened."""
+    again = step.effect in REPEATABLE and step.attempt < step.max_attempts and not run.cancel_requested_at
+    to = S.READY if again else S.UNKNOWN
+    guard = {"attempt": step.attempt, "lease_owner": step.lease_owner, "lease_until": step.lease_until}
+    columns = {"not_before": Now()} if again else {"ended_at": Now()}
+    lifecycle.move_step(step, to, by=by, guard=guard, columns=columns, reason="the worker vanished")
+    end_attempt(step, outcome="unknown", reason="the worker vanished")
+    events.tell(run, [(f"step.{to}", {"step": step.key, "attempt": step.attempt})])

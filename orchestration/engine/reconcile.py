@@ -1,0 +1,162 @@
+"""Heals whatever a crash, a lost message or the passing of time left behind. Computes; never trusts a message.
+
+One process does it at a time, under an advisory lock. Each finding is dealt with in a transaction of its own,
+by a guarded UPDATE: what moved on meanwhile is left alone. It must never start a step.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from audit.ledger.entry import system
+from audit.refusals import MoveNotAllowed, StaleVersion
+from orchestration import lifecycle
+from orchestration.engine import cancel, dispatch, runs
+from orchestration.engine.advance import advance
+from orchestration.engine.complete import lost
+from orchestration.engine.rows import lock_change, lock_run, steps_of
+from orchestration.models import Change, Run, Step
+
+BATCH = 200
+LOCK = 0x436F756E74  # advisory lock of the reconciler
+REAP_AFTER = timedelta(seconds=5)  # past the lease: whoever holds it has fenced itself by then
+REDISPATCH_AFTER = timedelta(seconds=30)
+RECONCILER = system("system:reconciler")
+S, R, C = Step.State, Run.State, Change.State
+BEFORE_START = (C.WAITING, C.APPROVED, C.SCHEDULED)
+
+log = logging.getLogger(__name__)
+
+
+def reconcile() -> dict[str, int]:
+    """One round; what was found, counted by kind. Empty when another process is at it."""
+    with _alone() as alone:
+        if not alone:
+            return {}
+        return {
+            "dispatched": redispatch(),
+            "reaped": _each(overdue(), reap),
+            "advanced": _each(stale_runs(), heal),
+            "expired": _each(expired_changes(), expire),
+            "overdue_runs": _each(overdue_runs(), stop),
+            **violations(),
+        }
+
+
+def redispatch() -> int:
+    """Wake workers for steps that nobody took: the message was lost, or never sent."""
+    stale = Q(dispatched_at=None) | Q(dispatched_at__lt=Now() - REDISPATCH_AFTER)
+    due = Step.objects.filter(
+        stale, state=S.READY, not_before__lte=Now(), run__state__in=[R.READY, R.RUNNING]
+    )
+    with transaction.atomic():
+        ids = due.order_by("not_before").select_for_update(no_key=True, skip_locked=True, of=("self",))
+        chosen = list(ids.values_list("pk", flat=True)[:BATCH])
+        Step.objects.filter(pk__in=chosen).update(dispatched_at=Now())
+        for step_id in chosen:
+            dispatch.wake(step_id)
+    return len(chosen)
+
+
+def overdue() -> QuerySet[Step]:
+    """Steps whose lease has lapsed."""
+    return Step.objects.filter(state=S.RUNNING, lease_until__lt=Now() - REAP_AFTER).defer("spec", "outputs")
+
+
+def reap(seen: Step) -> None:
+    """Take a step from a worker that is gone; the guard holds to the very lease that was seen to lapse."""
+    run = lock_run(seen.run_id)
+    seen.run = run
+    lost(run, seen, by=RECONCILER)
+    for step_id in advance(run, steps_of(run), by=RECONCILER):
+        dispatch.wake(step_id)
+
+
+def stale_runs() -> QuerySet[Run]:
+    """Runs under way with nothing under way: what follows was not written, or they have ended."""
+    under_way = Step.objects.filter(run=OuterRef("pk"), state__in=[S.READY, S.RUNNING, S.UNKNOWN])
+    asked = Q(cancel_requested_at__isnull=False) & ~Exists(under_way.filter(state__in=[S.RUNNING, S.UNKNOWN]))
+    return Run.objects.filter(asked | ~Exists(under_way), state__in=[R.RUNNING, R.UNKNOWN])
+
+
+def heal(seen: Run) -> None:
+    run = lock_run(seen.pk)
+    for step_id in advance(run, steps_of(run), by=RECONCILER):
+        dispatch.wake(step_id)
+
+
+def expired_changes() -> QuerySet[Change]:
+    """Changes that did not start before their sign-offs or their window ended."""
+    past = Q(revision__chain__expires_at__lt=Now()) | Q(revision__not_after__lt=Now())
+    return Change.objects.filter(past, state__in=BEFORE_START)
+
+
+def expire(seen: Change) -> None:
+    change = lock_change(seen.pk)
+    if change.version != seen.version:  # edited, decided or started since
+        return
+    runs.void(change, by=RECONCILER, reason="expired")
+    lifecycle.move(change, C.EXPIRED, by=RECONCILER)
+
+
+def overdue_runs() -> QuerySet[Run]:
+    """Runs past their deadline, or with steps left to start and no permit to start them any more."""
+    idle = ~Exists(Step.objects.filter(run=OuterRef("pk"), state=S.RUNNING))
+    past = Q(deadline_at__lt=Now()) | (Q(permit__expires_at__lt=Now()) & idle)
+    return Run.objects.filter(past, state=R.RUNNING, cancel_requested_at=None)
+
+
+def stop(seen: Run) -> None:
+    cancel.request(lock_run(seen.pk), by=RECONCILER, reason="its deadline or its permit has passed")
+
+
+def violations() -> dict[str, int]:
+    """Invariants, counted: each must be 0 (governance.md, section 7)."""
+    unproven = Step.objects.filter(state=S.RUNNING).exclude(run__permit__isnull=False)
+    pairless = Run.objects.filter(state=R.RUNNING).exclude(change__state=C.RUNNING)
+    early = Step.objects.filter(state=S.RUNNING, attempt=0)
+    foreign = Run.objects.filter(state=R.RUNNING).exclude(digest=F("permit__subject"))
+    gaps = Run.objects.exclude(event_seq=0).filter(~Exists(_last_event()))
+    return {
+        "I1_running_without_permit": unproven.count(),
+        "I2_permit_for_another_digest": foreign.count(),
+        "I8_run_and_change_disagree": pairless.count(),
+        "I9_running_without_attempt": early.count(),
+        "I19_events_with_a_gap": gaps.filter(state__in=[R.READY, R.RUNNING, R.UNKNOWN]).count(),
+    }
+
+
+def _last_event() -> QuerySet[Run]:
+    return Run.objects.filter(pk=OuterRef("pk"), events__seq=F("event_seq"))
+
+
+def _each(found: QuerySet, deal: Callable) -> int:  # type: ignore[type-arg]
+    """Deal with each in a transaction of its own; one that moved on meanwhile is left alone."""
+    count = 0
+    for one in list(found[:BATCH]):
+        try:
+            with transaction.atomic():
+                deal(one)
+            count += 1
+        except (StaleVersion, MoveNotAllowed) as moved_on:
+            log.info("%s", moved_on)
+    return count
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether this process may reconcile now; the lock goes with the connection if the process dies."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        alone = bool(cursor.fetchone()[0])
+    try:
+        yield alone
+    finally:
+        if alone and connection.connection is not None:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
