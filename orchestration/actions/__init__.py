@@ -1,0 +1,34 @@
+"""The kinds of things a step does, by name: ours and those of plug-ins."""
+
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from orchestration.actions.base import Action
+from orchestration.actions.command import Command
+from orchestration.actions.http import Http
+from orchestration.actions.wait import Wait
+
+GROUP = "countersign.actions"
+
+
+@cache
+def known() -> dict[str, Action]:
+    """Every action by its name. A plug-in cannot take the name of a built-in one."""
+    plugged = {entry.name: entry.load()() for entry in entry_points(group=GROUP)}
+    return {**plugged, **{action.name: action for action in (Command(), Http(), Wait())}}
+
+
+def get(name: str) -> Action | None:
+    return known().get(name)
+
+
+def validate(name: str, with_: Any) -> list[str]:
+    """What is wrong with a step's `with:`, in words; empty when nothing is."""
+    action = get(name)
+    if action is None:
+        return [f"there is no action named {name}; known are {', '.join(sorted(known()))}"]
+    found = Draft202012Validator(action.schema).iter_errors(with_)
+    return [f"with{''.join(f'.{part}' for part in error.absolute_path)}: {error.message}" for error in found]

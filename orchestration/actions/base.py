@@ -1,0 +1,82 @@
+"""What an action is: a name, a schema for its `with:`, an effect class, and one way to run.
+
+A third party adds one through the entry-point group `countersign.actions`. An action never sees a database.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+Effect = Literal["read_only", "idempotent", "at_most_once", "reconcilable"]
+
+
+class Cancelled(Exception):
+    """The run was stopped, its time is over, or this worker lost the step."""
+
+
+@dataclass(frozen=True)
+class Spawn:
+    """What a process action wants run: an argv list, never a shell string."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    success_codes: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an in-process action did; `reason` is a sentence, `outputs` one flat object."""
+
+    succeeded: bool
+    reason: str = ""
+    outputs: Mapping[str, str | int | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an in-process action is given."""
+
+    with_: Mapping[str, Any]
+    idempotency_key: str
+    fence: str
+    cancelled: threading.Event
+    deadline: float
+    say: Callable[[str], None]
+
+    def pause(self, seconds: float) -> None:
+        """Wait; raises Cancelled at once when the run is stopped or its time is over."""
+        if self.cancelled.wait(max(0.0, min(seconds, self.remaining_seconds))):
+            raise Cancelled
+        if self.remaining_seconds <= 0:
+            raise Cancelled
+
+    @property
+    def remaining_seconds(self) -> float:
+        return self.deadline - time.monotonic()
+
+
+class Action:
+    """Base of every action."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    schema: ClassVar[dict[str, Any]]
+    effect: ClassVar[Effect] = "at_most_once"
+
+
+class ProcessAction(Action):
+    """Runs as a supervised process tree."""
+
+    def spawn(self, with_: Mapping[str, Any]) -> Spawn:
+        """What to start. Pure: nothing is done here."""
+        raise NotImplementedError(f"{self.name} says nothing to start")
+
+
+class InProcessAction(Action):
+    """Runs in the worker's thread: for waiting on something far away, never for work of its own."""
+
+    def run(self, context: Context) -> Result:
+        """Do it; raise Cancelled when told to stop."""
+        raise NotImplementedError(f"{self.name} does nothing")

@@ -1,0 +1,323 @@
+"""Runs one attempt: a supervised process tree, or an action in this thread. Knows no database and decides no state.
+
+The worker's side of `supervisor/`: one warm fork server for this process, one socket for each step. Every process
+of a step starts here and nowhere else.
+"""
+
+import array
+import atexit
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+from orchestration import actions
+from orchestration.actions.base import Cancelled, Context, InProcessAction, ProcessAction
+from orchestration.engine.supervisor import frames
+
+SELF_FENCE_MARGIN_SECONDS = 10  # the tree is gone this long before the lease can be another's
+FORK_SERVER = Path(__file__).parent / "supervisor" / "forkserver.py"
+STEP_PATH = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LIMITS = {"NOFILE": 4096, "CORE": 0, "FSIZE": 10 << 30}
+State = Literal["succeeded", "failed", "timed_out", "cancelled", "fenced", "unknown"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """What to run and under which numbers; `files` are the workflow's scripts, path to text."""
+
+    run_id: UUID
+    step_id: UUID
+    step_key: str
+    number: int
+    boot_id: UUID
+    idempotency_key: str
+    uses: str
+    with_: Mapping[str, Any]
+    effect: str
+    timeout_seconds: float
+    lease_ttl_seconds: float
+    grace_seconds: float = 10
+    files: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it ended; `reason` is a sentence for people."""
+
+    state: State
+    exit_code: int | None = None
+    reason: str = ""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    log_bytes: int = 0
+    dropped_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of output, numbered from 1; `dropped` bytes were left out right before it."""
+
+    seq: int
+    stream: str
+    data: bytes
+    dropped: int = 0
+
+
+class Control:
+    """What the heartbeat says to a running step, from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self.cancelled, self.fenced = threading.Event(), threading.Event()
+
+    def alive(self) -> None:
+        self._send(frames.ALIVE)
+
+    def cancel(self, reason: str) -> None:
+        self.cancelled.set()
+        self._send(frames.CANCEL, reason.encode())
+
+    def fence(self) -> None:
+        self.fenced.set()
+        self.cancelled.set()
+        self._send(frames.FENCE)
+
+    def attach(self, channel: socket.socket | None) -> None:
+        """Connect to a supervisor; what was said before it existed is said again."""
+        with self._lock:
+            self._socket = channel
+        if channel is not None and self.fenced.is_set():
+            self._send(frames.FENCE)
+        elif channel is not None and self.cancelled.is_set():
+            self._send(frames.CANCEL)
+
+    def _send(self, kind: bytes, payload: bytes = b"") -> None:
+        with self._lock:
+            if self._socket is not None:
+                try:
+                    self._socket.sendall(frames.frame(kind, payload))
+                except OSError:
+                    self._socket = None  # the supervisor has ended; its outcome is on its way
+
+
+def supervise(attempt: Attempt, *, on_log: Callable[[Chunk], None], control: Control) -> Outcome:
+    """Run the attempt to its end, whatever that is. Never raises for what the step does."""
+    action = actions.get(attempt.uses)
+    if isinstance(action, InProcessAction):
+        return _in_process(action, attempt, on_log, control)
+    if isinstance(action, ProcessAction):
+        return _in_processes(action, attempt, on_log, control)
+    return Outcome("failed", reason=f"There is no action named {attempt.uses}; nothing was run.")
+
+
+def _in_process(
+    action: InProcessAction, attempt: Attempt, on_log: Callable[[Chunk], None], control: Control
+) -> Outcome:
+    written = _Writer(on_log)
+    deadline = time.monotonic() + attempt.timeout_seconds
+    context = Context(
+        with_=attempt.with_,
+        idempotency_key=attempt.idempotency_key,
+        fence=f"{attempt.step_id}:{attempt.number}",
+        cancelled=control.cancelled,
+        deadline=deadline,
+        say=written.say,
+    )
+    try:
+        result = action.run(context)
+    except Cancelled:
+        late = time.monotonic() >= deadline
+        state: State = "fenced" if control.fenced.is_set() else "timed_out" if late else "cancelled"
+        return Outcome(state, reason=f"It was ended: {state.replace('_', ' ')}.", log_bytes=written.total)
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; the step failed, the worker did not
+        return Outcome("failed", reason=f"{type(error).__name__}: {error}"[:2000], log_bytes=written.total)
+    state = "succeeded" if result.succeeded else "failed"
+    return Outcome(state, reason=result.reason, outputs=result.outputs, log_bytes=written.total)
+
+
+def _in_processes(
+    action: ProcessAction, attempt: Attempt, on_log: Callable[[Chunk], None], control: Control
+) -> Outcome:
+    place = Path(tempfile.mkdtemp(prefix="countersign-step-"))
+    try:
+        spec = _spec(action, attempt, place)
+        return _talk(fork_server().spawn(spec), on_log, control)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _spec(action: ProcessAction, attempt: Attempt, place: Path) -> dict[str, Any]:
+    """All that the supervisor learns. The environment is made here, never inherited."""
+    spawn = action.spawn(attempt.with_)
+    cwd = place / "work"
+    cwd.mkdir(mode=0o700)
+    for name, text in attempt.files.items():
+        path = cwd / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o700 if text.startswith("#!") else 0o600)
+    return {
+        "argv": list(spawn.argv),
+        "cwd": str(cwd),
+        "env": {**spawn.env, **attempt.env, **_own_variables(attempt, cwd, place)},
+        "limits": LIMITS,
+        "success_codes": list(spawn.success_codes),
+        "timeout_seconds": attempt.timeout_seconds,
+        "grace_seconds": attempt.grace_seconds,
+        "fence_seconds": max(
+            attempt.lease_ttl_seconds - SELF_FENCE_MARGIN_SECONDS, attempt.lease_ttl_seconds / 3
+        ),
+    }
+
+
+def _own_variables(attempt: Attempt, cwd: Path, place: Path) -> dict[str, str]:
+    return {
+        "PATH": STEP_PATH,
+        "LANG": "C.UTF-8",
+        "HOME": str(cwd),
+        "STEP": attempt.step_key,
+        "STEP_ATTEMPT": str(attempt.number),
+        "STEP_FENCE": f"{attempt.step_id}:{attempt.number}",
+        "STEP_OUTPUTS": str(place / "outputs.json"),
+        "IDEMPOTENCY_KEY": attempt.idempotency_key,
+        "COUNTERSIGN_RUN": str(attempt.run_id),
+        "COUNTERSIGN_BOOT": boot_marker(attempt.boot_id),
+    }
+
+
+def _talk(channel: socket.socket, on_log: Callable[[Chunk], None], control: Control) -> Outcome:
+    """Listen to one supervisor until its outcome; when it vanishes without one, nobody knows what happened."""
+    reader, seq = frames.Reader(), 0
+    with channel:
+        control.attach(channel)
+        try:
+            while data := channel.recv(1 << 18):
+                for kind, payload in reader.feed(data):
+                    if kind == frames.OUTCOME:
+                        return Outcome(**json.loads(payload))
+                    stream, text, dropped = frames.read_log(payload)
+                    seq += 1
+                    on_log(Chunk(seq, stream, text, dropped))
+        except ConnectionError:
+            pass  # the same as an end without an outcome
+        finally:
+            control.attach(None)
+    return Outcome(
+        "unknown", reason="The supervisor of this step vanished; the step may or may not have finished."
+    )
+
+
+class _Writer:
+    """Lines that an in-process action says, as chunks."""
+
+    def __init__(self, on_log: Callable[[Chunk], None]) -> None:
+        self.on_log, self.seq, self.total = on_log, 0, 0
+
+    def say(self, line: str) -> None:
+        data = line.encode(errors="replace") + b"\n"
+        self.seq += 1
+        self.total += len(data)
+        self.on_log(Chunk(self.seq, "stdout", data))
+
+
+class ForkServer:
+    """The warm process of this worker process."""
+
+    def __init__(self) -> None:
+        self.pid, self._lock = os.getpid(), threading.Lock()
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-E", str(FORK_SERVER), str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env={"PATH": STEP_PATH, "LANG": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+
+    def spawn(self, spec: Mapping[str, Any]) -> socket.socket:
+        """The channel to a new supervisor that runs `spec`."""
+        mine, theirs = socket.socketpair()
+        with theirs, self._lock:
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))
+            self._requests.sendmsg([json.dumps(spec).encode()], [rights])
+        return mine
+
+    def is_alive(self) -> bool:
+        return self.pid == os.getpid() and self.process.poll() is None
+
+    def close(self) -> None:
+        """Hang up; the server ends by itself. After a fork it belongs to the parent, which buries it."""
+        self._requests.close()
+        if self.pid == os.getpid():
+            self.process.wait()
+
+
+_server: ForkServer | None = None
+_server_lock = threading.Lock()
+
+
+def fork_server() -> ForkServer:
+    """The fork server of this process; a new one after a fork or when it was killed."""
+    global _server  # noqa: PLW0603 - one warm process for each worker process
+    with _server_lock:
+        if _server is None or not _server.is_alive():
+            _close_fork_server()
+            _server = ForkServer()
+        return _server
+
+
+@atexit.register
+def _close_fork_server() -> None:
+    if _server is not None:
+        _server.close()
+
+
+def boot_marker(boot_id: UUID) -> str:
+    """`<boot id>:<pid>:<start time>` of this worker process: in the environment of all that it starts."""
+    return f"{boot_id}:{os.getpid()}:{_start_time(os.getpid())}"
+
+
+def sweep_orphans() -> int:
+    """Kill what a dead worker left behind; pids are reused, so the start time must fit too. Returns how many."""
+    swept = 0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and (marker := _marker(folder)) and not _worker_lives(marker):
+            try:
+                os.kill(int(folder.name), 9)
+                swept += 1
+            except (ProcessLookupError, PermissionError):
+                continue
+    return swept
+
+
+def _marker(folder: Path) -> str:
+    try:
+        variables = (folder / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return next((one[17:].decode() for one in variables if one.startswith(b"COUNTERSIGN_BOOT=")), "")
+
+
+def _worker_lives(marker: str) -> bool:
+    parts = marker.rsplit(":", 2)
+    return len(parts) == 3 and parts[1].isdigit() and _start_time(int(parts[1])) == parts[2]
+
+
+def _start_time(pid: int) -> str:
+    """Ticks since boot when `pid` started (proc(5), field 22); empty when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
