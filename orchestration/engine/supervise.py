@@ -16,13 +16,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
 from orchestration import actions
 from orchestration.actions.base import Cancelled, Context, InProcessAction, ProcessAction
+from orchestration.engine.attempt import Attempt, Chunk, Outcome
 from orchestration.engine.supervisor import frames
 
 SELF_FENCE_MARGIN_SECONDS = 10  # the tree is gone this long before the lease can be another's
@@ -32,50 +32,8 @@ LIMITS = {"NOFILE": 4096, "CORE": 0, "FSIZE": 10 << 30}
 State = Literal["succeeded", "failed", "timed_out", "cancelled", "fenced", "unknown"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """What to run and under which numbers; `files` are the workflow's scripts, path to text."""
-
-    run_id: UUID
-    step_id: UUID
-    step_key: str
-    number: int
-    boot_id: UUID
-    idempotency_key: str
-    uses: str
-    with_: Mapping[str, Any]
-    effect: str
-    timeout_seconds: float
-    lease_ttl_seconds: float
-    grace_seconds: float = 10
-    files: Mapping[str, str] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How it ended; `reason` is a sentence for people."""
-
-    state: State
-    exit_code: int | None = None
-    reason: str = ""
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    log_bytes: int = 0
-    dropped_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A piece of output, numbered from 1; `dropped` bytes were left out right before it."""
-
-    seq: int
-    stream: str
-    data: bytes
-    dropped: int = 0
-
-
 class Control:
-    """What the heartbeat says to a running step, from another thread."""
+    """The `attempt.Control` of a real step: what the heartbeat says to it, from another thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

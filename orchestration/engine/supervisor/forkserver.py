@@ -15,7 +15,7 @@ import sys
 if __name__ == "__main__":  # a bare interpreter: it must find this package, and nothing else
     sys.path.insert(0, os.path.abspath(__file__ + "/../../../.."))  # noqa: PTH100 - pathlib costs memory here
 
-from orchestration.engine.supervisor.child import Supervisor  # noqa: E402
+from orchestration.engine.supervisor.child import Supervisor
 
 PR_SET_PDEATHSIG = 1
 
