@@ -14,15 +14,8 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from orchestration.engine.supervise import (
-    Attempt,
-    Chunk,
-    Control,
-    Outcome,
-    boot_marker,
-    supervise,
-    sweep_orphans,
-)
+from orchestration.engine.attempt import Attempt, Chunk, Outcome
+from orchestration.engine.supervise import Control, boot_marker, supervise, sweep_orphans
 
 
 class Watched:
