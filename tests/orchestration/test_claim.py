@@ -2,7 +2,6 @@
 
 import threading
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 from django.db import connection, connections, transaction
@@ -15,22 +14,13 @@ from approvals.models import Permit
 from audit.models import Entry
 from orchestration import lifecycle
 from orchestration.engine import cancel, failpoints
-from orchestration.engine.attempt import Chunk, Outcome
-from orchestration.engine.claim import claim
-from orchestration.engine.complete import complete
+from orchestration.engine.attempt import Chunk
 from orchestration.engine.logs import Log
 from orchestration.engine.reconcile import overdue, reap, reconcile
 from orchestration.models import Change, LogChunk, Run, RunEvent, Step, StepAttempt
 from tests.approvals.cast import leave, sql
+from tests.orchestration.deeds import both, claimed, ended, holding, told, vanish
 from tests.orchestration.world import SETUP, states, step
-
-
-def claimed(one, boot_id=None):
-    return claim(one.pk, boot_id=boot_id or uuid4())
-
-
-def ended(held, state="succeeded", **more):
-    return complete(held, Outcome(state, **more), log=Log(held.attempt, held.attempt_id))
 
 
 def together(*deeds):
@@ -54,13 +44,9 @@ def together(*deeds):
     return list(said.values())
 
 
-def refusals(run):
-    return Entry.objects.filter(kind="attempt.refused", subject=run.key)
-
-
 def test_the_first_claim_brings_the_permit_and_starts_run_and_change(world):
     run = world.run(step("a", seconds=3))
-    held = claimed(run.steps.get())
+    held = holding(run.steps.get())
     run.refresh_from_db()
     assert held.attempt.with_ == {"seconds": 3}
     assert held.attempt.number == 1
@@ -88,9 +74,9 @@ def test_a_step_waits_for_every_step_that_it_needs(world):
         c.run = run
         lifecycle.move_step(c, Step.State.READY, by=SETUP)
     assert claimed(c) is None
-    ended(claimed(a))
+    ended(holding(a))
     assert claimed(c) is None
-    ended(claimed(b))
+    ended(holding(b))
     assert claimed(c) is not None
 
 
@@ -120,7 +106,7 @@ def test_a_freeze_holds_the_step_and_is_told_once(world):
     one.refresh_from_db()
     assert "Year end" in one.held_reason
     assert one.not_before > timezone.now()
-    assert refusals(run).count() == 1
+    assert told("attempt.refused", subject=run.key) == 1
     assert Run.objects.get().state == "ready"
 
 
@@ -163,36 +149,35 @@ def test_a_document_edited_in_the_database_is_not_run(world):
 def test_a_run_that_was_asked_to_stop_starts_nothing_more(world):
     run = world.run(step("a"), step("b"))
     a, b = run.steps.order_by("position")
-    held = claimed(a)
+    held = holding(a)
     cancel.cancel(run, by=world.by)
     assert claimed(b) is None
     ended(held, "cancelled")
     assert states(run) == {"a": "cancelled", "b": "cancelled"}
-    run.refresh_from_db()
-    assert (run.state, run.change.state) == ("cancelled", "cancelled")
+    assert both(run) == ("cancelled", "cancelled")
 
 
 def test_only_the_holder_of_the_attempt_completes_it(world):
     one = world.run(step("a", effect="idempotent")).steps.get()
-    first = claimed(one)
-    Step.objects.update(lease_until=Now() - timedelta(minutes=1))
+    first = holding(one)
+    vanish()
     reconcile()
-    second = claimed(one)
+    second = holding(one)
     assert (first.attempt.number, second.attempt.number) == (1, 2)
     ended(first, exit_code=0)
     assert Step.objects.get().state == "running"
-    assert Entry.objects.filter(kind="step.late_result").count() == 1
+    assert told("step.late_result") == 1
     ended(second)
     assert Step.objects.get().state == "succeeded"
 
 
 def test_what_a_fenced_attempt_prints_is_not_stored(world):
     one = world.run(step("a", effect="idempotent")).steps.get()
-    first = claimed(one)
+    first = holding(one)
     log = Log(first.attempt, first.attempt_id)
     log.take(Chunk(1, "stdout", b"mine\n"))
     log.store()
-    Step.objects.update(lease_until=Now() - timedelta(minutes=1))
+    vanish()
     reconcile()
     log.take(Chunk(2, "stdout", b"late\n"))
     log.store()
@@ -203,10 +188,10 @@ def test_the_reaper_leaves_a_step_alone_that_was_claimed_again_meanwhile(world):
     """It fetched a lapsed lease; before it writes, the step was reaped by another and claimed anew."""
     one = world.run(step("a", effect="idempotent")).steps.get()
     claimed(one)
-    Step.objects.update(lease_until=Now() - timedelta(minutes=1))
+    vanish()
     seen = overdue().get()
     reconcile()
-    fresh = claimed(one)
+    fresh = holding(one)
     with pytest.raises(Exception, match="changed meanwhile"), transaction.atomic():
         reap(seen)
     one.refresh_from_db()
@@ -216,7 +201,7 @@ def test_the_reaper_leaves_a_step_alone_that_was_claimed_again_meanwhile(world):
 def test_the_reaper_leaves_a_lease_alone_that_was_renewed_meanwhile(world):
     one = world.run(step("a")).steps.get()
     claimed(one)
-    Step.objects.update(lease_until=Now() - timedelta(minutes=1))
+    vanish()
     seen = overdue().get()
     Step.objects.update(lease_until=Now() + timedelta(seconds=30))
     with pytest.raises(Exception, match="changed meanwhile"), transaction.atomic():
@@ -243,7 +228,7 @@ def test_two_parents_that_finish_together_make_their_child_ready_once(world):
         steps += [step(f"a{i}"), step(f"b{i}"), step(f"c{i}", needs=[f"a{i}", f"b{i}"])]
     by_key = {one.key: one for one in world.run(*steps).steps.all()}
     for i in range(rounds):
-        held = [claimed(by_key[f"a{i}"]), claimed(by_key[f"b{i}"])]
+        held = [holding(by_key[f"a{i}"]), holding(by_key[f"b{i}"])]
         together(*[lambda one=one: ended(one) for one in held])
         child = Step.objects.get(pk=by_key[f"c{i}"].pk)
         assert child.state == "ready"
@@ -263,8 +248,7 @@ def test_cancel_and_start_and_complete_take_turns(world):
 
         said = together(start_and_end, lambda run=run: cancel.cancel(run, by=world.by))
         assert not [one for one in said if isinstance(one, Exception)], said
-        run.refresh_from_db()
-        assert (run.state, run.change.state) == ("cancelled", "cancelled")
+        assert both(run) == ("cancelled", "cancelled")
         assert states(run)["b"] == "cancelled"
 
 
