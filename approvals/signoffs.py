@@ -312,7 +312,7 @@ def _record(kind: str, sign_off: SignOff, stage: Stage, *, by: Acting) -> None:
         chain=str(sign_off.chain_id), chain_digest=sign_off.chain_digest, stage=str(stage.pk), stage_name=stage.name,
         digest=sign_off.subject, decision=str(sign_off.decision), person=str(sign_off.person_id),
         comment_digest=_hash(sign_off.comment), condition_digest=_hash(sign_off.condition),
-        signature=sign_off.signature,
+        signature=sign_off.signature, persona_switched=by.persona_switched,
     )  # fmt: skip
 
 

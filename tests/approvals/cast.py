@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts import teams
 from accounts.acting import Acting
 from accounts.models import Membership, Person, Team, User
 from approvals import chain as chains
@@ -26,17 +26,21 @@ OTHER = "sha256:" + "b" * 64
 
 
 def person(
-    name: str, *teams: str, of: Person | None = None, kind: str = "person", active: bool = True
+    name: str, *slugs: str, of: Person | None = None, kind: str = "person", active: bool = True
 ) -> User:
     """An account with its memberships; `of` makes it a second account of the same person."""
-    behind = of or Person.objects.create(name=name)
     with transaction.atomic():
         user = User.objects.create(
-            username=f"{name}-{uuid7().hex[-6:]}", name=name, person=behind, kind=kind, is_active=active
+            username=f"{name}-{uuid7().hex[-6:]}",
+            name=name,
+            person=of or Person.objects.create(name=name),
+            kind=kind,
         )
-        record("account.created", of=user, subject=user.username, actor=TEST)
-    for slug in teams:
+        record("account.created", of=user, subject=name, actor=TEST)
+    for slug in slugs:
         join(user, slug)
+    if not active:
+        teams.deactivate(user, by=TEST)
     return user
 
 
@@ -50,26 +54,15 @@ def become(user: User, who: Person) -> None:
 
 def team(slug: str) -> Team:
     found = Team.objects.filter(slug=slug).first()
-    if found is None:
-        with transaction.atomic():
-            found = Team.objects.create(slug=slug, name=slug.title(), group=Group.objects.create(name=slug))
-            record("team.created", of=found, subject=slug, actor=TEST)
-    return found
+    return found or teams.create_team(slug=slug, name=slug.title(), by=TEST)
 
 
 def join(user: User, slug: str) -> Membership:
-    with transaction.atomic():
-        membership = Membership.objects.create(team=team(slug), user=user)
-        record("membership.started", of=membership, subject=slug, actor=TEST)
-    return membership
+    return teams.join(team(slug), user, by=TEST)
 
 
 def leave(user: User, slug: str) -> None:
-    with transaction.atomic():
-        membership = Membership.objects.get(user=user, team__slug=slug, ended_at=None)
-        membership.ended_at, membership.version = timezone.now(), membership.version + 1
-        membership.save()
-        record("membership.ended", of=membership, subject=slug, actor=TEST)
+    teams.leave(team(slug), user, by=TEST)
 
 
 def facts(

@@ -88,14 +88,14 @@ def test_who_left_the_team_cannot_sign(bank):
         sign(chain, bank.sam, "Security")
 
 
-@pytest.mark.parametrize(
-    ("changed", "sentence"),
-    [({"auth": "token"}, "token"), ({"impersonated": True}, "somebody else")],
-)
-def test_only_a_session_of_ones_own_signs(bank, changed, sentence):
-    acting = Acting(**{"user": bank.ines, "auth": "session", **changed})
-    with pytest.raises(signoffs.NotInteractive, match=sentence):
-        sign(bank.chain(), bank.ines, "Service owner", by=acting)
+def test_a_token_never_signs(bank):
+    with pytest.raises(signoffs.NotInteractive, match="token"):
+        sign(bank.chain(), bank.ines, "Service owner", by=Acting(bank.ines, "token"))
+
+
+def test_a_sign_off_through_the_switch_of_the_demo_says_so(bank):
+    sign(bank.chain(), bank.ines, "Service owner", by=Acting(bank.ines, "session", persona_switched=True))
+    assert parse(bytes(Entry.objects.get(kind="sign_off.given").body))["data"]["persona_switched"] is True
 
 
 def test_a_service_account_cannot_sign(bank):
