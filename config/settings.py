@@ -102,6 +102,7 @@ if _pg_host := DATABASES["default"]["OPTIONS"].pop("host", None):
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 RELEASE = "0.1.0"
+LEDGER_ORIGIN = env.str(PREFIX + "LEDGER_ORIGIN", default="countersign.local/ledger/main")  # the log's name
 LEASE_TTL_SECONDS = env.float(PREFIX + "LEASE_TTL_SECONDS", default=30.0)  # six heartbeats
 HEARTBEAT_SECONDS = env.float(PREFIX + "HEARTBEAT_SECONDS", default=5.0)
 POLL_SECONDS = env.float(PREFIX + "POLL_SECONDS", default=5.0)  # how late work starts without a broker
