@@ -1,0 +1,52 @@
+"""`{{inputs.version}}`: exact keys, put in before the digest is made. No expressions, no templates, no shell.
+
+A scalar that is one reference keeps the value's type; inside longer text the value stands as text. What is put in is
+never looked at again, so a value that looks like a reference stays what a person typed.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_REFERENCE = re.compile(r"\{\{\s*([a-z][a-z0-9_.]*)\s*\}\}")
+_ANYTHING = re.compile(r"\{\{(.*?)\}\}")
+
+
+class BadReference(ValueError):
+    """Something in double braces that is no plain name."""
+
+
+def references(value: Any) -> set[str]:
+    """The names that a value refers to; BadReference for anything else in double braces."""
+    if isinstance(value, str):
+        for inner in _ANYTHING.findall(value):
+            if not _REFERENCE.fullmatch("{{" + inner + "}}"):
+                raise BadReference(f"{{{{{inner}}}}} is no plain name such as {{{{inputs.version}}}}.")
+        return set(_REFERENCE.findall(value))
+    if isinstance(value, Mapping):
+        return set().union(*(references(item) for item in value.values())) if value else set()
+    if isinstance(value, list):
+        return set().union(*(references(item) for item in value)) if value else set()
+    return set()
+
+
+def substitute(value: Any, known: Mapping[str, Any]) -> Any:
+    """The value with every reference replaced; KeyError for a name that is not known."""
+    if isinstance(value, str):
+        whole = _REFERENCE.fullmatch(value)
+        if whole:
+            return known[whole[1]]
+        return _REFERENCE.sub(lambda found: _text(known[found[1]]), value)
+    if isinstance(value, Mapping):
+        return {key: substitute(item, known) for key, item in value.items()}
+    if isinstance(value, list):
+        return [substitute(item, known) for item in value]
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(_text(item) for item in value)
+    return str(value)
