@@ -1,11 +1,39 @@
 """Celery carries wake-ups, never truth: a lost message costs seconds, a duplicate one costs a query."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("countersign")
 app.config_from_object("config.celeryconfig")
 app.autodiscover_tasks(["orchestration"])
+
+
+# Celery knows no other way to be told of its processes; no domain code listens to a signal.
+@worker_process_init.connect
+def _begin(**_: Any) -> None:
+    """A pool process of its own: known to the database, its heart beating, looking for work itself."""
+    from orchestration.engine import nodes, poll, supervise  # apps are ready by now
+
+    supervise.sweep_orphans()
+    supervise.fork_server()  # warm before the first step
+    poll.start(nodes.this())
+
+
+@worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    """SIGTERM: what runs may end; nothing new is claimed by any process of this worker."""
+    from orchestration.engine import nodes
+
+    nodes.drain()
+
+
+@worker_process_shutdown.connect
+def _end(**_: Any) -> None:
+    from orchestration.engine import nodes
+
+    nodes.this().stop()

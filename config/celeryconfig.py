@@ -9,6 +9,7 @@ accept_content = ["json"]
 task_ignore_result = True
 task_acks_late = False
 task_reject_on_worker_lost = False
+task_store_errors_even_if_ignored = False
 worker_prefetch_multiplier = 1
 worker_disable_prefetch = True
 worker_enable_remote_control = False
@@ -29,3 +30,7 @@ task_publish_retry = False
 worker_soft_shutdown_timeout = 30
 worker_enable_soft_shutdown_on_idle = True
 task_time_limit = None  # the supervisor enforces limits; a hard limit here would orphan the step
+beat_schedule = {
+    # Every worker reconciles by itself; beat is one more hand, and none when it is dead.
+    "reconcile": {"task": "orchestration.reconcile", "schedule": 5.0, "options": {"expires": 5}},
+}

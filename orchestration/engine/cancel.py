@@ -8,7 +8,7 @@ from audit.refusals import MoveNotAllowed
 from orchestration import lifecycle
 from orchestration.engine import events
 from orchestration.engine.advance import advance
-from orchestration.engine.nodes import CANCEL_CHANNEL
+from orchestration.engine.nodes import notify_hearts
 from orchestration.engine.rows import lock_run, steps_of
 from orchestration.models import Run
 
@@ -34,5 +34,4 @@ def request(run: Run, *, by: Actor, reason: str) -> None:
     lifecycle.touch_run(run, "run.cancel_requested", by=by, columns=asked, reason=reason)
     events.tell(run, [("run.cancel_requested", {"reason": reason})])
     advance(run, steps_of(run), by=by)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, '')", [CANCEL_CHANNEL])
+    notify_hearts()

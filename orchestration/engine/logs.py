@@ -20,6 +20,7 @@ from orchestration.engine.attempt import Attempt, Chunk
 from orchestration.models import LogChunk, Step
 
 FLUSH_SECONDS = 0.1  # a reader sees a line this much after it was printed
+IDLE_SECONDS = 2.0  # a writer with nothing to write gives its connection back
 PENDING_BYTES = 4_194_304  # kept while the database is away; beyond it chunks are counted and left out
 PAGE_BYTES = 1_048_576  # of log_after: a page is drawn in a blink
 
@@ -121,14 +122,21 @@ class _Writer:
             self._lock.notify()
 
     def _run(self) -> None:
-        while True:
-            with self._lock:
-                self._lock.wait_for(lambda: bool(self._due))
+        while self._anything():
             time.sleep(FLUSH_SECONDS)  # gather: many small lines become one statement
             with self._lock:
                 due, self._due = list(self._due.values()), {}
             for one in due:
                 self._store(one)
+        connection.close()
+
+    def _anything(self) -> bool:
+        """Whether a log has news; after a quiet while the thread and its connection end."""
+        with self._lock:
+            found = self._lock.wait_for(lambda: bool(self._due), timeout=IDLE_SECONDS)
+            if not found:
+                self._thread = None
+            return found
 
     def _store(self, one: Log) -> None:
         try:

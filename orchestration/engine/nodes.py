@@ -52,6 +52,7 @@ class Node:
         self._registered = False
         self._drain_from: float | None = None
         self._stopped = threading.Event()
+        self._heart: threading.Thread | None = None
 
     def register(self) -> None:
         """Make this process known; only then may it claim, and only then is its boot id alive."""
@@ -66,15 +67,19 @@ class Node:
         self._registered = True
 
     def start(self) -> None:
-        threading.Thread(target=self._live, name="heart", daemon=True).start()
+        self._heart = threading.Thread(target=self._live, name="heart", daemon=True)
+        self._heart.start()
 
     def wait(self, seconds: float) -> bool:
         """Pause; whether this node is stopped."""
         return self._stopped.wait(seconds)
 
     def stop(self) -> None:
-        """End the threads of this node after their present round."""
+        """End the threads of this node, now."""
         self._stopped.set()
+        if self._heart is not None:
+            notify_hearts()
+            self._heart.join(settings.HEARTBEAT_SECONDS + 1)
 
     @property
     def may_claim(self) -> bool:
@@ -144,6 +149,12 @@ class Node:
                 connection.close()
                 self.wait(min(1.0, settings.HEARTBEAT_SECONDS))
         connection.close()
+
+
+def notify_hearts() -> None:
+    """Let every worker look at once whether something it runs was cancelled."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [CANCEL_CHANNEL])
 
 
 def _say(control: Control, cancelling: bool | None) -> None:

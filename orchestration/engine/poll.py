@@ -1,0 +1,55 @@
+"""What a worker process does beside its messages: look for work itself, and reconcile.
+
+It makes the broker a matter of speed only. It must never run beside another step of this process.
+"""
+
+import logging
+import random
+import threading
+from uuid import UUID
+
+import psycopg
+from django.conf import settings
+from django.db import Error, close_old_connections, connection
+from django.db.models.functions import Now
+
+from orchestration.engine.nodes import Node
+from orchestration.engine.reconcile import reconcile
+from orchestration.engine.work import work
+from orchestration.models import Run, Step
+
+log = logging.getLogger(__name__)
+
+
+def start(node: Node) -> None:
+    """Begin to look for work, in a thread that lives as long as the process."""
+    threading.Thread(target=_live, args=(node,), name="poll", daemon=True).start()
+
+
+def poll(node: Node) -> None:
+    """Reconcile, then take whatever is ready, one step after the other, while this process is idle."""
+    close_old_connections()
+    reconcile()
+    tried: set[UUID] = set()  # a step that could not be claimed is not asked for twice in a row
+    while node.is_idle and node.may_claim:
+        step_id = _oldest_ready(but=tried)
+        if step_id is None:
+            return
+        tried.add(step_id)
+        work(step_id, node=node)
+
+
+def _live(node: Node) -> None:
+    while True:
+        node.wait(settings.POLL_SECONDS * random.uniform(0.7, 1.3))  # noqa: S311 - spreads the load
+        try:
+            poll(node)
+        except (Error, psycopg.Error) as error:  # the database is away: the next round finds it back
+            log.warning("no poll: %s", error)
+            connection.close()
+
+
+def _oldest_ready(*, but: set[UUID]) -> UUID | None:
+    open_runs = [Run.State.READY, Run.State.RUNNING]
+    ready = Step.objects.filter(state=Step.State.READY, not_before__lte=Now(), run__state__in=open_runs)
+    return ready.exclude(pk__in=but).order_by("not_before").values_list("pk", flat=True).first()

@@ -1,0 +1,23 @@
+"""Celery's door: what a message may ask for. The database decides what becomes of it."""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.db import close_old_connections
+
+from orchestration.engine import dispatch, nodes, reconcile, work
+
+
+@shared_task(name=dispatch.TASK)
+def wake(v: int, id: str) -> None:  # noqa: A002 - the message's own field names
+    """A step may be ready."""
+    if v == dispatch.VERSION:  # another release's message: that release, or the sweep, will see to it
+        close_old_connections()
+        work.work(UUID(id), node=nodes.this())
+
+
+@shared_task(name="orchestration.reconcile")
+def sweep() -> None:
+    """Beat's way to the reconciler; every worker also sweeps on its own."""
+    close_old_connections()
+    reconcile.reconcile()
