@@ -1,0 +1,146 @@
+"""Who may see and do what with a change or a run: grants on its workflow, service and environment, deny by default.
+
+Every door fetches through here, so that what may not be seen is not found.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from accounts import permissions
+from accounts.models import Membership, User
+from approvals.models import Chain, SignOff, Stage
+from audit.refusals import NotAllowed, NotFound
+from orchestration.models import Change, Environment, Run, Service, Workflow, WorkflowVersion
+
+SECRET = "There is nothing here, or it is not yours to see."  # noqa: S105 - a sentence
+ON_CHANGE = {"edit", "withdraw"}  # what only the requester may do
+
+
+def visible_changes(user: Any) -> QuerySet[Change]:
+    """Changes whose workflow, service and environment this account may all see, and its own."""
+    seen = Q(
+        workflow__in=permissions.visible(user, Workflow.objects.all()),
+        service__in=permissions.visible(user, Service.objects.all()),
+        environment__in=permissions.visible(user, Environment.objects.all()),
+    )
+    own = Q(requester=user) if isinstance(user, User) else Q(pk__in=[])
+    return Change.objects.filter(seen | own)
+
+
+def visible_runs(user: Any) -> QuerySet[Run]:
+    return Run.objects.filter(change__in=visible_changes(user))
+
+
+def get_change_or_404(user: Any, key: str, *, may: str = "view") -> Change:
+    """The change by id or key (`CHG-12`); NotFound when its existence is a secret, NotAllowed otherwise."""
+    found = visible_changes(user).select_related(
+        "workflow__active", "service__owner", "environment", "requester",
+        "revision__chain__decision__bundle", "revision__workflow_version__workflow", "revision__author",
+    )  # fmt: skip
+    change: Change = _by_key(found, key, "CHG-")
+    if may in ON_CHANGE and change.requester_id != user.pk:
+        raise NotAllowed(
+            f"Only {change.requester.name}, who requested it, can {may} this change. Nothing was done."
+        )
+    if may == "operate":
+        require_operate(user, change)
+    return change
+
+
+def get_run_or_404(user: Any, key: str) -> Run:
+    """The run by id or key (`RUN-3`)."""
+    found = visible_runs(user).select_related(
+        "change__workflow", "change__service", "change__environment", "change__requester", "change__revision",
+        "revision__workflow_version__workflow", "permit",
+    )  # fmt: skip
+    run: Run = _by_key(found, key, "RUN-")
+    return run
+
+
+def get_workflow_or_404(user: Any, slug: str, *, may: str = "view") -> Workflow:
+    """The workflow by slug, with its active version."""
+    workflow = Workflow.objects.select_related("owner", "active").filter(slug=slug).first()
+    if workflow is None:
+        raise NotFound(SECRET)
+    permissions.require(user, may, workflow)
+    return workflow
+
+
+def visible_workflows(user: Any, verb: str = "view") -> QuerySet[Workflow]:
+    return permissions.visible(user, Workflow.objects.all(), verb)
+
+
+def visible_services(user: Any, verb: str = "view") -> QuerySet[Service]:
+    return permissions.visible(user, Service.objects.all(), verb)
+
+
+def visible_environments(user: Any, verb: str = "view") -> QuerySet[Environment]:
+    return permissions.visible(user, Environment.objects.all(), verb)
+
+
+def requestable_environments(user: Any, version: WorkflowVersion | None) -> QuerySet[Environment]:
+    """Where this account may ask for this version to run."""
+    named = version.document["spec"]["environments"] if version else []
+    return visible_environments(user, "request").filter(slug__in=named)
+
+
+def may_operate(user: Any, change: Change) -> bool:
+    """Stop and resolve: a grant on the workflow, the service and the environment, or one's own change."""
+    if change.requester_id == user.pk:
+        return True
+    return all(
+        permissions.may(user, "operate", one) for one in (change.workflow, change.service, change.environment)
+    )
+
+
+def require_operate(user: Any, change: Change) -> None:
+    if not may_operate(user, change):
+        raise NotAllowed(
+            "You can see this run but not stop or resolve it. Those who operate its service can."
+        )
+
+
+def require_sign_off(user: Any, change: Change) -> None:
+    """The object permission; who may decide a stage is the chain's own question."""
+    for one in (change.workflow, change.service, change.environment):
+        permissions.require(user, "sign_off", one)
+
+
+def waiting_for(user: User) -> QuerySet[Change]:
+    """Changes with a stage that this account may decide and has not: the inbox, most urgent first."""
+    teams = Membership.objects.filter(user=user, ended_at=None).values("team")
+    mine = Q(team_ids__overlap=list(teams.values_list("team", flat=True))) | Q(user_ids__contains=[user.pk])
+    said = SignOff.objects.filter(chain=OuterRef("revision__chain"), person=user.person, withdrawn_at=None)
+    return (
+        visible_changes(user)
+        .filter(state=Change.State.WAITING, revision__chain__state=Chain.State.OPEN)
+        .filter(Exists(Stage.objects.filter(mine, chain=OuterRef("revision__chain"))))
+        .exclude(Exists(said))
+        .exclude(revision__chain__conflicted__contains=[user.person_id])
+        .select_related("service", "environment", "requester", "workflow", "revision__chain")
+        .order_by("revision__chain__expires_at")
+    )
+
+
+def may_view_topic(user: Any, kind: str, key: UUID) -> bool:
+    """Whether a socket of this account may hear of a change or a run."""
+    if kind == "change":
+        return visible_changes(user).filter(pk=key).exists()
+    return kind == "run" and visible_runs(user).filter(pk=key).exists()
+
+
+def _by_key(found: QuerySet[Any], key: str, prefix: str) -> Any:
+    """By human key or UUID; anything else is not found."""
+    number = key.upper().removeprefix(prefix)
+    if number != key.upper() and number.isdecimal() and len(number) < 18:
+        row = found.filter(number=int(number)).first()
+    else:
+        try:
+            row = found.filter(pk=UUID(key)).first()
+        except ValueError:
+            row = None
+    if row is None:
+        raise NotFound(SECRET)
+    return row

@@ -1,0 +1,240 @@
+"""What people do with changes: request, revise, decide, withdraw, start, stop. The only writer of sign-offs.
+
+Each writer locks the change first, then its run, then the chain, and leaves one entry for each act. What is asked
+for comes judged from `asking.py`; no policy is evaluated here.
+"""
+
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts.acting import Acting
+from approvals import chain as chains
+from approvals import signoffs
+from approvals.chain import Verdict
+from approvals.clock import database_time
+from approvals.models import Chain
+from audit.ledger.record import record
+from audit.refusals import Invalid, MoveNotAllowed, NotFound, StaleVersion
+from orchestration import access, lifecycle, notify
+from orchestration.asking import BEFORE_START, TEXT_MAX, Asked, current_revision, state_word
+from orchestration.definitions import digest as digests
+from orchestration.engine import cancel as cancelling
+from orchestration.engine import dispatch, runs
+from orchestration.engine.rows import lock_change
+from orchestration.models import (
+    Change,
+    Comment,
+    Revision,
+    Run,
+    Step,
+)
+
+C = Change.State
+
+
+def request_change(asked: Asked) -> Change:
+    """Store the change, its first revision and its chain; it waits for people from here on."""
+    with transaction.atomic():
+        change = Change.objects.create(
+            pk=asked.change_id,
+            workflow=asked.version.workflow,
+            service=asked.service,
+            environment=asked.environment,
+            requester=asked.by.user,
+            title=digests.title(asked.content),
+        )
+        change.refresh_from_db(fields=["number"])
+        record("change.drafted", of=change, subject=change.key, actor=asked.by.actor, change=change.key)
+        revision = _revise(change, asked)
+        lifecycle.move(change, C.WAITING, by=asked.by.actor, columns={"revision": revision})
+        _announce(change, revision, "change.requested", asked)
+    return change
+
+
+def revise(change: Change, asked: Asked) -> Change:
+    """A new revision: whatever was signed is void, whoever agreed is asked again."""
+    with transaction.atomic():
+        change = lock_change(change.pk)
+        if C(change.state) not in BEFORE_START:
+            raise MoveNotAllowed(f"{change.key} is {state_word(change)}; it was not edited.")
+        old = current_revision(change)
+        if asked.number != old.number + 1:
+            raise StaleVersion(f"{change.key} was edited meanwhile; your edit was not saved. Reload it.")
+        _void(change, old, by=asked.by, why="edited")
+        revision = _revise(change, asked)
+        columns = {"revision": revision, "title": digests.title(asked.content)}
+        if change.state == C.WAITING:
+            lifecycle.touch(change, "change.edited", by=asked.by.actor, columns=columns)
+        else:
+            lifecycle.move(change, C.WAITING, by=asked.by.actor, columns=columns)
+        _announce(change, revision, "change.revised", asked)
+    return change
+
+
+def decide(
+    change: Change,
+    *,
+    stage: UUID,
+    decision: str,
+    digest: str,
+    chain_digest: str,
+    comment: str,
+    condition: str,
+    by: Acting,
+) -> Verdict:
+    """One person's decision on one stage. The last approval makes the run; nothing else is needed to start it."""
+    access.require_sign_off(by.user, change)
+    with transaction.atomic():
+        change = lock_change(change.pk)
+        revision = current_revision(change)
+        verdict = signoffs.give(
+            chain=revision.chain,
+            stage=stage,
+            decision=decision,
+            digest=digest,
+            chain_digest=chain_digest,
+            comment=comment,
+            condition=condition,
+            by=by,
+        )
+        _follow(change, revision, verdict, by=by)
+    return verdict
+
+
+def withdraw_sign_off(change: Change, sign_off: UUID, *, by: Acting) -> None:
+    """Take one's own sign-off back, until the start."""
+    with transaction.atomic():
+        change = lock_change(change.pk)
+        if C(change.state) not in BEFORE_START:
+            raise MoveNotAllowed(
+                f"{change.key} is {state_word(change)}; a sign-off stays once the run has started."
+            )
+        revision = current_revision(change)
+        if not revision.chain.sign_offs.filter(pk=sign_off).exists():
+            raise NotFound("There is no such sign-off on this change.")
+        verdict = signoffs.withdraw(sign_off, by=by)
+        if verdict != Verdict.COMPLETE and change.state in {C.APPROVED, C.SCHEDULED}:
+            lifecycle.move(change, C.WAITING, by=by.actor)
+        _tell(change)
+
+
+def withdraw(change: Change, *, by: Acting) -> None:
+    """The requester takes the request back."""
+    if change.requester_id != by.user.pk:
+        access.require_operate(by.user, change)
+    with transaction.atomic():
+        change = lock_change(change.pk)
+        _void(change, current_revision(change), by=by, why="withdrawn")
+        lifecycle.move(change, C.WITHDRAWN, by=by.actor)
+        _tell(change)
+
+
+def start(change: Change, *, by: Acting) -> None:
+    """Only asks: a worker wakes and puts the question to the gate."""
+    access.require_operate(by.user, change)
+    with transaction.atomic():
+        change = lock_change(change.pk)
+        if change.state not in {C.APPROVED, C.SCHEDULED}:
+            raise MoveNotAllowed(f"{change.key} is {state_word(change)}; there is nothing to start.")
+        for step in Step.objects.filter(
+            run__change=change, run__state=Run.State.READY, state=Step.State.READY
+        ):
+            dispatch.wake(step.pk)
+
+
+def cancel(change: Change, *, by: Acting) -> None:
+    """Stop the run; running steps end within seconds."""
+    access.require_operate(by.user, change)
+    run = change.runs.order_by("-number").first()
+    if run is None:
+        raise MoveNotAllowed(f"{change.key} has no run; withdraw the change instead.")
+    cancelling.cancel(run, by=by, reason=f"{by.user.name} stopped it")
+
+
+def comment(change: Change, *, text: str, by: Acting) -> Comment:
+    """A remark for everybody who may see the change."""
+    text = text.strip()
+    if not text or len(text) > TEXT_MAX:
+        raise Invalid(f"Nothing was saved: a comment has 1 to {TEXT_MAX} characters.")
+    with transaction.atomic():
+        change = lock_change(change.pk)
+        made = Comment.objects.create(change=change, author=by.user, text=text)
+        digest = digests.digest_of_text(text)
+        record(
+            "change.commented",
+            of=None,
+            subject=change.key,
+            actor=by.actor,
+            change=change.key,
+            comment_digest=digest,
+        )
+        _tell(change)
+    return made
+
+
+def _revise(change: Change, asked: Asked) -> Revision:
+    """The revision's bytes, their digest, and the chain that is opened for exactly them."""
+    document = digests.document(asked.content)
+    digest = digests.digest(document)
+    chain = chains.open_chain(
+        digest=digest, decision=asked.decision, conflicted=asked.conflicted, by=asked.by.actor
+    )
+    return Revision.objects.create(
+        change=change,
+        number=asked.number,
+        workflow_version=asked.version,
+        inputs=dict(asked.inputs),
+        reason=asked.reason,
+        not_before=asked.not_before,
+        not_after=asked.not_after,
+        document=document,
+        digest=digest,
+        chain=chain,
+        author=asked.by.user,
+    )
+
+
+def _announce(change: Change, revision: Revision, kind: str, asked: Asked) -> None:
+    """The entry from which control tests start, and the hints that something is new."""
+    record(
+        kind, of=None, subject=change.key, actor=asked.by.actor,
+        change=change.key, revision=revision.number, digest=revision.digest,
+        workflow=change.workflow.slug, workflow_digest=asked.version.digest,
+        service=change.service.slug, environment=change.environment.slug,
+        environment_tier=change.environment.tier, requester_person=str(change.requester.person_id),
+        conflicted=sorted(str(person) for person in asked.conflicted),
+        policy_decision=str(asked.decision.pk), chain=str(revision.chain.pk), chain_digest=revision.chain.digest,
+    )  # fmt: skip
+    _tell(change)
+
+
+def _follow(change: Change, revision: Revision, verdict: Verdict, *, by: Acting) -> None:
+    """What a verdict makes of the change."""
+    if verdict == Verdict.COMPLETE:
+        lifecycle.move(change, C.APPROVED, by=by.actor)
+        runs.create(change, revision=revision, by=by.actor, at=database_time())
+    elif verdict == Verdict.REJECTED:
+        runs.void(change, by=by.actor, reason="rejected")
+        lifecycle.move(change, C.REJECTED, by=by.actor)
+    elif verdict == Verdict.SENT_BACK:
+        runs.void(change, by=by.actor, reason="sent back")
+        lifecycle.move(change, C.SENT_BACK, by=by.actor)
+    _tell(change)
+
+
+def _void(change: Change, revision: Revision, *, by: Acting, why: str) -> None:
+    """The chain ends, and a run that has not started with it."""
+    runs.void(change, by=by.actor, reason=why)
+    chain = revision.chain
+    chain.refresh_from_db()
+    if chain.state in {Chain.State.OPEN, Chain.State.COMPLETE}:
+        chains.void(chain, by=by.actor, why=why)
+
+
+def _tell(change: Change) -> None:
+    """Number the news of this change, and hint at it after the commit."""
+    change.event_seq += 1
+    Change.objects.filter(pk=change.pk).update(event_seq=change.event_seq)
+    notify.hint(notify.change_topic(change.pk), change.event_seq)
+    notify.hint(notify.INBOX, 0)
