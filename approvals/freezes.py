@@ -1,5 +1,6 @@
 """Freezes: when changes may not start. Judged by database time at every start; a freeze is lifted, never deleted."""
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from accounts.acting import Acting
 from approvals.clock import database_time
 from approvals.models import Freeze
 from audit.ledger.record import record, timestamp
-from audit.refusals import Invalid, NotFound, StaleVersion
+from audit.refusals import Invalid, NotAllowed, NotFound, StaleVersion
 
 EVERYWHERE = "*"
 
@@ -29,10 +30,18 @@ def current() -> QuerySet[Freeze]:
 
 @transaction.atomic
 def create(
-    *, name: str, reason: str, environments: list[str], starts_at: datetime, ends_at: datetime, by: Acting
+    *,
+    name: str,
+    reason: str,
+    environments: list[str],
+    starts_at: datetime,
+    ends_at: datetime,
+    known: Collection[str],
+    by: Acting,
 ) -> Freeze:
-    """Forbid starts in these environments for a time."""
-    _check(environments, starts_at, ends_at)
+    """Forbid starts in these environments for a time. `known` are all there are: a misspelt one is refused."""
+    _check_admin(by)
+    _check(environments, starts_at, ends_at, {EVERYWHERE, *known})
     freeze = Freeze.objects.create(
         name=name, reason=reason, environments=sorted(set(environments)), starts_at=starts_at, ends_at=ends_at
     )
@@ -43,6 +52,7 @@ def create(
 @transaction.atomic
 def lift(freeze_id: UUID, *, reason: str, by: Acting) -> Freeze:
     """End a freeze before its time; why is kept."""
+    _check_admin(by)
     if not reason.strip():
         raise Invalid(
             "The freeze was not lifted: write why.", errors=[{"pointer": "/reason", "detail": "Write why."}]
@@ -62,8 +72,17 @@ def _standing() -> QuerySet[Freeze]:
     return Freeze.objects.filter(lifted_at=None)
 
 
-def _check(environments: list[str], starts_at: datetime, ends_at: datetime) -> None:
-    faults = []
+def _check_admin(by: Acting) -> None:
+    if not by.user.is_superuser:
+        raise NotAllowed("Only an admin makes or lifts a freeze; nothing was done. Ask one.")
+
+
+def _check(environments: list[str], starts_at: datetime, ends_at: datetime, known: Collection[str]) -> None:
+    faults = [
+        {"pointer": f"/environments/{at}", "detail": f"There is no environment {slug!r}."}
+        for at, slug in enumerate(environments)
+        if slug not in known
+    ]
     if not environments:
         faults.append({"pointer": "/environments", "detail": "Name at least one environment, or * for all."})
     if starts_at.tzinfo is None or ends_at.tzinfo is None:

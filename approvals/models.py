@@ -20,6 +20,9 @@ class Bundle(Coupled):
     rules = models.JSONField(
         help_text="id, title, description, answers, place (file:line) of each rule that answers"
     )
+    tests = models.JSONField(
+        help_text="name, file, line of each test; all passed, or the bundle would not be here"
+    )
     source = models.CharField(
         max_length=200, help_text="where it came from: a commit, an upload, the starter pack"
     )
@@ -44,6 +47,9 @@ class Decision(models.Model):
     output_digest = models.CharField(max_length=71)
     decided_at = models.DateTimeField(auto_now_add=True)
     took_microseconds = models.PositiveIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["bundle", "decided_at"], name="decision_by_bundle")]
 
 
 class Chain(Coupled):

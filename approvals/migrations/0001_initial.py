@@ -37,6 +37,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "tests",
+                    models.JSONField(
+                        help_text="name, file, line of each test; all passed, or the bundle would not be here"
+                    ),
+                ),
+                (
                     "source",
                     models.CharField(
                         help_text="where it came from: a commit, an upload, the starter pack", max_length=200
@@ -317,5 +323,9 @@ class Migration(migrations.Migration):
                 fields=("chain", "person"),
                 name="sign_off_one_per_person_and_chain",
             ),
+        ),
+        migrations.AddIndex(
+            model_name="decision",
+            index=models.Index(fields=["bundle", "decided_at"], name="decision_by_bundle"),
         ),
     ]

@@ -130,6 +130,7 @@ def _store(candidate: Candidate, *, source: str, by: Actor) -> Bundle:
         serial=serial,
         sources=dict(candidate.sources),
         rules=[vars(one) for one in candidate.rules],
+        tests=[{"name": one.name, "file": one.file, "line": one.line} for one in candidate.tests],
         source=source,
         active=True,
     )

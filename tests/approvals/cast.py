@@ -100,6 +100,7 @@ class Bank:
         self.omar = person("Omar", "payments")
         self.sam = person("Sam", "security")
         self.lena = person("Lena", "security")
+        self.admin = teams.create_person(username="adam", name="Adam", by=TEST, superuser=True)
         self.bundle = bundles.first_start(STARTER, by=TEST)
 
     def chain(self, *, digest: str = DIGEST, **of: Any) -> Chain:

@@ -1,0 +1,68 @@
+"""`manage.py policy test|lint|activate DIRECTORY`: for a terminal and for CI. Exit code 0 good, 1 refused, 2 usage."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from approvals.policy import bundles
+from approvals.policy.bundles import Candidate
+from audit.ledger.entry import system
+from audit.refusals import Refusal
+
+STARTER = Path(settings.BASE_DIR) / "examples" / "policies" / "starter"
+
+
+class Command(BaseCommand):
+    help = "Check a policy bundle: its tests, what it says about itself; or let it judge from now on."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("act", choices=["test", "lint", "activate", "first-start"])
+        parser.add_argument("directory", nargs="?", type=Path, default=STARTER)
+        parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            told, lines = self._act(options["act"], options["directory"])
+        except Refusal as refusal:
+            raise CommandError(str(refusal), returncode=1) from refusal
+        self.stdout.write(json.dumps(told) if options["json"] else "\n".join(lines))
+        if not told["passed"]:
+            raise CommandError(lines[-1], returncode=1)
+
+    def _act(self, act: str, directory: Path) -> tuple[dict[str, Any], list[str]]:
+        by = system("system:terminal")
+        match act:
+            case "test":
+                return _tests(bundles.load(directory))
+            case "lint":
+                return _lint(bundles.load(directory))
+            case "activate":
+                bundle = bundles.activate(bundles.load(directory), source=directory.name, by=by)
+            case _:
+                bundle = bundles.first_start(directory, by=by)
+        told = {"passed": True, "digest": bundle.digest, "serial": bundle.serial}
+        return told, [f"Policy {bundle.serial} judges now: {bundle.digest}"]
+
+
+def _tests(candidate: Candidate) -> tuple[dict[str, Any], list[str]]:
+    rows = [vars(one) for one in candidate.tests]
+    lines = [f"{'ok  ' if one.passed else 'FAIL'} {one.file}:{one.line} {one.name} {one.message}".rstrip()
+             for one in candidate.tests]  # fmt: skip
+    failed, count = len(candidate.failures), len(candidate.tests)
+    words = f"{count - failed} of {count} tests pass." if count else "The bundle has no tests."
+    return {"passed": bool(count) and not failed, "tests": rows}, [*lines, words]
+
+
+def _lint(candidate: Candidate) -> tuple[dict[str, Any], list[str]]:
+    rules = [f"{one.place} {one.answers}: {one.title}" for one in candidate.rules]
+    warned = [f"{one.place} warning: {one.message}" for one in candidate.warnings]
+    told = {
+        "passed": True,
+        "digest": candidate.digest,
+        "rules": [vars(one) for one in candidate.rules],
+        "warnings": [vars(one) for one in candidate.warnings],
+    }
+    return told, [*rules, *warned, f"{len(rules)} rules, {len(warned)} warnings, {candidate.digest}"]

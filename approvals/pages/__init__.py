@@ -1,0 +1,1 @@
+"""Pages about policy: what the rules say, in words and in source."""
