@@ -58,6 +58,13 @@ class LoginAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library 
             request.session.cycle_key()
             _record("session.started", user)
 
+    def set_password(self, user: AbstractBaseUser, password: str) -> None:
+        """Only this column: a full save would write back what was read before."""
+        with transaction.atomic():
+            user.set_password(password)
+            user.save(update_fields=["password"])
+            _record("account.password_changed", user)
+
     def logout(self, request: HttpRequest) -> None:
         user = request.user
         with transaction.atomic():

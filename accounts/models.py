@@ -71,6 +71,14 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin, Coupled):
         return (words[0][0] + (words[-1][0] if len(words) > 1 else "")).upper() if words else "?"
 
 
+class TeamQuerySet(models.QuerySet["Team"]):
+    """Questions about teams."""
+
+    def of(self, user: User) -> "TeamQuerySet":
+        """The teams that this account is in now."""
+        return self.filter(memberships__user=user, memberships__ended_at=None)
+
+
 class Team(Coupled):
     """People who may be asked together. Its group carries the object permissions."""
 
@@ -79,10 +87,19 @@ class Team(Coupled):
     group = models.OneToOneField(Group, on_delete=models.PROTECT, related_name="team")
     members: "models.ManyToManyField[User, Membership]" = models.ManyToManyField(
         User, through="Membership", related_name="teams"
-    )
+    )  # with those who left: ask `memberships.open()` who is in it now
+    objects = TeamQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name
+
+
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    """Questions about memberships."""
+
+    def open(self) -> "MembershipQuerySet":
+        """Those that have not ended."""
+        return self.filter(ended_at=None)
 
 
 class Membership(Coupled):
@@ -93,6 +110,7 @@ class Membership(Coupled):
     lead = models.BooleanField(default=False)
     since = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    objects = MembershipQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -100,6 +118,15 @@ class Membership(Coupled):
                 fields=["team", "user"], condition=Q(ended_at=None), name="membership_open_once"
             )
         ]
+
+
+class TokenQuerySet(models.QuerySet["Token"]):
+    """Questions about tokens."""
+
+    def answered_for_by(self, user: User) -> "TokenQuerySet":
+        """One's own, and those of the service accounts of the same person."""
+        machines = Q(user__person=user.person_id, user__kind=User.Kind.SERVICE)
+        return self.filter(Q(user=user) | machines).select_related("user")
 
 
 class Token(Coupled):
@@ -114,6 +141,7 @@ class Token(Coupled):
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+    objects = TokenQuerySet.as_manager()
 
 
 class UserSession(AbstractBaseSession):

@@ -9,11 +9,11 @@ from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.backends import BaseBackend
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 
 from accounts.acting import PERSONA_BACKEND
-from accounts.models import User
+from accounts.models import Membership, User
 from audit.ledger.entry import Actor, system
 from audit.ledger.record import record
 from audit.refusals import NotFound
@@ -30,7 +30,9 @@ def people() -> QuerySet[User]:
     """Whom one can continue as: the people of the demo, in the order in which they were made."""
     if not settings.DEMO:
         return User.objects.none()
-    return User.objects.filter(kind=User.Kind.PERSON, is_active=True).order_by("id")
+    opened = Membership.objects.open().select_related("team").order_by("team__name")
+    found = User.objects.filter(kind=User.Kind.PERSON, is_active=True).order_by("id")
+    return found.prefetch_related(Prefetch("memberships", queryset=opened, to_attr="opened"))
 
 
 def switch(request: HttpRequest, persona: str) -> User:
@@ -56,7 +58,7 @@ def shown(request: HttpRequest) -> list[dict[str, Any]]:
     """The switch in the account menu."""
     return [
         {"id": str(one.pk), "name": one.name, "title": one.title, "current": one.pk == request.user.pk}
-        for one in people()
+        for one in people().prefetch_related(None)
     ]
 
 

@@ -33,6 +33,7 @@ if not SECRET_KEY and (KEY_DIR / "secret_key").is_file():
     SECRET_KEY = (KEY_DIR / "secret_key").read_text().strip()
 ALLOWED_HOSTS = env.list(PREFIX + "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list(PREFIX + "TRUSTED_ORIGINS", default=[])
+SECURITY_CONTACT = env.str(PREFIX + "SECURITY_CONTACT", default="")  # mailto: or https:, for security.txt
 HTTPS = env.bool(PREFIX + "HTTPS", default=False)
 
 INSTALLED_APPS = [
@@ -186,6 +187,9 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Countersign",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
+    "SERVE_PERMISSIONS": ["accounts.bearer.ScopedPermission"],
+    "POSTPROCESSING_HOOKS": ["config.schema.shared"],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
@@ -196,7 +200,6 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False

@@ -1,15 +1,10 @@
 """The one map of addresses; each app brings its pages and its API."""
 
-from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path
 
 from approvals.api import urls as approvals_api
+from config import go, probes, security_txt
 from orchestration.models import Environment
-
-
-def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers; /readyz says whether its servers do."""
-    return HttpResponse("ok\n", content_type="text/plain")
 
 
 def environment_slugs() -> set[str]:
@@ -17,11 +12,20 @@ def environment_slugs() -> set[str]:
     return set(Environment.objects.values_list("slug", flat=True))
 
 
+api_urls: list[URLPattern | URLResolver] = [
+    path("", include("accounts.api.urls")),
+    path("", include(approvals_api.urls(environment_slugs))),
+]
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("healthz", healthz),
+    path("healthz", probes.healthz),
+    path("readyz", probes.readyz),
+    path("metrics", probes.Metrics.as_view()),
+    path(".well-known/security.txt", security_txt.security_txt),
+    path("go/<str:key>/", go.go, name="go"),
+    path("api/", include("config.schema")),
+    path("api/v1/", include(api_urls)),
     path("", include("accounts.pages.urls")),
     path("", include("approvals.pages.urls")),
-    path("api/v1/", include(approvals_api.urls(environment_slugs))),
 ]
 websocket_urlpatterns: list[URLPattern] = []
 handler400 = "config.refusals.bad_request"

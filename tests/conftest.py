@@ -17,3 +17,9 @@ def _flush_governed_tables():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", with_guards_asleep)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings):
+    """A slow hash protects real passwords; here it would only make a minute of waiting."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -14,7 +14,7 @@ from audit.refusals import NotFound
 def welcome(request: HttpRequest) -> HttpResponse:
     """Who you can be, with one button to begin as the first."""
     _only_in_a_demo()
-    people = list(personas.people().prefetch_related("teams"))
+    people = list(personas.people())
     return render(
         request, "accounts/welcome.html", {"first": people[0] if people else None, "people": people}
     )

@@ -3,11 +3,18 @@
 from allauth.account import views as allauth
 from django.urls import URLPattern, path
 
-from accounts.pages import demo
+from accounts.pages import demo, me, people
 
 urlpatterns: list[URLPattern] = [
     path("accounts/login/", allauth.login, name="account_login"),
     path("accounts/logout/", allauth.logout, name="account_logout"),
+    path("accounts/password/change/", allauth.password_change, name="account_change_password"),
+    path("me/", me.profile, name="me"),
+    path("me/tokens/", me.create_token, name="create_token"),
+    path("me/tokens/<str:token>/revoke/", me.revoke_token, name="revoke_token"),
+    path("me/sessions/<str:handle>/end/", me.end_session, name="end_session"),
+    path("me/theme/", me.theme, name="theme"),
+    path("people/", people.people, name="people"),
     path("welcome/", demo.welcome, name="welcome"),
     path("demo/persona/", demo.persona, name="persona"),
 ]

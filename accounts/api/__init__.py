@@ -1,0 +1,1 @@
+"""REST about people: oneself, one's tokens, teams."""

@@ -1,0 +1,13 @@
+"""Addresses of the API about people, below /api/v1/."""
+
+from django.urls import URLPattern, path
+
+from accounts.api import views
+
+urlpatterns: list[URLPattern] = [
+    path("me/", views.Me.as_view()),
+    path("me/tokens/", views.Tokens.as_view()),
+    path("me/tokens/<str:token>/revoke/", views.RevokeToken.as_view()),
+    path("teams/", views.Teams.as_view()),
+    path("teams/<str:key>/", views.OneTeam.as_view()),
+]

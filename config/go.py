@@ -1,0 +1,25 @@
+"""One door for every id that people say: `/go/CHG-2041/` opens the change. Tells nobody whether it exists."""
+
+import re
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.views.decorators.http import require_safe
+
+from audit.refusals import NotFound
+
+PLACES = [
+    (re.compile(r"CHG-[1-9][0-9]{0,17}", re.ASCII | re.IGNORECASE), "/changes/{}/"),
+    (re.compile(r"RUN-[1-9][0-9]{0,17}", re.ASCII | re.IGNORECASE), "/runs/{}/"),
+    (re.compile(r"[0-9]{1,18}", re.ASCII), "/audit/{}/"),
+]
+
+
+@require_safe
+@login_required
+def go(request: HttpRequest, key: str) -> HttpResponse:
+    """To the page of this key; that page asks who may see it."""
+    for shape, place in PLACES:
+        if shape.fullmatch(key):
+            return HttpResponseRedirect(place.format(key.upper()))
+    raise NotFound("No id looks like this. Changes are CHG-1, runs RUN-1, audit entries a number.")
