@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from approvals import eligibility
+from approvals import eligibility, keys
 from approvals.clock import database_time
 from approvals.models import Chain, Decision, SignOff, Stage
 from approvals.policy.engine import PolicyRefused
@@ -66,6 +66,7 @@ class Progress:
     open: bool
 
 
+DOMAIN = "countersign/chain/v1"
 APPROVING = {SignOff.Kind.APPROVE.value, SignOff.Kind.APPROVE_WITH_CONDITION.value}
 
 
@@ -159,7 +160,8 @@ def open_chain(*, digest: str, decision: Decision, conflicted: Collection[UUID],
         expires_at=now + timedelta(seconds=min(demand["expires_in"] for demand in demands)),
     )
     stages = [_stage(chain, demand) for demand in demands]
-    chain.digest = chain_digest(chain, stages)
+    document = _document(chain, stages)
+    chain.digest, chain.signature = digest_of(DOMAIN, document), keys.sign("chain", document)
     chain.save(force_insert=True)
     Stage.objects.bulk_create(stages)
     _record(
@@ -170,17 +172,10 @@ def open_chain(*, digest: str, decision: Decision, conflicted: Collection[UUID],
     return chain
 
 
-def chain_digest(chain: Chain, stages: Iterable[Stage]) -> str:
-    """What a sign-off names besides the content: an altered stage, expiry or conflict changes it."""
-    document = {
-        "chain": str(chain.pk),
-        "subject": chain.subject,
-        "decision": str(chain.decision_id),
-        "conflicted": sorted(str(person) for person in chain.conflicted),
-        "expires_at": timestamp(chain.expires_at),
-        "stages": sorted((_pinned(stage) for stage in stages), key=lambda row: str(row["stage"])),
-    }
-    return digest_of("countersign/chain/v1", document)
+def is_intact(chain: Chain, stages: Iterable[Stage]) -> bool:
+    """Whether the chain still demands what it did when it was opened: its digest holds, and our key signed it."""
+    document = _document(chain, stages)
+    return digest_of(DOMAIN, document) == chain.digest and keys.verify("chain", document, chain.signature)
 
 
 def void(chain: Chain, *, by: Actor, why: str) -> None:
@@ -221,6 +216,18 @@ def _stage(chain: Chain, demand: Mapping[str, Any]) -> Stage:
             f"Rule {rule} asks for {stage.quorum} to sign {stage.name}, but only {can} may. The change cannot proceed."
         )
     return stage
+
+
+def _document(chain: Chain, stages: Iterable[Stage]) -> dict[str, Any]:
+    """What a sign-off names besides the content: an altered stage, expiry or conflict changes its digest."""
+    return {
+        "chain": str(chain.pk),
+        "subject": chain.subject,
+        "decision": str(chain.decision_id),
+        "conflicted": sorted(str(person) for person in chain.conflicted),
+        "expires_at": timestamp(chain.expires_at),
+        "stages": sorted((_pinned(stage) for stage in stages), key=lambda row: str(row["stage"])),
+    }
 
 
 def _row(stage: Stage) -> dict[str, Any]:

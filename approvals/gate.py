@@ -200,7 +200,7 @@ def _check_chain(start: Start, chain: Chain, stages: list[Stage], now: datetime)
         raise OtherContent(
             f"What would run is not what was signed off: {start.digest} is not {chain.subject}."
         )
-    if chains.chain_digest(chain, stages) != chain.digest:
+    if not chains.is_intact(chain, stages):
         raise ChainAltered(f"The approval chain of {start.change_key} was altered after it was opened.")
     if now >= chain.expires_at:
         raise ApprovalExpired(

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from audit.canonical import canonical
 
-Purpose = Literal["signoff", "permit", "policy"]
+Purpose = Literal["policy", "chain", "signoff", "permit"]
 
 
 def sign(purpose: Purpose, document: object) -> str:

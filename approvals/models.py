@@ -64,6 +64,7 @@ class Chain(Coupled):
     subject = models.CharField(max_length=71, help_text="the digest that is signed off")
     decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="chains")
     digest = models.CharField(max_length=71)
+    signature = models.TextField(help_text="over what the digest covers: SQL alone cannot ask for less")
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     conflicted = ArrayField(models.UUIDField(), help_text="persons who never count: requester, authors")
     opened_at = models.DateTimeField()

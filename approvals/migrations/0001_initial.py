@@ -98,6 +98,10 @@ class Migration(migrations.Migration):
                 ("subject", models.CharField(help_text="the digest that is signed off", max_length=71)),
                 ("digest", models.CharField(max_length=71)),
                 (
+                    "signature",
+                    models.TextField(help_text="over what the digest covers: SQL alone cannot ask for less"),
+                ),
+                (
                     "state",
                     models.CharField(
                         choices=[

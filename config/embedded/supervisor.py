@@ -89,6 +89,7 @@ class Supervisor:
 
     def _migrate(self) -> None:
         self._once("migrate", "--verbosity", "0")
+        self._once("policy", "first-start")
         if self.demo:
             self._once("demo", "seed")
 

@@ -8,10 +8,11 @@ from django.utils import timezone
 
 from accounts.acting import Acting
 from accounts.teams import deactivate
+from approvals import chain as chains
 from approvals import freezes, gate, permit, signoffs
-from approvals.chain import chain_digest
+from approvals.chain import Verdict
 from approvals.models import Chain, Permit
-from audit.canonical import parse, uuid7
+from audit.canonical import digest, parse, uuid7
 from audit.models import Entry
 from tests.approvals.cast import (
     DIGEST,
@@ -148,18 +149,29 @@ def test_a_chain_without_stages_never_opens_the_gate(bank):
         authorise(chain)
 
 
-def test_an_approval_that_expired_shuts_the_gate(bank):
+def test_a_weaker_chain_with_its_own_true_digest_is_not_believed_without_the_key(bank):
+    """Lowered by SQL before anybody signed, digest and all: then every sign-off is genuine."""
+    chain = bank.chain()
+    sql("DELETE FROM approvals_stage WHERE chain_id = %s AND name = 'Security'", chain.pk)
+    weaker = digest(chains.DOMAIN, chains._document(chain, chain.stages.all()))
+    sql("UPDATE approvals_chain SET digest = %s WHERE id = %s", weaker, chain.pk)
+    chain.refresh_from_db()
+    assert sign(chain, bank.ines, "Service owner") == Verdict.COMPLETE
+    with pytest.raises(gate.ChainAltered):
+        authorise(chain)
+
+
+def test_an_approval_that_expired_shuts_the_gate(bank, monkeypatch):
     chain = complete(bank)
-    chain.expires_at = timezone.now() - timedelta(seconds=1)
-    stages = list(chain.stages.all())
-    digest = chain_digest(chain, stages)
-    sql(
-        "UPDATE approvals_chain SET expires_at = %s, digest = %s WHERE id = %s",
-        chain.expires_at,
-        digest,
-        chain.pk,
-    )
+    monkeypatch.setattr(gate, "database_time", lambda: chain.expires_at)
     with pytest.raises(gate.ApprovalExpired):
+        authorise(chain)
+
+
+def test_an_expiry_put_off_by_sql_shuts_the_gate(bank):
+    chain = complete(bank)
+    sql("UPDATE approvals_chain SET expires_at = expires_at + interval '1 year'")
+    with pytest.raises(gate.ChainAltered):
         authorise(chain)
 
 
