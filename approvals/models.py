@@ -116,6 +116,7 @@ class SignOff(Coupled):
     )
     given_at = models.DateTimeField()
     withdrawn_at = models.DateTimeField(null=True, blank=True)
+    unsealed = ("comment", "condition")
 
     class Meta:
         constraints = [

@@ -1,5 +1,7 @@
 """The ledger's tables. Nothing here is ever updated but the head; only `ledger/` writes."""
 
+from typing import ClassVar
+
 from django.db import models
 
 from audit.canonical import uuid7
@@ -10,6 +12,7 @@ class Coupled(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     version = models.PositiveIntegerField(default=1)
+    unsealed: ClassVar[tuple[str, ...]] = ()  # columns with personal data: no digest of them enters the log
 
     class Meta:
         abstract = True

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from audit.canonical import Json, canonical, uuid7
+from audit.ledger import state
 from audit.ledger.entry import Actor
 from audit.models import Coupled, Entry
 from audit.refusals import Refusal
@@ -16,7 +17,7 @@ MAX_BYTES = 60_000  # larger payloads are recorded by digest
 CHANNEL = "ledger"  # wakes the sequencer; losing it costs one poll
 
 NOW_AND_PREVIOUS = """
-SELECT clock_timestamp(), (SELECT leaf_hash FROM audit_entry WHERE stream = %s AND stream_version = %s)
+SELECT clock_timestamp(), (SELECT leaf_hash FROM audit_entry WHERE stream = %s AND stream_version = %s), {state}
 """
 INSERT = """
 WITH entry AS (
@@ -37,14 +38,25 @@ def record(kind: str, *, of: Coupled | None, subject: str, actor: Actor, **data:
         raise RuntimeError("record() needs the transaction of the change it records")
     entry_id = uuid7()
     stream, version = (of.pk, of.version) if of is not None else (entry_id, 1)
+    covered = state.columns(type(of)) if of is not None else []
     with connection.cursor() as cursor:
-        cursor.execute(NOW_AND_PREVIOUS, [stream, version - 1])
-        at, previous = cursor.fetchone()
-        body = encode(entry_id, kind, at, stream, version, previous, actor, subject, data)
+        cursor.execute(*_question(stream, version, of, covered))
+        at, previous, digest = cursor.fetchone()
+        sealed = {"digest": digest, "columns": " ".join(covered)} if digest else None
+        body = encode(entry_id, kind, at, stream, version, previous, sealed, actor, subject, data)
         leaf = leaf_hash(body)
         row: list[Any] = [entry_id, stream, version, kind, subject, actor.id, at, body, leaf]
         cursor.execute(INSERT, [*row, CHANNEL])
     return Entry(*row)  # type: ignore[misc]  # the columns in the order of the model
+
+
+def _question(stream: UUID, version: int, of: Coupled | None, covered: list[str]) -> tuple[str, list[Any]]:
+    """What an entry needs to know, in one query: the time, its predecessor, the row as it is now."""
+    if of is None or not covered:
+        return NOW_AND_PREVIOUS.format(state="NULL"), [stream, version - 1]
+    table = connection.ops.quote_name(of._meta.db_table)
+    row = f"(SELECT {state.digest_sql('r')} FROM {table} r WHERE id = %s AND version = %s)"  # noqa: S608 - a table of the models
+    return NOW_AND_PREVIOUS.format(state=row), [stream, version - 1, covered, stream, version]
 
 
 def record_refusal(refusal: Refusal, *, attempted: str, subject: str, actor: Actor) -> Entry:
@@ -72,6 +84,7 @@ def encode(
     stream: UUID,
     version: int,
     previous: bytes | None,
+    sealed: dict[str, str] | None,
     actor: Actor,
     subject: str,
     data: dict[str, Any],
@@ -86,6 +99,7 @@ def encode(
             "stream": str(stream),
             "stream_version": version,
             "prev": bytes(previous).hex() if previous is not None else None,
+            "state": sealed,
             "actor": {"id": actor.id, "kind": actor.kind, "auth": actor.auth},
             "subject": subject,
             "data": data,

@@ -1,0 +1,58 @@
+"""Writes the log into a directory that anybody can check without us. Only what is sealed is written."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.db import connection
+
+import audit.verify
+from audit.ledger import checkpoint
+from audit.models import Checkpoint
+from audit.refusals import NotFound
+
+README = """This is the ledger of {origin} up to {size} entries.
+
+entries.jsonl    the sealed bytes of each entry, one a line, in the order of the log
+checkpoints.txt  every signed checkpoint, oldest first
+verify.py        checks all of it with Python alone: no network, no database, no other code
+
+    python3 verify.py export . --key '{key}'
+
+The key above comes from the same place as the log. Compare it with the one that you noted earlier, and pass a
+checkpoint that you kept elsewhere with --pinned: only that shows whether the whole log was exchanged.
+"""
+
+
+def write(folder: Path) -> Checkpoint:
+    """Write the sealed log; answers the checkpoint that covers it."""
+    signed = checkpoint.latest()
+    if signed is None:
+        raise NotFound("Nothing was exported: no checkpoint is signed yet.")
+    key = checkpoint.verifier()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "entries.jsonl").open("wb") as file:
+        for body in bodies(signed.size):
+            file.write(body + b"\n")
+    notes = Checkpoint.objects.filter(size__lte=signed.size).order_by("size").values_list("note", flat=True)
+    (folder / "checkpoints.txt").write_text("\n".join(notes), "utf-8")
+    (folder / "key.txt").write_text(f"{key}\n", "utf-8")
+    (folder / "README.txt").write_text(README.format(origin=key.name, size=signed.size, key=key), "utf-8")
+    shutil.copyfile(str(audit.verify.__file__), folder / "verify.py")
+    return signed
+
+
+def bodies(size: int) -> Iterator[bytes]:
+    """The sealed bytes of the first entries, in the order of the log."""
+    begin = 0
+    while begin < size:
+        end = min(begin + 1000, size)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT e.body FROM audit_leaf l JOIN audit_entry e ON e.id = l.entry_id"
+                " WHERE l.index >= %s AND l.index < %s ORDER BY l.index",
+                [begin, end],
+            )
+            for (body,) in cursor.fetchall():
+                yield bytes(body)
+        begin = end
