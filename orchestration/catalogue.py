@@ -1,0 +1,226 @@
+"""What may be requested, and where: the only writer of environments, services, workflows and their versions.
+
+A version is never edited. It becomes the active one after somebody else of the owner team has approved it.
+"""
+
+from typing import Any, TypeVar
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Max
+
+from accounts.acting import Acting
+from accounts.models import Team
+from audit.ledger.entry import Actor
+from audit.ledger.record import record
+from audit.models import Coupled
+from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound, Refusal, StaleVersion
+from orchestration.definitions.workflow import Definition
+from orchestration.models import Environment, Service, Workflow, WorkflowVersion
+
+Row = TypeVar("Row", Environment, Service)
+V = WorkflowVersion.State
+
+
+class NameTaken(Refusal):
+    """Something of this kind has this name."""
+
+    code = "name_taken"
+
+
+class OwnVersion(NotAllowed):
+    """An author does not approve their own version."""
+
+    code = "own_version"
+
+
+def create_environment(
+    *, slug: str, name: str, tier: int, position: int, protected: bool = True, by: Actor
+) -> Environment:
+    """A place where changes land."""
+    given = {"slug": slug, "name": name, "tier": tier, "position": position, "protected": protected}
+    environment = Environment(**given)
+    _create(environment, "environment.created", by=by, told=given)
+    return environment
+
+
+def create_service(*, slug: str, name: str, tier: int, owner: Team, by: Actor) -> Service:
+    """Something that is changed, with the team that is asked first."""
+    given = {"slug": slug, "name": name, "tier": tier}
+    service = Service(**given, owner=owner)
+    _create(service, "service.created", by=by, told={**given, "owner": owner.slug})
+    return service
+
+
+def edit_environment(environment: Environment, *, by: Actor, **edited: Any) -> Environment:
+    """Other facts about an environment; every waiting change that names it must be decided anew."""
+    _edit(environment, "environment.edited", by=by, columns=edited, told=edited)
+    return environment
+
+
+def edit_service(service: Service, *, by: Actor, **edited: Any) -> Service:
+    """Other facts about a service; the same holds."""
+    told = {key: value.slug if isinstance(value, Team) else value for key, value in edited.items()}
+    _edit(service, "service.edited", by=by, columns=edited, told=told)
+    return service
+
+
+def add_version(definition: Definition, *, origin: str, by: Acting) -> WorkflowVersion:
+    """Store a version, which waits for its approval; the same content is the same version."""
+    with transaction.atomic():
+        workflow = _workflow(definition, by=by.actor)
+        found = WorkflowVersion.objects.filter(digest=definition.digest).first()
+        if found is not None:
+            return found
+        newest = workflow.versions.aggregate(newest=Max("number"))["newest"] or 0
+        version = WorkflowVersion(
+            workflow=workflow,
+            number=newest + 1,
+            digest=definition.digest,
+            source=definition.text,
+            document=definition.document,
+            files=definition.files,
+            origin=origin,
+            author=by.user,
+        )
+        version.save(force_insert=True)
+        _record_version("workflow_version.created", version, by=by.actor, origin=origin)
+        return version
+
+
+def approve_version(version: WorkflowVersion, *, by: Acting) -> Workflow:
+    """Make a waiting version the active one; the one before it retires."""
+    with transaction.atomic():
+        workflow = Workflow.objects.select_for_update(no_key=True).get(pk=version.workflow_id)
+        version = WorkflowVersion.objects.select_related("workflow__owner", "author").get(pk=version.pk)
+        _check_approver(version, by)
+        if version.state != V.WAITING:
+            raise MoveNotAllowed(f"Version {version.number} is {version.state}; there is nothing to approve.")
+        if workflow.active is not None:
+            _move_version(workflow.active, V.RETIRED, by=by.actor)
+        _move_version(version, V.ACTIVE, by=by.actor)
+        _activate(workflow, version, by=by.actor)
+    return workflow
+
+
+def refuse_version(version: WorkflowVersion, *, reason: str, by: Acting) -> None:
+    """Say no to a waiting version; it stays as history."""
+    with transaction.atomic():
+        Workflow.objects.select_for_update(no_key=True).get(pk=version.workflow_id)
+        version = WorkflowVersion.objects.select_related("workflow__owner", "author").get(pk=version.pk)
+        _check_approver(version, by)
+        if version.state != V.WAITING:
+            raise MoveNotAllowed(f"Version {version.number} is {version.state}; there is nothing to refuse.")
+        _move_version(version, V.REFUSED, by=by.actor, reason=reason)
+
+
+def install(definition: Definition, *, origin: str, by: Actor) -> Workflow:
+    """A version that comes with the installation and is active at once: its entry names who installed it."""
+    with transaction.atomic():
+        workflow = _workflow(definition, by=by)
+        if workflow.active is not None and workflow.active.digest == definition.digest:
+            return workflow
+        raise_to = (workflow.versions.aggregate(newest=Max("number"))["newest"] or 0) + 1
+        version = WorkflowVersion.objects.create(
+            workflow=workflow, number=raise_to, digest=definition.digest, source=definition.text,
+            document=definition.document, files=definition.files, origin=origin, author=None,
+        )  # fmt: skip
+        _record_version("workflow_version.created", version, by=by, origin=origin)
+        if workflow.active is not None:
+            _move_version(workflow.active, V.RETIRED, by=by)
+        _move_version(version, V.ACTIVE, by=by)
+        _activate(workflow, version, by=by)
+        return workflow
+
+
+def _check_approver(version: WorkflowVersion, by: Acting) -> None:
+    """A person in a session, of the owner team, who did not write it."""
+    owner = version.workflow.owner
+    if by.auth != "session" or by.actor.kind != "person":
+        raise NotAllowed("A version is approved by a person in a browser; nothing was done.")
+    if version.author is not None and version.author.person_id == by.user.person_id:
+        raise OwnVersion(f"You wrote this version, so somebody else of {owner.name} must approve it.")
+    if not owner.memberships.filter(user=by.user, ended_at=None).exists():
+        raise NotAllowed(f"A version is approved by somebody of {owner.name}; nothing was done.")
+
+
+def _workflow(definition: Definition, *, by: Actor) -> Workflow:
+    """The workflow of this name, locked; made when it is new."""
+    metadata = definition.document["metadata"]
+    owner = Team.objects.filter(slug=metadata["owner"]).first()
+    if owner is None:
+        raise NotFound(f"The owner {metadata['owner']} is no team here; the version was not stored.")
+    known = set(Environment.objects.values_list("slug", flat=True))
+    if unknown := [slug for slug in definition.document["spec"]["environments"] if slug not in known]:
+        raise Invalid(f"There is no environment {unknown[0]} here; the version was not stored.")
+    workflow = Workflow.objects.select_for_update(no_key=True).filter(slug=definition.slug).first()
+    if workflow is None:
+        workflow = Workflow(slug=definition.slug, title=metadata["title"], owner=owner)
+        workflow.summary = definition.document["spec"].get("description", "")
+        told = {"slug": workflow.slug, "owner": owner.slug, "title": workflow.title}
+        _create(workflow, "workflow.created", by=by, told=told)
+    if workflow.owner_id != owner.pk:
+        raise NotAllowed(f"{workflow.slug} belongs to {workflow.owner.name}; the version was not stored.")
+    return workflow
+
+
+def _activate(workflow: Workflow, version: WorkflowVersion, *, by: Actor) -> None:
+    document = version.document
+    columns = {
+        "active": version,
+        "title": document["metadata"]["title"],
+        "summary": document["spec"].get("description", ""),
+    }
+    told = {"workflow": workflow.slug, "number": version.number, "digest": version.digest}
+    _edit(workflow, "workflow.activated", by=by, columns=columns, told=told)
+
+
+def _move_version(version: WorkflowVersion, to: V, *, by: Actor, **told: Any) -> None:
+    """The guarded UPDATE of a version's state, and its entry."""
+    seen = WorkflowVersion.objects.filter(pk=version.pk, state=version.state, version=version.version)
+    if not seen.update(state=to, version=F("version") + 1):
+        raise StaleVersion(f"Version {version.number} was decided meanwhile; nothing was done. Reload it.")
+    was, version.state, version.version = version.state, to, version.version + 1
+    _record_version(f"workflow_version.{to}", version, by=by, was=was, **told)
+
+
+def _record_version(kind: str, version: WorkflowVersion, *, by: Actor, **told: Any) -> None:
+    known: dict[str, Any] = {
+        "workflow": version.workflow.slug,
+        "number": version.number,
+        "digest": version.digest,
+    }
+    author = str(version.author_id) if version.author_id else None
+    record(
+        kind,
+        of=version,
+        subject=f"workflow:{version.workflow.slug}",
+        actor=by,
+        author=author,
+        **known,
+        **told,
+    )
+
+
+def _create(row: Any, kind: str, *, by: Actor, told: dict[str, Any]) -> None:
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                row.save(force_insert=True)
+        except IntegrityError as error:
+            raise NameTaken(
+                f"There is {row._meta.model_name} {row.slug} already; nothing was created."
+            ) from error
+        record(kind, of=row, subject=_subject(row), actor=by, **told)
+
+
+def _edit(row: Any, kind: str, *, by: Actor, columns: dict[str, Any], told: dict[str, Any]) -> None:
+    with transaction.atomic():
+        seen = type(row).objects.filter(pk=row.pk, version=row.version)
+        if not seen.update(**columns, version=F("version") + 1):
+            raise StaleVersion(f"{row.slug} was changed meanwhile; nothing was done. Reload it.")
+        row.refresh_from_db()
+        record(kind, of=row, subject=_subject(row), actor=by, **told)
+
+
+def _subject(row: Coupled) -> str:
+    return f"{row._meta.model_name}:{getattr(row, 'slug', row.pk)}"

@@ -1,0 +1,139 @@
+"""The demo bank: seeded through the product's own writers, so that each of its rows has its entry."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from django.conf import settings
+from django.contrib.auth.models import Permission
+from django.db import transaction
+
+from accounts import permissions, teams
+from accounts.acting import Acting
+from accounts.models import Team, User
+from approvals import freezes
+from approvals.clock import database_time
+from approvals.policy import bundles
+from audit.ledger.entry import system
+from orchestration import asking, catalogue, changes
+from orchestration.definitions.workflow import Definition, load
+from orchestration.models import Change, Environment, Service, Workflow
+
+EXAMPLES = settings.BASE_DIR / "examples"
+SEEDER = system("system:demo")
+FRIDAY = 4
+Bank = dict[str, Any]
+
+
+def read() -> Bank:
+    """What the bank consists of."""
+    bank: Bank = yaml.safe_load((EXAMPLES / "demo" / "bank.yaml").read_text())
+    return bank
+
+
+def root() -> Path:
+    """Where the demo's workflows write, and what its pages are served from."""
+    place: Path = settings.DATA_DIR.resolve() / "demo"
+    return place
+
+
+def seed() -> bool:
+    """Everything, once; False when the bank stands already. A seed that was killed is finished by the next."""
+    bank = read()
+    if Change.objects.exists():
+        return False
+    root().mkdir(parents=True, exist_ok=True)
+    bundles.first_start(EXAMPLES / "policies" / "starter", by=SEEDER)
+    if not Team.objects.filter(slug=next(iter(bank["teams"]))).exists():
+        _stand(bank)
+    for request in bank["requests"]:
+        _request(request)
+    return True
+
+
+@transaction.atomic
+def _stand(bank: Bank) -> None:
+    people = _people(bank)
+    _places(bank)
+    for folder in sorted((EXAMPLES / "workflows").iterdir()):
+        catalogue.install(definition(folder), origin=f"examples/workflows/{folder.name}", by=SEEDER)
+    _grants(bank)
+    _freeze(bank, people)
+
+
+def definition(folder: Path) -> Definition:
+    """A workflow of a folder: `workflow.yaml` and the scripts in `files/`."""
+    text = (folder / "workflow.yaml").read_text().replace("@DEMO_ROOT@", str(root()))
+    files = {path.name: path.read_text() for path in sorted((folder / "files").glob("*")) if path.is_file()}
+    return load(text, files)
+
+
+def _people(bank: Bank) -> dict[str, User]:
+    people = {}
+    for username, one in bank["people"].items():
+        admin = username in bank["teams"]["platform"]["members"][:1]
+        people[username] = teams.create_person(username=username, by=SEEDER, superuser=admin, **one)
+    for username, one in bank["service_accounts"].items():
+        person = people[one["person"]].person
+        people[username] = teams.create_service_account(
+            username=username, name=one["name"], person=person, by=SEEDER
+        )
+    for slug, one in bank["teams"].items():
+        team = teams.create_team(slug=slug, name=one["name"], by=SEEDER)
+        for number, username in enumerate(one["members"]):
+            teams.join(team, people[username], by=SEEDER, lead=number == 0)
+    return people
+
+
+def _places(bank: Bank) -> None:
+    for position, (slug, one) in enumerate(bank["environments"].items(), start=1):
+        catalogue.create_environment(slug=slug, position=position, by=SEEDER, **one)
+    for slug, one in bank["services"].items():
+        owner = Team.objects.get(slug=one["owner"])
+        catalogue.create_service(slug=slug, name=one["name"], tier=one["tier"], owner=owner, by=SEEDER)
+
+
+def _grants(bank: Bank) -> None:
+    """Readers see; everybody else may request and sign off; a service is operated by its owner and Platform."""
+    view_entries = Permission.objects.get(codename="view_entry", content_type__app_label="audit")
+    for team in Team.objects.select_related("group"):
+        if team.slug in bank["auditors"]:
+            team.group.permissions.add(view_entries)
+        verbs = ["view"] if team.slug in bank["readers"] else ["view", "request", "sign_off"]
+        for one in [*Workflow.objects.all(), *Environment.objects.all(), *Service.objects.all()]:
+            for verb in [*verbs, *(["operate"] if _operates(team, one) else [])]:
+                permissions.grant(team, verb, one, by=SEEDER)
+
+
+def _operates(team: Team, one: Any) -> bool:
+    return team.slug == "platform" or (isinstance(one, Service) and one.owner_id == team.pk)
+
+
+def _freeze(bank: Bank, people: dict[str, User]) -> None:
+    given = bank["freeze"]
+    begins = _working_day(database_time(), given["starts_in_working_days"]).replace(
+        hour=16, minute=0, second=0
+    )
+    freezes.create(
+        name=given["name"],
+        reason=given["reason"],
+        environments=given["environments"],
+        starts_at=begins,
+        ends_at=begins + timedelta(days=given["lasts_days"]),
+        known=bank["environments"],
+        by=Acting(people["sam"], "session"),
+    )
+
+
+def _working_day(at: datetime, count: int) -> datetime:
+    while count:
+        at += timedelta(days=1)
+        count -= at.weekday() <= FRIDAY
+    return at
+
+
+def _request(given: dict[str, Any]) -> None:
+    by = Acting(User.objects.get(username=given["by"]), "session")
+    asked = asking.ask(**{key: value for key, value in given.items() if key != "by"}, by=by)
+    changes.request_change(asked)
