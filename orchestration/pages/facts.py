@@ -1,0 +1,140 @@
+"""What a reviewer must know first: six facts, and what is unlike the usual. Computed from records, never typed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from audit.canonical import parse
+from orchestration.models import Change, Revision, Run
+
+COMPARED = 20  # how many earlier changes of the same workflow and service "the usual" is
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A term, the answer in one or two words, and the reason in a few more."""
+
+    term: str
+    answer: str
+    detail: str
+    level: str = ""  # "", "low", "medium" or "high": draws the three-bar glyph
+    icon: str = ""
+    family: str = ""
+
+
+def document(revision: Revision) -> dict[str, Any]:
+    """What was signed, from its very bytes."""
+    value: dict[str, Any] = parse(bytes(revision.document))
+    return value
+
+
+def steps(revision: Revision) -> list[dict[str, Any]]:
+    """The resolved steps as signed, riskiest effect first."""
+    order = ["at_most_once", "reconcilable", "idempotent", "read_only"]
+    return sorted(document(revision)["steps"], key=lambda step: order.index(step["effect"]))
+
+
+def earlier(change: Change) -> "QuerySet[Change]":
+    """The comparable changes before this one, newest first."""
+    return (
+        Change.objects.filter(workflow=change.workflow, service=change.service, number__lt=change.number)
+        .exclude(state=Change.State.DRAFT)
+        .order_by("-number")
+    )
+
+
+def six(change: Change, revision: Revision) -> list[Fact]:
+    """What, where, when, risk, undo, evidence: the reading order of a reviewer."""
+    return [
+        _what(revision),
+        Fact("Where", change.environment.name, f"{change.service.name}, tier {change.service.tier}"),
+        _when(revision),
+        _risk(change),
+        _undo(revision),
+        _evidence(change),
+    ]
+
+
+def unusual(change: Change, revision: Revision) -> tuple[int, list[str]]:
+    """How many earlier changes were compared, and up to three sentences on what is different now."""
+    past = list(earlier(change).select_related("revision__workflow_version")[:COMPARED])
+    if not past:
+        return 0, []
+    said = [_new_requester(change, past), _new_environment(change, past), _new_version(change, revision, past)]
+    said += _new_inputs(revision, past)
+    return len(past), [sentence for sentence in said if sentence][:3]
+
+
+def _what(revision: Revision) -> Fact:
+    named = ", ".join(f"{key} {value}" for key, value in list(revision.inputs.items())[:2])
+    return Fact("What", named or revision.workflow_version.workflow.title, _count(len(document(revision)["steps"]), "step"))
+
+
+def _when(revision: Revision) -> Fact:
+    if revision.not_before:
+        return Fact("When", f"Not before {revision.not_before:%d %b %H:%M} UTC", "then by itself")
+    return Fact("When", "Right after approval", "by itself, no later stop")
+
+
+def _risk(change: Change) -> Fact:
+    reasons = [f"{change.environment.name} is tier {change.environment.tier}", f"service tier {change.service.tier}"]
+    if not change.environment.protected:
+        return Fact("Risk", "Low", f"{change.environment.name} is not protected", level="low")
+    critical = change.environment.tier == 1 and change.service.tier == 1
+    word = "High" if critical else "Medium"
+    return Fact("Risk", word, ", ".join(reasons), level=word.lower(), family="bad" if critical else "")
+
+
+def _undo(revision: Revision) -> Fact:
+    once = [step["title"] or step["key"] for step in steps(revision) if step["effect"] == "at_most_once"]
+    if not once:
+        return Fact("Undo", "Safe to repeat", "every step may run again without harm", icon="ok", family="ok")
+    return Fact("Undo", "Not by itself", f"runs once only: {', '.join(once[:2])}", icon="warn", family="wait")
+
+
+def _evidence(change: Change) -> Fact:
+    past = Run.objects.filter(change__in=earlier(change).values("pk")[:COMPARED])
+    total = past.exclude(state__in=[Run.State.READY, Run.State.RUNNING]).count()
+    good = past.filter(state=Run.State.SUCCEEDED).count()
+    if not total:
+        return Fact("Evidence", "First run", "no earlier run of this on this service", icon="warn", family="wait")
+    return Fact("Evidence", f"{good} of {total} succeeded", "earlier runs of this on this service")
+
+
+def _new_requester(change: Change, past: list[Change]) -> str:
+    if all(old.requester_id != change.requester_id for old in past):
+        return f"First change of this service with this workflow by {change.requester.name}."
+    return ""
+
+
+def _new_environment(change: Change, past: list[Change]) -> str:
+    if all(old.environment_id != change.environment_id for old in past):
+        return f"None of them was in {change.environment.name}."
+    return ""
+
+
+def _new_version(change: Change, revision: Revision, past: list[Change]) -> str:
+    last = past[0].revision
+    if last and last.workflow_version_id != revision.workflow_version_id:
+        old, new = last.workflow_version.number, revision.workflow_version.number
+        return f"The workflow itself changed since the last one: version {old} then, {new} now."
+    return ""
+
+
+def _new_inputs(revision: Revision, past: list[Change]) -> list[str]:
+    before = [old.revision.inputs for old in past if old.revision]
+    return [
+        f"{name} is {value}; none of them used that."
+        for name, value in revision.inputs.items()
+        if all(inputs.get(name) != value for inputs in before) and _has_few_values(name, before)
+    ]
+
+
+def _has_few_values(name: str, before: list[dict[str, Any]]) -> bool:
+    """A version differs every time and says nothing; a strategy that never differed does."""
+    return len({str(inputs.get(name)) for inputs in before}) <= max(1, len(before) // 4)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

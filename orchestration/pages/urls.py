@@ -1,0 +1,41 @@
+"""The addresses of changes and runs, grouped by noun."""
+
+from django.urls import include, path
+
+from orchestration.pages import changes, environments, inbox, requests, runs, workflows
+
+workflow_urls = [
+    path("", workflows.catalogue, name="workflows"),
+    path("<slug:slug>/", workflows.detail, name="workflow"),
+    path("<slug:slug>/new/", requests.new, name="request"),
+    path("<slug:slug>/preview/", requests.preview, name="preview"),
+]
+change_urls = [
+    path("", changes.index, name="changes"),
+    path("<str:key>/", changes.detail, name="change"),
+    path("<str:key>/edit/", requests.edit, name="edit"),
+    path("<str:key>/decide/", changes.decide, name="decide"),
+    path("<str:key>/sign-offs/<uuid:sign_off>/withdraw/", changes.withdraw_sign_off, name="withdraw_sign_off"),
+    path("<str:key>/withdraw/", changes.withdraw, name="withdraw"),
+    path("<str:key>/start/", changes.start, name="start"),
+    path("<str:key>/comment/", changes.comment, name="comment"),
+]
+run_urls = [
+    path("", runs.index, name="runs"),
+    path("<str:key>/", runs.detail, name="run"),
+    path("<str:key>/cancel/", runs.cancel, name="cancel_run"),
+    path("<str:key>/steps/<str:step>/log/", runs.log, name="step_log"),
+    path("<str:key>/steps/<str:step>/log.txt", runs.log_text, name="step_log_text"),
+    path("<str:key>/steps/<str:step>/resolve/", runs.resolve, name="resolve_step"),
+]
+
+app_name = "orchestration"
+urlpatterns = [
+    path("", inbox.home, name="home"),
+    path("inbox/", inbox.inbox, name="inbox"),
+    path("inbox/<str:tab>/", inbox.inbox, name="inbox_tab"),
+    path("workflows/", include(workflow_urls)),
+    path("changes/", include(change_urls)),
+    path("runs/", include(run_urls)),
+    path("environments/", environments.matrix, name="environments"),
+]
