@@ -1,6 +1,5 @@
 """What a reviewer must know first: six facts, and what is unlike the usual. Computed from records, never typed."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
@@ -11,16 +10,7 @@ from orchestration.models import Change, Revision, Run
 COMPARED = 20  # how many earlier changes of the same workflow and service "the usual" is
 
 
-@dataclass(frozen=True)
-class Fact:
-    """A term, the answer in one or two words, and the reason in a few more."""
-
-    term: str
-    answer: str
-    detail: str
-    level: str = ""  # "", "low", "medium" or "high": draws the three-bar glyph
-    icon: str = ""
-    family: str = ""
+Fact = dict[str, str]  # the context of templates/components/facts.html
 
 
 def document(revision: Revision) -> dict[str, Any]:
@@ -48,7 +38,7 @@ def six(change: Change, revision: Revision) -> list[Fact]:
     """What, where, when, risk, undo, evidence: the reading order of a reviewer."""
     return [
         _what(revision),
-        Fact("Where", change.environment.name, f"{change.service.name}, tier {change.service.tier}"),
+        _fact("Where", change.environment.name, f"{change.service.name}, tier {change.service.tier}"),
         _when(revision),
         _risk(change),
         _undo(revision),
@@ -66,31 +56,40 @@ def unusual(change: Change, revision: Revision) -> tuple[int, list[str]]:
     return len(past), [sentence for sentence in said if sentence][:3]
 
 
+def level(change: Change) -> str:
+    """low, medium or high: from the tiers of the environment and the service."""
+    return _risk(change)["risk"]
+
+
+def _fact(label: str, value: str, note: str, **look: str) -> Fact:
+    return {"label": label, "value": value, "note": note, **look}
+
+
 def _what(revision: Revision) -> Fact:
     named = ", ".join(f"{key} {value}" for key, value in list(revision.inputs.items())[:2])
-    return Fact("What", named or revision.workflow_version.workflow.title, _count(len(document(revision)["steps"]), "step"))
+    return _fact("What", named or revision.workflow_version.workflow.title, _count(len(document(revision)["steps"]), "step"))
 
 
 def _when(revision: Revision) -> Fact:
     if revision.not_before:
-        return Fact("When", f"Not before {revision.not_before:%d %b %H:%M} UTC", "then by itself")
-    return Fact("When", "Right after approval", "by itself, no later stop")
+        return _fact("When", f"Not before {revision.not_before:%d %b %H:%M} UTC", "then by itself")
+    return _fact("When", "Right after approval", "by itself, no later stop")
 
 
 def _risk(change: Change) -> Fact:
     reasons = [f"{change.environment.name} is tier {change.environment.tier}", f"service tier {change.service.tier}"]
     if not change.environment.protected:
-        return Fact("Risk", "Low", f"{change.environment.name} is not protected", level="low")
+        return _fact("Risk", "Low", f"{change.environment.name} is not protected", risk="low")
     critical = change.environment.tier == 1 and change.service.tier == 1
-    word = "High" if critical else "Medium"
-    return Fact("Risk", word, ", ".join(reasons), level=word.lower(), family="bad" if critical else "")
+    word = "high" if critical else "medium"
+    return _fact("Risk", word.capitalize(), ", ".join(reasons), risk=word)
 
 
 def _undo(revision: Revision) -> Fact:
     once = [step["title"] or step["key"] for step in steps(revision) if step["effect"] == "at_most_once"]
     if not once:
-        return Fact("Undo", "Safe to repeat", "every step may run again without harm", icon="ok", family="ok")
-    return Fact("Undo", "Not by itself", f"runs once only: {', '.join(once[:2])}", icon="warn", family="wait")
+        return _fact("Undo", "Safe to repeat", "every step may run again without harm", icon="succeeded")
+    return _fact("Undo", "Not by itself", f"runs once only: {', '.join(once[:2])}", icon="warning")
 
 
 def _evidence(change: Change) -> Fact:
@@ -98,8 +97,8 @@ def _evidence(change: Change) -> Fact:
     total = past.exclude(state__in=[Run.State.READY, Run.State.RUNNING]).count()
     good = past.filter(state=Run.State.SUCCEEDED).count()
     if not total:
-        return Fact("Evidence", "First run", "no earlier run of this on this service", icon="warn", family="wait")
-    return Fact("Evidence", f"{good} of {total} succeeded", "earlier runs of this on this service")
+        return _fact("Evidence", "First run", "no earlier run of this on this service", icon="warning")
+    return _fact("Evidence", f"{good} of {total} succeeded", "earlier runs of this on this service")
 
 
 def _new_requester(change: Change, past: list[Change]) -> str:

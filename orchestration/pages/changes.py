@@ -1,0 +1,131 @@
+"""The change page and its decisions. Each view fetches and authorises in one step, then calls one writer."""
+
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.acting import acting
+from audit.refusals import Invalid, Refusal
+from orchestration import access, changes
+from orchestration.models import Change
+from orchestration.pages import facts, listing, rail, run_view, story, trace
+
+
+@require_GET
+@login_required
+def index(request: HttpRequest) -> HttpResponse:
+    """Every change the person may see, newest first, by search."""
+    return render(request, "orchestration/changes.html", listing.changes(request))
+
+
+@require_GET
+@login_required
+def detail(request: HttpRequest, key: str) -> HttpResponse:
+    """One change: facts, differences, plan, policy, run, timeline, and the rail for this person."""
+    return render(request, "orchestration/change.html", context(request, _fetch(request, key)))
+
+
+@require_GET
+@login_required
+def live(request: HttpRequest, key: str) -> HttpResponse:
+    """The regions of the page that change while one looks at it, drawn by the templates that drew the page."""
+    return render(request, "orchestration/change_live.html", context(request, _fetch(request, key)))
+
+
+@require_POST
+@login_required
+def decide(request: HttpRequest, key: str) -> HttpResponse:
+    """One person's decision on one stage; a refusal redraws the page with what was typed."""
+    change, posted = _fetch(request, key), request.POST
+    try:
+        changes.decide(
+            change,
+            stage=_stage(posted.get("stage", "")),
+            decision=posted.get("decision", ""),
+            digest=posted.get("digest", ""),
+            chain_digest=posted.get("chain_digest", ""),
+            comment=posted.get("comment", ""),
+            condition=posted.get("condition", ""),
+            by=acting(request),
+        )
+    except Refusal as refusal:
+        access.record(refusal, attempted="change.decide", subject=change.key, by=acting(request))
+        page = context(request, _fetch(request, key), refused=refusal)
+        return render(request, "orchestration/change.html", page, status=refusal.status)
+    return redirect("orchestration:change", key=change.key)
+
+
+@require_POST
+@login_required
+def withdraw_sign_off(request: HttpRequest, key: str, sign_off: UUID) -> HttpResponse:
+    change = _fetch(request, key)
+    changes.withdraw_sign_off(change, sign_off, by=acting(request))
+    return redirect("orchestration:change", key=change.key)
+
+
+@require_POST
+@login_required
+def withdraw(request: HttpRequest, key: str) -> HttpResponse:
+    change = _fetch(request, key)
+    changes.withdraw(change, by=acting(request))
+    return redirect("orchestration:change", key=change.key)
+
+
+@require_POST
+@login_required
+def start(request: HttpRequest, key: str) -> HttpResponse:
+    """Only asks: the gate answers when a worker claims the first step."""
+    change = _fetch(request, key)
+    changes.start(change, by=acting(request))
+    return redirect("orchestration:change", key=change.key)
+
+
+@require_POST
+@login_required
+def cancel(request: HttpRequest, key: str) -> HttpResponse:
+    change = _fetch(request, key)
+    changes.cancel(change, by=acting(request))
+    return redirect("orchestration:change", key=change.key)
+
+
+@require_POST
+@login_required
+def comment(request: HttpRequest, key: str) -> HttpResponse:
+    change = _fetch(request, key)
+    changes.comment(change, text=request.POST.get("text", ""), by=acting(request))
+    return redirect("orchestration:change", key=change.key)
+
+
+def context(request: HttpRequest, change: Change, refused: Refusal | None = None) -> dict[str, object]:
+    """All that the change page shows; each part is made in a room of its own."""
+    revision = changes.current_revision(change)
+    compared, differences = facts.unusual(change, revision)
+    run = change.runs.order_by("-number").first()
+    return {
+        "change": change,
+        "revision": revision,
+        "run": run,
+        "facts": facts.six(change, revision),
+        "compared": compared,
+        "differences": differences,
+        "plan": facts.plan(revision),
+        "policy": trace.policy(revision),
+        "rules": trace.rules(revision),
+        "entries": story.of(change),
+        **run_view.context(run, revision),
+        **rail.context(request, change, revision, refused),
+    }
+
+
+def _fetch(request: HttpRequest, key: str) -> Change:
+    return access.get_change_or_404(request.user, key)
+
+
+def _stage(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Invalid("Your decision was not saved: it names no stage. Reload the page.") from None

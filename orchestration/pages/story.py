@@ -1,0 +1,89 @@
+"""The timeline of a change: its ledger entries and its comments in one stream, oldest first."""
+
+from datetime import datetime
+from typing import Any
+
+from audit.canonical import parse
+from audit.models import ActorName, Entry
+from orchestration.models import Change
+
+LIMIT = 200  # entries of one change on its page; the audit log holds the rest
+
+VERBS = {
+    "change.requested": ("requested this change", "info"),
+    "change.revised": ("edited it", "info"),
+    "chain.opened": ("opened the approval chain", "info"),
+    "chain.completed": ("has every approval", "approved"),
+    "change.approved": ("marked it approved", "approved"),
+    "change.rejected": ("rejected it", "rejected"),
+    "change.sent_back": ("sent it back", "sent_back"),
+    "change.withdrawn": ("withdrew it", "withdrawn"),
+    "change.expired": ("let it expire", "expired"),
+    "change.running": ("started it", "running"),
+    "change.succeeded": ("finished it: succeeded", "succeeded"),
+    "change.failed": ("finished it: failed", "failed"),
+    "change.cancelled": ("stopped it", "cancelled"),
+    "change.unknown": ("lost track of a step; a person must look", "unknown"),
+    "sign_off.withdrawn": ("withdrew a sign-off", "cancelled"),
+    "permit.issued": ("issued the permit", "verified"),
+    "attempt.refused": ("was refused", "denied"),
+    "run.cancel_requested": ("asked to stop the run", "cancelled"),
+}
+DECIDED = {
+    "approve": ("approved", "approve"),
+    "approve_with_condition": ("approved with a condition", "approve_with_condition"),
+    "send_back": ("sent it back", "send_back"),
+    "reject": ("rejected it", "reject"),
+}
+SHOWN = [*VERBS, "sign_off.given"]
+
+
+def of(change: Change) -> list[dict[str, Any]]:
+    """Rows of templates/components/timeline.html."""
+    subjects = [change.key, *(run.key for run in change.runs.all())]
+    subjects += [revision.digest for revision in change.revisions.all()]
+    found = Entry.objects.filter(subject__in=subjects, kind__in=SHOWN).select_related("leaf").order_by("id")
+    entries = list(found[:LIMIT])
+    names = _names(entries)
+    rows = [_entry(entry, names) for entry in entries] + [_comment(one) for one in change.comments.select_related("author")]
+    return sorted(rows, key=_when)
+
+
+def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
+    data = parse(bytes(entry.body))["data"]
+    verb, state = VERBS.get(entry.kind) or DECIDED.get(data.get("decision", ""), (entry.kind, "info"))
+    index = entry.leaf.index if hasattr(entry, "leaf") else None
+    return {
+        "actor": names.get(entry.actor, _machine(entry.actor)),
+        "verb": verb,
+        "object": f"as {data['stage_name']}" if entry.kind == "sign_off.given" else "",
+        "at": entry.occurred_at,
+        "seq": index,
+        "url": f"/audit/{index}/" if index is not None else "",
+        "state": state,
+        "said": data.get("detail", "") if entry.kind == "attempt.refused" else "",
+    }
+
+
+def _comment(comment: Any) -> dict[str, Any]:
+    return {
+        "actor": comment.author.name,
+        "verb": "wrote",
+        "at": comment.created_at,
+        "state": "comment",
+        "said": comment.text,
+    }
+
+
+def _names(entries: list[Entry]) -> dict[str, str]:
+    actors = {entry.actor for entry in entries}
+    return dict(ActorName.objects.filter(actor__in=actors).values_list("actor", "name"))
+
+
+def _machine(actor: str) -> str:
+    return "A worker" if actor.startswith("worker:") else "Countersign"
+
+
+def _when(row: dict[str, Any]) -> datetime:
+    at: datetime = row["at"]
+    return at
