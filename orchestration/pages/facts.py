@@ -1,5 +1,6 @@
 """What a reviewer must know first: six facts, and what is unlike the usual. Computed from records, never typed."""
 
+import json
 from typing import Any
 
 from django.db.models import QuerySet
@@ -8,7 +9,13 @@ from audit.canonical import parse
 from orchestration.models import Change, Revision, Run
 
 COMPARED = 20  # how many earlier changes of the same workflow and service "the usual" is
-
+MAX_FLAGS = 5  # more questions than this become a ritual
+EFFECTS = {
+    "at_most_once": "Runs once; cannot be repeated by itself",
+    "reconcilable": "Checks whether it already happened before it repeats",
+    "idempotent": "Safe to repeat",
+    "read_only": "Only reads",
+}
 
 Fact = dict[str, str]  # the context of templates/components/facts.html
 
@@ -23,6 +30,42 @@ def steps(revision: Revision) -> list[dict[str, Any]]:
     """The resolved steps as signed, riskiest effect first."""
     order = ["at_most_once", "reconcilable", "idempotent", "read_only"]
     return sorted(document(revision)["steps"], key=lambda step: order.index(step["effect"]))
+
+
+def plan(revision: Revision) -> list[dict[str, Any]]:
+    """What will run, riskiest first: the resolved step and the very words it is called with."""
+    return [
+        {
+            "key": step["key"],
+            "title": step.get("title") or step["key"],
+            "uses": step["uses"],
+            "effect": EFFECTS[step["effect"]],
+            "once": step["effect"] == "at_most_once",
+            "lines": _lines(step["with"]),
+            "needs": step["needs"],
+        }
+        for step in steps(revision)
+    ]
+
+
+def flags(revision: Revision) -> list[dict[str, str]]:
+    """What a reviewer of a high-risk change must open before approving: steps that cannot be repeated."""
+    return [
+        {"id": step["key"], "title": step.get("title") or step["key"], "url": f"#step-{step['key']}"}
+        for step in steps(revision)
+        if step["effect"] == "at_most_once"
+    ][:MAX_FLAGS]
+
+
+def _lines(given: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each value as text in which control characters are visible, so nothing hides from a reviewer."""
+    return [(name, _visible(value)) for name, value in given.items()]
+
+
+def _visible(value: Any) -> str:
+    """JSON with every character escaped that could move, hide or reverse what stands beside it."""
+    text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 
 def earlier(change: Change) -> "QuerySet[Change]":

@@ -139,6 +139,8 @@ def _why_not(request: HttpRequest, change: Change, mine: list[Stage], given: lis
             S.SENT_BACK: f"Sent back: {change.requester.name} can edit it and ask again.",
             S.APPROVED: "Every stage has agreed. The run starts by itself.",
         }.get(S(change.state), "")
+    if change.requester_id == request.user.pk:
+        return "You requested this change, so someone else must approve it."
     if any(one.user_id == request.user.pk for one in given):
         return "You have decided. One person counts once in a chain."
-    return ""
+    return "" if mine else "You can read this change but not decide it."

@@ -1,0 +1,62 @@
+"""The inbox: what waits for me, what I asked for, what I decided. No decision can be made in a list."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET
+
+from approvals.models import Freeze
+from orchestration import access
+from orchestration.models import Change, Run
+
+TABS = {"decide": "Needs my decision", "requests": "My requests", "decided": "Decided by me"}
+LIMIT = 100  # rows of one tab; more than that is a search
+
+
+@require_GET
+@login_required
+def home(request: HttpRequest) -> HttpResponse:
+    """Landing by role: auditors see compliance, everyone else the inbox."""
+    auditor = request.user.has_perm("audit.view_entry") and not access.may_decide_anything(request.user)
+    return redirect("/compliance/" if auditor else "orchestration:inbox")
+
+
+@require_GET
+@login_required
+def inbox(request: HttpRequest, tab: str = "decide") -> HttpResponse:
+    """One tab of the inbox, with what runs now and what is frozen beside it."""
+    if tab not in TABS:
+        raise Http404
+    lists = {name: _rows(name, request.user) for name in TABS}
+    template = "orchestration/inbox_live.html" if request.htmx else "orchestration/inbox.html"  # type: ignore[attr-defined]
+    return render(request, template, {
+        "tab": tab,
+        "tabs": [
+            {"label": label, "url": _url(name), "count": len(lists[name]), "current": name == tab}
+            for name, label in TABS.items()
+        ],
+        "rows": lists[tab],
+        "running": _running(request.user),
+        "freezes": Freeze.objects.current_or_next(),
+        "moving": sum(change.state in {"waiting", "approved", "running"} for change in lists["requests"]),
+    })  # fmt: skip
+
+
+def _url(tab: str) -> str:
+    return "/inbox/" if tab == "decide" else f"/inbox/{tab}/"
+
+
+def _rows(tab: str, user: Any) -> list[Change]:
+    found = access.visible_changes(user).select_related("service", "environment", "requester", "revision__chain")
+    if tab == "decide":
+        return list(access.waiting_for(user)[:LIMIT])
+    if tab == "requests":
+        return list(found.filter(requester=user).order_by("-number")[:LIMIT])
+    return list(found.filter(revisions__chain__sign_offs__user=user).distinct().order_by("-number")[:LIMIT])
+
+
+def _running(user: Any) -> list[Run]:
+    found = Run.objects.filter(state=Run.State.RUNNING, change__in=access.visible_changes(user))
+    return list(found.select_related("change__service", "change__environment").order_by("-number")[:5])

@@ -1,0 +1,166 @@
+"""Asking for a change: a form from the workflow's schema, a live preview of who must agree, a request."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.acting import acting
+from audit.refusals import Refusal
+from orchestration import access, changes
+from orchestration.models import Change, Workflow
+from orchestration.pages import forms
+
+STEP_UP = {"deny": "denied", "require": "waiting", "warn": "warning"}
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def new(request: HttpRequest, slug: str) -> HttpResponse:
+    """The request form; a valid POST becomes a change that waits for its chain."""
+    workflow = access.get_workflow_or_404(request.user, slug, may="request")
+    if request.method == "GET":
+        return _form(request, workflow, given=_prefill(request, workflow))
+    given = _given(request, workflow)
+    try:
+        change = changes.request_change(**given, by=acting(request))
+    except Refusal as refusal:
+        access.record(refusal, attempted="change.request", subject=workflow.slug, by=acting(request))
+        return _form(request, workflow, given=_shown(given), refused=refusal)
+    return redirect("orchestration:change", key=change.key)
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def edit(request: HttpRequest, key: str) -> HttpResponse:
+    """The same form for a new revision: every sign-off given so far becomes void."""
+    change = access.get_change_or_404(request.user, key, may="edit")
+    if request.method == "GET":
+        revision = changes.current_revision(change)
+        given = {
+            "service": change.service.slug,
+            "environment": change.environment.slug,
+            "inputs": revision.inputs,
+            "reason": revision.reason,
+        }
+        return _form(request, change.workflow, given=given, change=change)
+    given = _given(request, change.workflow)
+    try:
+        changes.revise(change, inputs=given["inputs"], reason=given["reason"], by=acting(request))
+    except Refusal as refusal:
+        access.record(refusal, attempted="change.revise", subject=change.key, by=acting(request))
+        return _form(request, change.workflow, given=_shown(given), change=change, refused=refusal)
+    return redirect("orchestration:change", key=change.key)
+
+
+@require_POST
+@login_required
+def preview(request: HttpRequest, slug: str) -> HttpResponse:
+    """What policy would demand for what is typed now. Stores nothing."""
+    workflow = access.get_workflow_or_404(request.user, slug, may="request")
+    given = _given(request, workflow)
+    try:
+        shown = _preview(changes.preview(**given, by=acting(request)))
+    except Refusal as refusal:
+        shown = {"summary": "Not ready to submit.", "points": [_problem(refusal)]}
+    return render(request, "components/preview_result.html", {"preview": shown})
+
+
+def _given(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
+    """What was typed; the writers validate it."""
+    posted = request.POST
+    return {
+        "workflow": workflow.slug,
+        "service": posted.get("service", ""),
+        "environment": posted.get("environment", ""),
+        "inputs": forms.values(schema(workflow), posted),
+        "reason": posted.get("reason", ""),
+    }
+
+
+def _shown(given: dict[str, Any]) -> dict[str, Any]:
+    return {key: given[key] for key in ("service", "environment", "inputs", "reason")}
+
+
+def schema(workflow: Workflow) -> dict[str, Any]:
+    """The JSON Schema of the active version's inputs."""
+    return changes.inputs_schema(workflow.active) if workflow.active else {}
+
+
+def _prefill(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
+    """From an earlier change (`?from=CHG-1`), else from this person's last request of the workflow."""
+    key = request.GET.get("from", "")
+    old = access.visible_changes(request.user).filter(workflow=workflow, revision__isnull=False)
+    old = old.filter(number=int(key[4:])) if key[4:].isdecimal() else old.filter(requester=request.user)
+    last = old.select_related("revision", "service", "environment").order_by("-number").first()
+    linked = {name: request.GET[name] for name in ("service", "environment") if name in request.GET}
+    if last is None or last.revision is None:
+        return {"inputs": {}, "reason": "", **linked}
+    return {
+        "service": last.service.slug,
+        "environment": last.environment.slug,
+        "inputs": last.revision.inputs,
+        "reason": "",
+        **linked,
+    }
+
+
+def _form(
+    request: HttpRequest,
+    workflow: Workflow,
+    *,
+    given: dict[str, Any],
+    change: Change | None = None,
+    refused: Refusal | None = None,
+) -> HttpResponse:
+    errors = refused.errors if refused else []
+    if refused and not errors:
+        errors = [{"pointer": "", "detail": str(refused)}]
+    context = {
+        "workflow": workflow,
+        "change": change,
+        "given": given,
+        "schema": schema(workflow),
+        "services": access.requestable_services(request.user),
+        "environments": access.requestable_environments(request.user, workflow),
+        "errors": errors,
+        "said": {error["pointer"]: error["detail"] for error in errors},
+    }
+    return render(request, "orchestration/request.html", context, status=refused.status if refused else 200)
+
+
+def _preview(found: dict[str, Any]) -> dict[str, Any]:
+    """Policy's answer as the panel's sentences: refusals first, then who must agree, then warnings."""
+    denied = [{"state": "denied", "title": one["message"], "note": one["rule"]} for one in found["deny"]]
+    asked = [_demand(stage) for stage in found["require"]]
+    warned = [{"state": "warning", "title": one["message"], "note": one["rule"]} for one in found["warn"]]
+    yourself = {"state": "person", "title": "You cannot approve this yourself", "note": "You are the requester."}
+    return {"summary": summary(found), "points": [*denied, *asked, *([yourself] if asked else []), *warned]}
+
+
+def summary(found: dict[str, Any]) -> str:
+    """`This needs 2 approvals: Service owner and Security.`"""
+    if found["deny"]:
+        return "Policy does not allow this."
+    total = sum(stage["quorum"] for stage in found["require"])
+    names = [stage["stage"].replace("_", " ").capitalize() for stage in found["require"]]
+    listed = " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+    return f"This needs {total} approval{'' if total == 1 else 's'}: {listed}."
+
+
+def _demand(stage: dict[str, Any]) -> dict[str, Any]:
+    people = [person["name"] for person in stage.get("people", ()) if not person.get("conflicted")]
+    who = ", ".join(people[:3]) + (f" and {len(people) - 3} others" if len(people) > 3 else "")  # noqa: PLR2004
+    read = ", ".join(f"{one['path']} = {one['value']}" for one in stage["why"].get("read", ()))
+    return {
+        "state": "waiting",
+        "title": f"{stage['stage'].replace('_', ' ').capitalize()}, {stage['quorum']} of {who or 'nobody'}",
+        "note": f"{stage['why']['message']} ({read}). Rule {stage['why']['rule']}.",
+    }
+
+
+def _problem(refusal: Refusal) -> dict[str, str]:
+    details = "; ".join(error["detail"] for error in refusal.errors)
+    return {"state": "warning", "title": str(refusal), "note": details}
