@@ -25,6 +25,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("config.schema")),
     path("api/v1/", include(api_urls)),
     path("", include("accounts.pages.urls")),
+    path("", include("orchestration.pages.urls")),
     path("", include("approvals.pages.urls")),
 ]
 websocket_urlpatterns: list[URLPattern] = []

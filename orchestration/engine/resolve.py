@@ -19,7 +19,7 @@ S, R = Step.State, Run.State
 BECOMES: dict[str, Step.State] = {"done": S.SUCCEEDED, "retry": S.READY, "fail": S.FAILED}
 
 
-def resolve(step: Step, decision: Decision, *, by: Acting, reason: str = "") -> Run:
+def resolve(step: Step, decision: str, *, by: Acting, reason: str = "") -> Run:
     """Write the person's answer; the run goes on from it."""
     if by.actor.kind != "person":
         raise NotAllowed("Only a person can say what became of this step; nothing was done.")

@@ -66,6 +66,25 @@ class Change(Coupled):
     def key(self) -> str:
         return f"CHG-{self.number}"
 
+    @property
+    def approval_state(self) -> str:
+        """The axis of approval: whatever was started had been approved."""
+        before = {self.State.DRAFT, self.State.WAITING, self.State.SENT_BACK, self.State.REJECTED}
+        ended = {self.State.WITHDRAWN, self.State.EXPIRED, self.State.SUPERSEDED}
+        return self.state if self.state in before | ended else self.State.APPROVED
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether news may come without anybody deciding anything."""
+        return self.state in {self.State.APPROVED, self.State.SCHEDULED, self.State.RUNNING}
+
+    @property
+    def risk(self) -> str:
+        """low, medium or high, from records alone: what is protected, and how critical both are."""
+        if not self.environment.protected:
+            return "low"
+        return "high" if self.environment.tier == 1 and self.service.tier == 1 else "medium"
+
 
 class Revision(models.Model):
     """A change's content at one moment; any edit makes a new one. Never updated."""

@@ -8,8 +8,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.acting import acting
+from audit.ledger.record import record_refusal
 from audit.refusals import Invalid, Refusal
-from orchestration import access, changes
+from orchestration import access, asking, changes
 from orchestration.models import Change
 from orchestration.pages import facts, listing, rail, run_view, story, trace
 
@@ -30,9 +31,9 @@ def detail(request: HttpRequest, key: str) -> HttpResponse:
 
 @require_GET
 @login_required
-def live(request: HttpRequest, key: str) -> HttpResponse:
-    """The regions of the page that change while one looks at it, drawn by the templates that drew the page."""
-    return render(request, "orchestration/change_live.html", context(request, _fetch(request, key)))
+def live(request: HttpRequest, key: str, part: str) -> HttpResponse:
+    """One region of the page as it is now, drawn by the template that drew the page."""
+    return render(request, f"orchestration/parts/{part}.html", context(request, _fetch(request, key)))
 
 
 @require_POST
@@ -52,7 +53,7 @@ def decide(request: HttpRequest, key: str) -> HttpResponse:
             by=acting(request),
         )
     except Refusal as refusal:
-        access.record(refusal, attempted="change.decide", subject=change.key, by=acting(request))
+        record_refusal(refusal, attempted="change.decide", subject=change.key, actor=acting(request).actor)
         page = context(request, _fetch(request, key), refused=refusal)
         return render(request, "orchestration/change.html", page, status=refusal.status)
     return redirect("orchestration:change", key=change.key)
@@ -101,7 +102,7 @@ def comment(request: HttpRequest, key: str) -> HttpResponse:
 
 def context(request: HttpRequest, change: Change, refused: Refusal | None = None) -> dict[str, object]:
     """All that the change page shows; each part is made in a room of its own."""
-    revision = changes.current_revision(change)
+    revision = asking.current_revision(change)
     compared, differences = facts.unusual(change, revision)
     run = change.runs.order_by("-number").first()
     return {

@@ -21,7 +21,10 @@ def matrix(request: HttpRequest) -> HttpResponse:
     services = list(access.visible_services(request.user).select_related("owner"))
     cells = _cells(request.user)
     rows = [
-        {"service": service, "cells": [cells.get((service.pk, one.pk), {"labels": []}) for one in environments]}
+        {
+            "service": service,
+            "cells": [cells.get((service.pk, one.pk), {"labels": []}) for one in environments],
+        }
         for service in services
     ]
     return render(request, "orchestration/environments.html", {"environments": environments, "rows": rows})

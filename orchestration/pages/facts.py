@@ -94,14 +94,13 @@ def unusual(change: Change, revision: Revision) -> tuple[int, list[str]]:
     past = list(earlier(change).select_related("revision__workflow_version")[:COMPARED])
     if not past:
         return 0, []
-    said = [_new_requester(change, past), _new_environment(change, past), _new_version(change, revision, past)]
+    said = [
+        _new_requester(change, past),
+        _new_environment(change, past),
+        _new_version(change, revision, past),
+    ]
     said += _new_inputs(revision, past)
     return len(past), [sentence for sentence in said if sentence][:3]
-
-
-def level(change: Change) -> str:
-    """low, medium or high: from the tiers of the environment and the service."""
-    return _risk(change)["risk"]
 
 
 def _fact(label: str, value: str, note: str, **look: str) -> Fact:
@@ -110,7 +109,11 @@ def _fact(label: str, value: str, note: str, **look: str) -> Fact:
 
 def _what(revision: Revision) -> Fact:
     named = ", ".join(f"{key} {value}" for key, value in list(revision.inputs.items())[:2])
-    return _fact("What", named or revision.workflow_version.workflow.title, _count(len(document(revision)["steps"]), "step"))
+    return _fact(
+        "What",
+        named or revision.workflow_version.workflow.title,
+        _count(len(document(revision)["steps"]), "step"),
+    )
 
 
 def _when(revision: Revision) -> Fact:
@@ -120,12 +123,13 @@ def _when(revision: Revision) -> Fact:
 
 
 def _risk(change: Change) -> Fact:
-    reasons = [f"{change.environment.name} is tier {change.environment.tier}", f"service tier {change.service.tier}"]
+    reasons = [
+        f"{change.environment.name} is tier {change.environment.tier}",
+        f"service tier {change.service.tier}",
+    ]
     if not change.environment.protected:
-        return _fact("Risk", "Low", f"{change.environment.name} is not protected", risk="low")
-    critical = change.environment.tier == 1 and change.service.tier == 1
-    word = "high" if critical else "medium"
-    return _fact("Risk", word.capitalize(), ", ".join(reasons), risk=word)
+        reasons = [f"{change.environment.name} is not protected"]
+    return _fact("Risk", change.risk.capitalize(), ", ".join(reasons), risk=change.risk)
 
 
 def _undo(revision: Revision) -> Fact:

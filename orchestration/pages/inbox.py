@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from approvals.models import Freeze
+from approvals import freezes
 from orchestration import access
 from orchestration.models import Change, Run
 
@@ -19,7 +19,10 @@ LIMIT = 100  # rows of one tab; more than that is a search
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
     """Landing by role: auditors see compliance, everyone else the inbox."""
-    auditor = request.user.has_perm("audit.view_entry") and not access.may_decide_anything(request.user)
+    auditor = (
+        request.user.has_perm("audit.view_entry")
+        and not access.visible_workflows(request.user, "request").exists()
+    )
     return redirect("/compliance/" if auditor else "orchestration:inbox")
 
 
@@ -39,9 +42,17 @@ def inbox(request: HttpRequest, tab: str = "decide") -> HttpResponse:
         ],
         "rows": lists[tab],
         "running": _running(request.user),
-        "freezes": Freeze.objects.current_or_next(),
-        "moving": sum(change.state in {"waiting", "approved", "running"} for change in lists["requests"]),
+        "freezes": freezes.current(),
+        "moving_words": _moving(lists["requests"]),
+        "page_actions": [{"label": "New request", "url": "/workflows/", "icon": "plus", "primary": True}],
+        "request_action": {"label": "Choose a workflow", "url": "/workflows/"},
     })  # fmt: skip
+
+
+def _moving(mine: list[Change]) -> str:
+    """`3 of your requests are moving.`"""
+    count = sum(change.state in {"waiting", "approved", "running"} for change in mine)
+    return f"{count} of your requests {'is' if count == 1 else 'are'} moving." if count else ""
 
 
 def _url(tab: str) -> str:
@@ -49,7 +60,9 @@ def _url(tab: str) -> str:
 
 
 def _rows(tab: str, user: Any) -> list[Change]:
-    found = access.visible_changes(user).select_related("service", "environment", "requester", "revision__chain")
+    found = access.visible_changes(user).select_related(
+        "service", "environment", "requester", "revision__chain"
+    )
     if tab == "decide":
         return list(access.waiting_for(user)[:LIMIT])
     if tab == "requests":

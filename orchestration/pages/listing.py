@@ -29,7 +29,9 @@ RUN_KEYS = {
 
 def changes(request: HttpRequest) -> dict[str, Any]:
     """The context of the list of changes."""
-    found = access.visible_changes(request.user).select_related("workflow", "service", "environment", "requester")
+    found = access.visible_changes(request.user).select_related(
+        "workflow", "service", "environment", "requester"
+    )
     found = searched(found, request.GET.get("q", ""), CHANGE_KEYS, request.user)
     page = paged(found.prefetch_related("runs"), request.GET)
     return {**page, **chips(request.GET), "q": request.GET.get("q", "")}
@@ -47,7 +49,11 @@ def searched(found: "QuerySet[Any]", text: str, keys: dict[str, str], user: Any)
     """The rows that match every word; an unknown key matches nothing rather than everything."""
     for key, value in terms(text):
         if (key, value) == ("is", "mine"):
-            found = found.filter(requester=user) if found.model is Change else found.filter(change__requester=user)
+            found = (
+                found.filter(requester=user)
+                if found.model is Change
+                else found.filter(change__requester=user)
+            )
         elif key in keys:
             found = found.filter(**{keys[key]: value})
         elif key == "":
@@ -96,7 +102,7 @@ def _words(value: str, model: type) -> Q:
     prefix = "" if model is Change else "change__"
     match = Q(**{f"{prefix}title__icontains": value})
     number = value.upper().removeprefix("CHG-").removeprefix("RUN-")
-    return match | Q(number=int(number)) if number.isdecimal() and len(number) < 18 else match  # noqa: PLR2004
+    return match | Q(number=int(number)) if number.isdecimal() and len(number) < 18 else match
 
 
 def _with(query: QueryDict, **changed: str) -> str:
@@ -109,5 +115,7 @@ def _with(query: QueryDict, **changed: str) -> str:
 
 
 def _without(query: QueryDict, found: list[tuple[str, str]], gone: int) -> str:
-    kept = [shlex.quote(f"{key}:{value}" if key else value) for n, (key, value) in enumerate(found) if n != gone]
+    kept = [
+        shlex.quote(f"{key}:{value}" if key else value) for n, (key, value) in enumerate(found) if n != gone
+    ]
     return _with(query, q=" ".join(kept), before="")

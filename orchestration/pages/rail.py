@@ -6,6 +6,7 @@ from django.http import HttpRequest
 
 from approvals import chain as chains
 from approvals import eligibility
+from approvals.eligibility import Eligible
 from approvals.models import SignOff, Stage
 from audit.refusals import Refusal
 from orchestration import access
@@ -15,25 +16,36 @@ from orchestration.pages import facts
 S = Change.State
 
 
-def context(request: HttpRequest, change: Change, revision: Revision, refused: Refusal | None) -> dict[str, Any]:
+def context(
+    request: HttpRequest, change: Change, revision: Revision, refused: Refusal | None
+) -> dict[str, Any]:
     """The contexts of components/chain.html, decision.html and actions.html."""
-    stages = list(revision.chain.stages.all())
-    given = list(revision.chain.sign_offs.filter(withdrawn_at=None).select_related("user"))
-    open_now = {stage.pk for stage in chains.open_stages(stages, given)} if change.state == S.WAITING else set()
-    people = {stage.pk: eligibility.eligible_people(stage) for stage in stages}
-    mine = [stage for stage in stages if stage.pk in open_now and request.user in people[stage.pk]]
+    chain, me = revision.chain, request.user
+    given = list(chain.sign_offs.filter(withdrawn_at=None).select_related("user"))
+    ranks = chains.progress(chain)
+    people = {one.stage.pk: eligibility.people(one.stage, conflicted=chain.conflicted) for one in ranks}
+    open_now = change.state == S.WAITING
+    mine = [
+        one.stage for one in ranks if one.open and open_now and _is_among(me, people[one.stage.pk], given)
+    ]
     return {
-        "stages": [_stage(stage, given, people[stage.pk], open_now, mine, request) for stage in stages],
+        "stages": [_stage(one, given, people[one.stage.pk], one.stage in mine, me) for one in ranks],
         "after": _after(change),
         "decision": _decision(request, change, revision, mine, given, refused),
         "actions": actions(request, change, given),
+        "may_operate": access.may_operate(me, change),
     }
+
+
+def _is_among(user: Any, people: list[Eligible], given: list[SignOff]) -> bool:
+    """Eligible, and has not decided yet: one person counts once in a chain."""
+    return any(one.user == user.pk for one in people) and all(one.user_id != user.pk for one in given)
 
 
 def actions(request: HttpRequest, change: Change, given: list[SignOff]) -> list[dict[str, Any]]:
     """What this person can do besides deciding, by state and role."""
     url, mine = f"/changes/{change.key}/", change.requester_id == request.user.pk
-    found = []
+    found: list[dict[str, Any]] = []
     if mine and change.state in {S.WAITING, S.SENT_BACK, S.APPROVED}:
         found.append({"label": "Edit and ask again", "url": url + "edit/"})
     if mine and change.state in {S.DRAFT, S.WAITING, S.SENT_BACK, S.APPROVED}:
@@ -51,22 +63,26 @@ def actions(request: HttpRequest, change: Change, given: list[SignOff]) -> list[
 
 
 def _take_back(url: str, sign_off: SignOff) -> dict[str, Any]:
-    return {"label": "Withdraw my approval", "url": f"{url}sign-offs/{sign_off.pk}/withdraw/", "method": "post"}
+    return {
+        "label": "Withdraw my approval",
+        "url": f"{url}sign-offs/{sign_off.pk}/withdraw/",
+        "method": "post",
+    }
 
 
 def _stage(
-    stage: Stage, given: list[SignOff], people: list[Any], open_now: set[Any], mine: list[Stage], request: HttpRequest
+    rank: chains.Progress, given: list[SignOff], people: list[Eligible], mine: bool, me: Any
 ) -> dict[str, Any]:
-    own = [one for one in given if one.stage_id == stage.pk]
-    agreed = len({one.person_id for one in own if one.approves})
+    own = [one for one in given if one.stage_id == rank.stage.pk]
+    state = "done" if rank.complete else "yours" if mine else "waiting" if rank.open else "later"
     return {
-        "name": stage.name.replace("_", " ").capitalize(),
-        "order": stage.order,
-        "state": _stage_state(stage, agreed, open_now, mine),
-        "given": agreed,
-        "quorum": stage.quorum,
-        "who": _who(people, own, request) if agreed < stage.quorum else "",
-        "rule": stage.why.get("rule", ""),
+        "name": rank.stage.name,
+        "order": rank.stage.order,
+        "state": state,
+        "given": rank.given,
+        "quorum": rank.stage.quorum,
+        "who": "" if rank.complete else _who(people, own, me),
+        "rule": rank.stage.why.get("rule", ""),
         "sign_offs": [
             {"person": one.user.name, "decision": one.decision, "at": one.given_at, "comment": one.comment}
             for one in own
@@ -74,20 +90,11 @@ def _stage(
     }
 
 
-def _stage_state(stage: Stage, agreed: int, open_now: set[Any], mine: list[Stage]) -> str:
-    if agreed >= stage.quorum:
-        return "done"
-    if stage in mine:
-        return "yours"
-    return "waiting" if stage.pk in open_now else "later"
-
-
-def _who(people: list[Any], own: list[SignOff], request: HttpRequest) -> str:
+def _who(people: list[Eligible], own: list[SignOff], me: Any) -> str:
     decided = {one.user_id for one in own}
-    left = [person for person in people if person.pk not in decided]
-    names = ["you" if person == request.user else person.name for person in left]
+    names = ["you" if one.user == me.pk else one.name for one in people if one.user not in decided]
     names.sort(key=lambda name: name != "you")
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")  # noqa: PLR2004
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")
     return f"Can decide: {shown}" if names else "Nobody can decide this now"
 
 
@@ -105,16 +112,16 @@ def _decision(
     given: list[SignOff],
     refused: Refusal | None,
 ) -> dict[str, Any]:
-    why_not = _why_not(request, change, mine, given)
+    why_not = _why_not(request, change, revision, mine, given)
     if why_not and not refused:
         return {"why_not": why_not}
-    risk = facts.level(change)
+    risk = change.risk
     posted = request.POST if refused else {}
     return {
         "action": f"/changes/{change.key}/decide/",
-        "role": ", ".join(stage.name.replace("_", " ").capitalize() for stage in mine),
+        "role": ", ".join(stage.name for stage in mine),
         "stage": mine[0].pk if mine else "",
-        "seats": [{"stage": stage.pk, "label": stage.name.replace("_", " ").capitalize()} for stage in mine],
+        "seats": [{"stage": stage.pk, "label": stage.name} for stage in mine],
         "digest": revision.digest,
         "chain_digest": revision.chain.digest,
         "risk": risk,
@@ -133,14 +140,26 @@ def _decision(
     }
 
 
-def _why_not(request: HttpRequest, change: Change, mine: list[Stage], given: list[SignOff]) -> str:
+def _others(revision: Revision) -> str:
+    """Who can, stage by stage."""
+    waiting = [one.stage for one in chains.progress(revision.chain) if not one.complete]
+    found = {
+        stage.name: [who.name for who in eligibility.people(stage, conflicted=revision.chain.conflicted)]
+        for stage in waiting
+    }
+    return " ".join(f"{name} can: {', '.join(names) or 'nobody now'}." for name, names in found.items())
+
+
+def _why_not(
+    request: HttpRequest, change: Change, revision: Revision, mine: list[Stage], given: list[SignOff]
+) -> str:
     if change.state != S.WAITING:
         return {
             S.SENT_BACK: f"Sent back: {change.requester.name} can edit it and ask again.",
             S.APPROVED: "Every stage has agreed. The run starts by itself.",
         }.get(S(change.state), "")
     if change.requester_id == request.user.pk:
-        return "You requested this change, so someone else must approve it."
+        return f"You requested this change, so someone else must approve it. {_others(revision)}"
     if any(one.user_id == request.user.pk for one in given):
         return "You have decided. One person counts once in a chain."
-    return "" if mine else "You can read this change but not decide it."
+    return "" if mine else f"You can read this change but not decide it. {_others(revision)}"

@@ -8,12 +8,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.acting import acting
+from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
-from orchestration import access, changes
+from orchestration import access, asking, changes
 from orchestration.models import Change, Workflow
 from orchestration.pages import forms
-
-STEP_UP = {"deny": "denied", "require": "waiting", "warn": "warning"}
 
 
 @require_http_methods(["GET", "POST"])
@@ -25,9 +24,11 @@ def new(request: HttpRequest, slug: str) -> HttpResponse:
         return _form(request, workflow, given=_prefill(request, workflow))
     given = _given(request, workflow)
     try:
-        change = changes.request_change(**given, by=acting(request))
+        change = changes.request_change(asking.ask(**given, by=acting(request)))
     except Refusal as refusal:
-        access.record(refusal, attempted="change.request", subject=workflow.slug, by=acting(request))
+        record_refusal(
+            refusal, attempted="change.request", subject=workflow.slug, actor=acting(request).actor
+        )
         return _form(request, workflow, given=_shown(given), refused=refusal)
     return redirect("orchestration:change", key=change.key)
 
@@ -38,7 +39,7 @@ def edit(request: HttpRequest, key: str) -> HttpResponse:
     """The same form for a new revision: every sign-off given so far becomes void."""
     change = access.get_change_or_404(request.user, key, may="edit")
     if request.method == "GET":
-        revision = changes.current_revision(change)
+        revision = asking.current_revision(change)
         given = {
             "service": change.service.slug,
             "environment": change.environment.slug,
@@ -48,9 +49,10 @@ def edit(request: HttpRequest, key: str) -> HttpResponse:
         return _form(request, change.workflow, given=given, change=change)
     given = _given(request, change.workflow)
     try:
-        changes.revise(change, inputs=given["inputs"], reason=given["reason"], by=acting(request))
+        asked = asking.ask_again(change, inputs=given["inputs"], reason=given["reason"], by=acting(request))
+        changes.revise(change, asked)
     except Refusal as refusal:
-        access.record(refusal, attempted="change.revise", subject=change.key, by=acting(request))
+        record_refusal(refusal, attempted="change.revise", subject=change.key, actor=acting(request).actor)
         return _form(request, change.workflow, given=_shown(given), change=change, refused=refusal)
     return redirect("orchestration:change", key=change.key)
 
@@ -62,7 +64,7 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
     workflow = access.get_workflow_or_404(request.user, slug, may="request")
     given = _given(request, workflow)
     try:
-        shown = _preview(changes.preview(**given, by=acting(request)))
+        shown = _preview(asking.preview(**given, by=acting(request)))
     except Refusal as refusal:
         shown = {"summary": "Not ready to submit.", "points": [_problem(refusal)]}
     return render(request, "components/preview_result.html", {"preview": shown})
@@ -86,14 +88,15 @@ def _shown(given: dict[str, Any]) -> dict[str, Any]:
 
 def schema(workflow: Workflow) -> dict[str, Any]:
     """The JSON Schema of the active version's inputs."""
-    return changes.inputs_schema(workflow.active) if workflow.active else {}
+    return asking.inputs_schema(workflow.active) if workflow.active else {}
 
 
 def _prefill(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
     """From an earlier change (`?from=CHG-1`), else from this person's last request of the workflow."""
     key = request.GET.get("from", "")
-    old = access.visible_changes(request.user).filter(workflow=workflow, revision__isnull=False)
-    old = old.filter(number=int(key[4:])) if key[4:].isdecimal() else old.filter(requester=request.user)
+    me = acting(request).user
+    old = access.visible_changes(me).filter(workflow=workflow, revision__isnull=False)
+    old = old.filter(number=int(key[4:])) if key[4:].isdecimal() else old.filter(requester=me)
     last = old.select_related("revision", "service", "environment").order_by("-number").first()
     linked = {name: request.GET[name] for name in ("service", "environment") if name in request.GET}
     if last is None or last.revision is None:
@@ -123,8 +126,8 @@ def _form(
         "change": change,
         "given": given,
         "schema": schema(workflow),
-        "services": access.requestable_services(request.user),
-        "environments": access.requestable_environments(request.user, workflow),
+        "services": access.visible_services(request.user, "request"),
+        "environments": access.requestable_environments(request.user, workflow.active),
         "errors": errors,
         "said": {error["pointer"]: error["detail"] for error in errors},
     }
@@ -136,7 +139,11 @@ def _preview(found: dict[str, Any]) -> dict[str, Any]:
     denied = [{"state": "denied", "title": one["message"], "note": one["rule"]} for one in found["deny"]]
     asked = [_demand(stage) for stage in found["require"]]
     warned = [{"state": "warning", "title": one["message"], "note": one["rule"]} for one in found["warn"]]
-    yourself = {"state": "person", "title": "You cannot approve this yourself", "note": "You are the requester."}
+    yourself = {
+        "state": "person",
+        "title": "You cannot approve this yourself",
+        "note": "You are the requester.",
+    }
     return {"summary": summary(found), "points": [*denied, *asked, *([yourself] if asked else []), *warned]}
 
 
@@ -151,8 +158,8 @@ def summary(found: dict[str, Any]) -> str:
 
 
 def _demand(stage: dict[str, Any]) -> dict[str, Any]:
-    people = [person["name"] for person in stage.get("people", ()) if not person.get("conflicted")]
-    who = ", ".join(people[:3]) + (f" and {len(people) - 3} others" if len(people) > 3 else "")  # noqa: PLR2004
+    people = [person["name"] for person in stage["people"]]
+    who = ", ".join(people[:3]) + (f" and {len(people) - 3} others" if len(people) > 3 else "")
     read = ", ".join(f"{one['path']} = {one['value']}" for one in stage["why"].get("read", ()))
     return {
         "state": "waiting",

@@ -5,13 +5,14 @@ from typing import Any
 from orchestration.models import Revision, Run, Step
 from orchestration.pages import facts
 
-SECONDS_OPEN = {Step.State.RUNNING, Step.State.FAILED, Step.State.TIMED_OUT, Step.State.UNKNOWN}
+OPEN_NOW = {Step.State.RUNNING, Step.State.FAILED, Step.State.TIMED_OUT, Step.State.UNKNOWN}
 
 
 def context(run: Run | None, revision: Revision, chosen: str = "") -> dict[str, Any]:
     """`graph` for the DAG, `steps` for the table, `log` for the viewer; before a start the plan's own graph."""
     if run is None:
-        return {"graph": [_planned(step) for step in facts.document(revision)["steps"]], "steps": [], "log": None}
+        graph = [_planned(step) for step in facts.document(revision)["steps"]]
+        return {"graph": graph, "steps": [], "unknown": [], "log": None, "done": 0}
     steps = list(run.steps.order_by("position").prefetch_related("attempts"))
     shown = _step_to_show(steps, chosen)
     return {
@@ -19,6 +20,7 @@ def context(run: Run | None, revision: Revision, chosen: str = "") -> dict[str, 
         "steps": [_row(run, step) for step in steps],
         "unknown": [step for step in steps if step.state == Step.State.UNKNOWN],
         "log": log(run, shown) if shown else None,
+        "result_url": _result(steps),
         "done": sum(step.state == Step.State.SUCCEEDED for step in steps),
     }
 
@@ -41,13 +43,24 @@ def log(run: Run, step: Step) -> dict[str, Any]:
 def _step_to_show(steps: list[Step], chosen: str) -> Step | None:
     """The chosen one, else the first that runs or failed, else the last that ended."""
     named = [step for step in steps if step.key == chosen]
-    open_now = [step for step in steps if step.state in SECONDS_OPEN]
+    open_now = [step for step in steps if step.state in OPEN_NOW]
     ended = [step for step in steps if step.ended_at]
     return next(iter([*named, *open_now, *reversed(ended)]), None)
 
 
+def _result(steps: list[Step]) -> str:
+    """A page of this site that a step says it has changed; anything else is not linked."""
+    pages = [str(step.outputs.get("page", "")) for step in steps]
+    return next((page for page in pages if page.startswith("/") and not page.startswith("//")), "")
+
+
 def _planned(step: dict[str, Any]) -> dict[str, Any]:
-    return {"key": step["key"], "title": step.get("title") or step["key"], "needs": step["needs"], "note": step["uses"]}
+    return {
+        "key": step["key"],
+        "title": step.get("title") or step["key"],
+        "needs": step["needs"],
+        "note": step["uses"],
+    }
 
 
 def _node(run: Run, step: Step) -> dict[str, Any]:

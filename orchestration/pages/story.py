@@ -45,7 +45,9 @@ def of(change: Change) -> list[dict[str, Any]]:
     found = Entry.objects.filter(subject__in=subjects, kind__in=SHOWN).select_related("leaf").order_by("id")
     entries = list(found[:LIMIT])
     names = _names(entries)
-    rows = [_entry(entry, names) for entry in entries] + [_comment(one) for one in change.comments.select_related("author")]
+    rows = [_entry(entry, names) for entry in entries] + [
+        _comment(one) for one in change.comments.select_related("author")
+    ]
     return sorted(rows, key=_when)
 
 

@@ -13,9 +13,13 @@ workflow_urls = [
 change_urls = [
     path("", changes.index, name="changes"),
     path("<str:key>/", changes.detail, name="change"),
+    path("<str:key>/live/<slug:part>/", changes.live, name="live"),
+    path("<str:key>/cancel/", changes.cancel, name="cancel"),
     path("<str:key>/edit/", requests.edit, name="edit"),
     path("<str:key>/decide/", changes.decide, name="decide"),
-    path("<str:key>/sign-offs/<uuid:sign_off>/withdraw/", changes.withdraw_sign_off, name="withdraw_sign_off"),
+    path(
+        "<str:key>/sign-offs/<uuid:sign_off>/withdraw/", changes.withdraw_sign_off, name="withdraw_sign_off"
+    ),
     path("<str:key>/withdraw/", changes.withdraw, name="withdraw"),
     path("<str:key>/start/", changes.start, name="start"),
     path("<str:key>/comment/", changes.comment, name="comment"),
