@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from approvals.api import urls as approvals_api
-from config import go, probes, security_txt
+from config import go, probes, security_txt, styleguide
 from orchestration.models import Environment
 
 
@@ -27,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.pages.urls")),
     path("", include("orchestration.pages.urls")),
     path("", include("approvals.pages.urls")),
+    path("styleguide/", styleguide.styleguide),
 ]
 websocket_urlpatterns: list[URLPattern] = []
 handler400 = "config.refusals.bad_request"

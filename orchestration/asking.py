@@ -21,7 +21,7 @@ from approvals.policy import bundles
 from audit.canonical import NotCanonical, canonical, uuid7
 from audit.ledger.record import timestamp
 from audit.refusals import Invalid, MoveNotAllowed
-from orchestration import access
+from orchestration import access, actions
 from orchestration.definitions import digest as digests
 from orchestration.definitions.digest import Content
 from orchestration.definitions.workflow import inputs_schema as schema_of
@@ -117,6 +117,7 @@ def preview(
 ) -> dict[str, Any]:
     """What policy would demand, with the people who could agree. Stores nothing."""
     found = _find(workflow, service, environment, by=by)
+    inputs = with_defaults(found[0], inputs)
     _check_inputs(found[0], inputs)
     conflicted = _conflicted(found[0], by.user, by)
     output = policy.preview(_facts(uuid7(), 1, found, inputs, reason, by.user, conflicted))
@@ -132,6 +133,12 @@ def current_revision(change: Change) -> Revision:
     if change.revision is None:
         raise MoveNotAllowed(f"{change.key} has no content yet.")
     return change.revision
+
+
+def with_defaults(version: WorkflowVersion, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given, and the declared default of what was not: a digest leaves nothing to a later reading."""
+    rules = version.document["spec"].get("inputs", {})
+    return {**{name: rule["default"] for name, rule in rules.items() if "default" in rule}, **inputs}
 
 
 def inputs_schema(version: WorkflowVersion) -> dict[str, Any]:
@@ -181,6 +188,7 @@ def _judge(
     not_after: datetime | None,
     by: Acting,
 ) -> Asked:
+    inputs = with_defaults(found[0], inputs)
     _check_inputs(found[0], inputs)
     _check_words(reason, not_before, not_after)
     conflicted = _conflicted(found[0], requester, by)
@@ -276,7 +284,7 @@ def _facts(
             "version": version.number,
             "digest": version.digest,
             "owner": version.workflow.owner.slug,
-            "effects": sorted({step["effect"] for step in _effects(found, inputs)}),
+            "effects": sorted(_effects(version)),
         },
         "service": {"slug": service.slug, "tier": service.tier, "owner": service.owner.slug},
         "environment": {
@@ -295,8 +303,12 @@ def _facts(
     }
 
 
-def _effects(found: Found, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return digests.steps(Content(uuid7(), 1, *found, inputs, frozenset(), ""))
+def _effects(version: WorkflowVersion) -> set[str]:
+    """The effect classes of its steps, declared or the action's own."""
+    steps = version.document["spec"]["steps"].values()
+    return {
+        step.get("effect") or getattr(actions.get(step["uses"]), "effect", "at_most_once") for step in steps
+    }
 
 
 def _teams(user: User) -> list[str]:

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from orchestration.pages import changes, environments, inbox, requests, runs, workflows
+from orchestration.pages import changes, demo, environments, inbox, requests, runs, workflows
 
 workflow_urls = [
     path("", workflows.catalogue, name="workflows"),
@@ -42,4 +42,5 @@ urlpatterns = [
     path("changes/", include(change_urls)),
     path("runs/", include(run_urls)),
     path("environments/", environments.matrix, name="environments"),
+    path("demo/site/<slug:environment>/<slug:service>/", demo.site, name="demo_site"),
 ]
