@@ -42,6 +42,8 @@ def record(kind: str, *, of: Coupled | None, subject: str, actor: Actor, **data:
     with connection.cursor() as cursor:
         cursor.execute(*_question(stream, version, of, covered))
         at, previous, digest = cursor.fetchone()
+        if covered and digest is None:
+            raise RuntimeError(f"record() comes after the row: no {of} of version {version} is written yet")
         sealed = {"digest": digest, "columns": " ".join(covered)} if digest else None
         body = encode(entry_id, kind, at, stream, version, previous, sealed, actor, subject, data)
         leaf = leaf_hash(body)

@@ -1,0 +1,106 @@
+"""What the ledger says about changes, folded in one pass over its sealed bytes. Reads no table of the product."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+TOLD = re.compile(rb'"type":"(?:change|chain|sign_off|permit|run|deviation)\.')
+APPROVALS = ("approve", "approve_with_condition")
+STATES = {
+    "waiting", "sent_back", "approved", "scheduled", "running", "succeeded", "failed", "cancelled", "unknown",
+    "rejected", "withdrawn", "expired", "superseded",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Told:
+    """One entry: its place, its time and its data."""
+
+    index: int
+    time: str
+    kind: str
+    stream: str
+    subject: str
+    data: dict[str, Any]
+
+
+@dataclass
+class SignOff:
+    """One person's decision, and where it was taken back."""
+
+    given: Told
+    withdrawn: Told | None = None
+
+    @property
+    def person(self) -> str:
+        return str(self.given.data["person"])
+
+    def approves(self, digest: str, chain_digest: str) -> bool:
+        """Whether it agrees to exactly this content under exactly this chain."""
+        told = self.given.data
+        said = (told["decision"] in APPROVALS, told["digest"], told["chain_digest"])
+        return said == (True, digest, chain_digest)
+
+    def stands_at(self, index: int) -> bool:
+        """Whether it was given, and not yet taken back, before this place in the log."""
+        return self.given.index < index and (self.withdrawn is None or self.withdrawn.index > index)
+
+
+@dataclass
+class Facts:
+    """Everything that control tests ask about."""
+
+    revisions: dict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))  # by change
+    states: dict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))  # by change
+    chains: dict[str, Told] = field(default_factory=dict)  # as opened
+    sign_offs: dict[str, list[SignOff]] = field(default_factory=lambda: defaultdict(list))  # by chain
+    permits: dict[str, Told] = field(default_factory=dict)
+    starts: list[Told] = field(default_factory=list)  # of runs: the population
+    deviations: list[Told] = field(default_factory=list)
+    given: dict[str, SignOff] = field(default_factory=dict)  # by their own id
+
+    def add(self, told: Told) -> None:
+        """Take one entry in, in the order of the log."""
+        data = told.data
+        match told.kind:
+            case "change.requested" | "change.revised":
+                self.revisions[data["change"]].append(told)
+            case "chain.opened":
+                self.chains.setdefault(data["chain"], told)
+            case "sign_off.given":
+                self.given[told.stream] = one = SignOff(told)
+                self.sign_offs[data["chain"]].append(one)
+            case "sign_off.withdrawn" if told.stream in self.given:
+                self.given[told.stream].withdrawn = told
+            case "permit.issued":
+                self.permits.setdefault(data["permit"], told)
+            case "run.running":
+                self.starts.append(told)
+            case "deviation.approved":
+                self.deviations.append(told)
+            case kind if kind.startswith("change.") and kind.removeprefix("change.") in STATES:
+                self.states[data["change"]].append(told)
+
+    def state_before(self, change: str, index: int) -> str | None:
+        """The state of a change just before a place in the log."""
+        earlier = [told for told in self.states[change] if told.index < index]
+        return earlier[-1].kind.removeprefix("change.") if earlier else None
+
+    def revision(self, change: str, digest: str, before: int) -> Told | None:
+        """The newest request of exactly this content."""
+        found = [one for one in self.revisions[change] if one.data["digest"] == digest and one.index < before]
+        return found[-1] if found else None
+
+
+def fold(bodies: Iterable[bytes]) -> Facts:
+    """The facts of a log, given the sealed bytes of its entries in order."""
+    facts = Facts()
+    for index, body in enumerate(bodies):
+        if TOLD.search(body):
+            said = json.loads(body)
+            told = Told(index, said["time"], said["type"], said["stream"], said["subject"], said["data"])
+            facts.add(told)
+    return facts

@@ -1,0 +1,225 @@
+"""Control tests: ledgers with known answers, and mutations that flip exactly the listed tests."""
+
+import copy
+import json
+
+import pytest
+from django.utils import timezone
+
+from audit.canonical import canonical
+from audit.controls import evaluate, facts
+from audit.controls.catalogue import control, controls
+from audit.controls.evaluate import Scope, verdict
+from audit.models import Checkpoint
+from audit.refusals import NotFound
+from tests.audit.log import sequence, write
+
+DIGEST, CHAIN_DIGEST = "sha256:" + "a" * 64, "sha256:" + "c" * 64
+CHECKPOINT = Checkpoint(size=0, root=bytes(32))
+
+
+def history(change="CHG-1", environment="production"):
+    """One change that is asked for, agreed to by two stages, and run: entries as the product writes them."""
+    number = change.partition("-")[2]
+    chain, permit = f"chain-{number}", f"permit-{number}"
+    approval = {"chain": chain, "chain_digest": CHAIN_DIGEST, "digest": DIGEST, "decision": "approve"}
+    return [
+        ("chain.opened", DIGEST, f"s-chain-{number}", {
+            "chain": chain, "digest": CHAIN_DIGEST, "conflicted": ["mara"],
+            "stages": [{"stage": "owner", "name": "Service owner", "order": 1, "quorum": 1, "teams": ["pay"]},
+                       {"stage": "security", "name": "Security", "order": 1, "quorum": 2, "teams": ["sec"]}]}),
+        ("change.waiting", change, f"s-change-{number}", {"change": change, "was": "draft", "digest": DIGEST}),
+        ("change.requested", change, f"s-request-{number}", {
+            "change": change, "revision": 1, "digest": DIGEST, "workflow": "deploy", "workflow_digest": "sha256:w",
+            "service": "payments-api", "environment": environment, "environment_tier": 1,
+            "requester_person": "mara", "conflicted": ["mara"], "policy_decision": "d", "chain": chain,
+            "chain_digest": CHAIN_DIGEST}),
+        ("sign_off.given", DIGEST, f"s-jonas-{number}", {**approval, "stage": "owner", "person": "jonas"}),
+        ("sign_off.given", DIGEST, f"s-noor-{number}", {**approval, "stage": "security", "person": "noor"}),
+        ("sign_off.given", DIGEST, f"s-ines-{number}", {
+            **approval, "decision": "approve_with_condition", "stage": "security", "person": "ines"}),
+        ("change.approved", change, f"s-change-{number}", {"change": change, "was": "waiting", "digest": DIGEST}),
+        ("permit.issued", change, f"s-permit-{number}", {
+            "permit": permit, "run": f"run-{number}", "digest": DIGEST, "chain": chain,
+            "sign_offs": [f"s-jonas-{number}", f"s-noor-{number}"], "document_digest": "x", "checkpoint_size": 6}),
+        ("run.running", f"RUN-{number}", f"s-run-{number}", {
+            "run": f"RUN-{number}", "change": change, "digest": DIGEST, "permit": permit, "environment": environment}),
+        ("change.running", change, f"s-change-{number}", {"change": change, "was": "approved", "digest": DIGEST}),
+    ]  # fmt: skip
+
+
+def sealed(entries):
+    """Their bytes, a second apart; an entry may carry its own time as a fifth part."""
+    for index, (kind, subject, stream, data, *time) in enumerate(entries):
+        at = time[0] if time else f"2026-03-01T08:{index // 60:02d}:{index % 60:02d}.000000Z"
+        yield canonical(
+            {"type": kind, "subject": subject, "stream": stream, "time": at, "data": data, "v": 1}
+        )
+
+
+def judged(entries, scope=Scope()):  # noqa: B008 - frozen
+    return evaluate.report(facts.fold(sealed(entries)), CHECKPOINT, scope)
+
+
+def results(entries):
+    return {one.control.id: [row["result"] for row in one.rows] for one in judged(entries).tested}
+
+
+def reasons(entries):
+    return {one.control.id: one.rows[0]["reason"] for one in judged(entries).tested}
+
+
+def place(entries, kind, **data):
+    return next(
+        index
+        for index, entry in enumerate(entries)
+        if entry[0] == kind and all(entry[3].get(key) == value for key, value in data.items())
+    )
+
+
+def without(kind, **data):
+    return lambda entries: entries.pop(place(entries, kind, **data))
+
+
+def changed(kind, where, **data):
+    return lambda entries: entries[place(entries, kind, **where)][3].update(data)
+
+
+def moved_to_end(kind, **data):
+    return lambda entries: entries.append(entries.pop(place(entries, kind, **data)))
+
+
+def told_later(entries):
+    """The clock of an approval stands after the start, its place in the log before it."""
+    at = place(entries, "sign_off.given", person="jonas")
+    entries[at] = (*entries[at], "2026-03-02T00:00:00.000000Z")
+
+
+def withdrawn(before):
+    def mutate(entries):
+        at = place(entries, "permit.issued") if before else len(entries)
+        entries.insert(at, ("sign_off.withdrawn", DIGEST, "s-noor-1", {"chain": "chain-1", "person": "noor"}))
+
+    return mutate
+
+
+FLIPS = [
+    ("no permit", without("permit.issued"), {"CT-01": "no_permit"}),
+    ("permit after the start", moved_to_end("permit.issued"), {"CT-01": "no_permit"}),
+    ("other content permitted", changed("permit.issued", {}, digest="sha256:z"), {"CT-01": "other_content"}),
+    ("never approved", without("change.approved"), {"CT-01": "not_approved"}),
+    ("approval missing", without("sign_off.given", person="noor"), {"CT-02": "approval_missing"}),
+    ("approval after the start", moved_to_end("sign_off.given", person="noor"), {"CT-02": "approval_late"}),
+    ("approval later by its clock", told_later, {"CT-02": "approval_late"}),
+    ("approval taken back in time", withdrawn(before=True), {"CT-02": "approval_late"}),
+    ("a rejection", changed("sign_off.given", {"person": "noor"}, decision="reject"), {"CT-02": "approval_missing"}),
+    ("other digest signed", changed("sign_off.given", {"person": "noor"}, digest="x"), {"CT-02": "approval_missing"}),
+    ("other chain signed", changed("sign_off.given", {"person": "noor"}, chain_digest="x"),
+     {"CT-02": "approval_missing"}),
+    ("one person twice", changed("sign_off.given", {"person": "ines"}, person="noor"), {"CT-02": "approval_missing"}),
+    ("the requester approves", changed("sign_off.given", {"person": "noor"}, person="mara"),
+     {"CT-03": "own_approval"}),
+    ("an author approves", changed("change.requested", {}, conflicted=["mara", "noor"]), {"CT-03": "own_approval"}),
+    ("never requested", without("change.requested"), {"CT-01": "not_requested", "CT-03": "not_requested"}),
+    ("no chain", without("chain.opened"), {"CT-02": "no_chain", "CT-03": "no_approval"}),
+]  # fmt: skip
+PASSED = {"CT-01": "approved", "CT-02": "approved_before", "CT-03": "independent"}
+
+
+def test_a_change_that_went_the_whole_way_passes_every_test():
+    assert results(history()) == {"CT-01": ["pass"], "CT-02": ["pass"], "CT-03": ["pass"]}
+    assert {one.result for one in judged(history()).tested} == {"effective"}
+
+
+@pytest.mark.parametrize(("mutate", "flips"), [row[1:] for row in FLIPS], ids=[row[0] for row in FLIPS])
+def test_a_mutation_flips_exactly_the_listed_tests(mutate, flips):
+    entries = history()
+    mutate(entries)
+    assert reasons(entries) == {**PASSED, **flips}
+    other = [*entries, *history("CHG-2")]
+    assert {key: rows[1] for key, rows in results(other).items()} == dict.fromkeys(PASSED, "pass")
+
+
+def test_what_happens_after_the_start_does_not_matter():
+    entries = history()
+    withdrawn(before=False)(entries)
+    assert reasons(entries) == PASSED
+
+
+def test_a_failure_covered_by_a_deviation_is_an_exception_until_it_expires():
+    entries = history()
+    without("sign_off.given", person="noor")(entries)
+    deviation = {"deviation": "DEV-1", "control": "CT-02", "change": "CHG-1", "expires_at": "2026-03-02"}
+    excused = [("deviation.approved", "CHG-1", "s-dev", deviation), *entries]
+    assert results(excused)["CT-02"] == ["exception"]
+    assert judged(excused).tested[1].result == "effective_with_exceptions"
+    assert judged(excused).tested[1].rows[0]["deviation"] == "DEV-1"
+    deviation["expires_at"] = "2026-02-28"
+    assert results(excused)["CT-02"] == ["fail"]
+    deviation.update(expires_at="2026-03-02", control="CT-03")
+    assert results(excused)["CT-02"] == ["fail"]
+    assert results([*entries, excused[0]])["CT-02"] == ["fail"], "approved afterwards"
+
+
+def test_an_empty_population_is_never_a_success():
+    assert {one.result for one in judged([]).tested} == {"not_tested"}
+
+
+@pytest.mark.parametrize(
+    ("counts", "result"),
+    [
+        ({"pass": 3}, "effective"),
+        ({"pass": 3, "exception": 1}, "effective_with_exceptions"),
+        ({"pass": 3, "exception": 1, "fail": 1}, "not_effective"),
+        ({"pass": 3, "indeterminate": 1}, "not_effective"),
+        ({"na": 3}, "not_tested"),
+        ({}, "not_tested"),
+    ],
+)
+def test_the_result_of_a_test_follows_from_its_items(counts, result):
+    assert verdict({**dict.fromkeys(evaluate.RESULTS, 0), **counts}) == result
+
+
+def test_scope_chooses_by_environment_and_half_open_period():
+    from datetime import UTC, datetime
+
+    entries = [*history(), *history("CHG-2", environment="staging")]
+    started = datetime(2026, 3, 1, 8, 0, 8, tzinfo=UTC)
+
+    def runs(**scope):
+        return [row["run"] for row in judged(entries, Scope(**scope)).tested[0].rows]
+
+    assert runs() == ["RUN-1", "RUN-2"]
+    assert runs(environment="staging") == ["RUN-2"]
+    assert runs(start=started, end=started.replace(second=9)) == ["RUN-1"]
+    assert runs(end=started) == []
+
+
+def test_the_same_ledger_gives_the_same_bytes():
+    assert judged(history()).bytes() == judged(copy.deepcopy(history())).bytes()
+    assert json.loads(judged(history()).bytes())["controls"][0]["population"] == 1
+
+
+def test_definitions_are_named_by_version_and_digest_and_claim_nothing():
+    assert list(controls()) == ["CT-01", "CT-02", "CT-03"]
+    assert all(one.version >= 1 and one.digest.startswith("sha256:") for one in controls().values())
+    assert all(one.verified_by == "" for one in controls().values())
+    with pytest.raises(NotFound):
+        control("CT-99")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_what_the_checkpoint_covers_is_tested(settings, tmp_path):
+    settings.KEY_DIR = tmp_path
+    first = history()[-2][3]
+    write(1, kind="run.running", **first)
+    sequence()
+    old = Checkpoint.objects.get()
+    write(1, kind="run.running", **{**first, "run": "RUN-2"})
+    sequence()
+    assert len(evaluate.evaluate(old, Scope(end=timezone.now())).tested[0].rows) == 1
+    newest = Checkpoint.objects.order_by("-size")[0]
+    again = evaluate.evaluate(newest, Scope())
+    assert len(again.tested[0].rows) == 2
+    evaluate.known.cache_clear()
+    assert evaluate.evaluate(newest, Scope()).bytes() == again.bytes()
