@@ -24,6 +24,7 @@ from audit.refusals import Invalid, MoveNotAllowed
 from orchestration import access, actions
 from orchestration.definitions import digest as digests
 from orchestration.definitions.digest import Content
+from orchestration.definitions.workflow import document as definition_of
 from orchestration.definitions.workflow import inputs_schema as schema_of
 from orchestration.models import (
     Change,
@@ -137,13 +138,13 @@ def current_revision(change: Change) -> Revision:
 
 def with_defaults(version: WorkflowVersion, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """What was given, and the declared default of what was not: a digest leaves nothing to a later reading."""
-    rules = version.document["spec"].get("inputs", {})
+    rules = definition_of(version)["spec"].get("inputs", {})
     return {**{name: rule["default"] for name, rule in rules.items() if "default" in rule}, **inputs}
 
 
 def inputs_schema(version: WorkflowVersion) -> dict[str, Any]:
     """The JSON Schema of a version's inputs."""
-    return schema_of(version.document)
+    return schema_of(definition_of(version))
 
 
 def _find(workflow: str, service: str, environment: str, *, by: Acting) -> Found:
@@ -200,7 +201,7 @@ def _judge(
 
 def _check_inputs(version: WorkflowVersion, inputs: Mapping[str, Any]) -> None:
     """Against the version's JSON Schema, and against the profile that a digest can hold."""
-    schema = schema_of(version.document)
+    schema = schema_of(definition_of(version))
     faults = sorted(
         Draft202012Validator(schema).iter_errors(inputs), key=lambda fault: list(fault.absolute_path)
     )

@@ -12,6 +12,7 @@ from audit.ledger.record import timestamp
 from audit.refusals import Invalid
 from orchestration import actions
 from orchestration.definitions.substitution import substitute
+from orchestration.definitions.workflow import document as definition_of
 from orchestration.models import Environment, Service, WorkflowVersion
 
 DOMAIN = "countersign/change/v1"
@@ -74,7 +75,7 @@ def digest(data: bytes) -> str:
 
 def steps(content: Content) -> list[dict[str, Any]]:
     """Every step exactly as the supervisor will be handed it, in the definition's order."""
-    given = content.version.document["spec"]["steps"]
+    given = definition_of(content.version)["spec"]["steps"]
     resolved = [_step(key, step, content) for key, step in given.items()]
     problems = [
         {"pointer": f"/steps/{step['key']}", "detail": fault}
@@ -90,7 +91,7 @@ def steps(content: Content) -> list[dict[str, Any]]:
 
 def title(content: Content) -> str:
     """The change's title: the workflow's summary with its values."""
-    return str(substitute(content.version.document["spec"]["summary"], content.known))[:300]
+    return str(substitute(definition_of(content.version)["spec"]["summary"], content.known))[:300]
 
 
 def digest_of_text(text: str) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from orchestration import actions
 from orchestration.definitions import source as sources
 from orchestration.definitions.source import BadDefinition, Source
 from orchestration.definitions.substitution import BadReference, references
+from orchestration.models import WorkflowVersion
 
 NOT_YET = {
     "when": "conditions are not supported yet",
@@ -67,6 +68,17 @@ def load(text: str, files: Mapping[str, str] | None = None) -> Definition:
             errors=problems,
         )
     return Definition(text, source.value, dict(files or {}))
+
+
+@lru_cache(maxsize=256)
+def _read(text: str) -> dict[str, Any]:
+    value: dict[str, Any] = sources.read(text).value
+    return value
+
+
+def document(version: WorkflowVersion) -> dict[str, Any]:
+    """The definition in its author's order, which a column of JSON does not keep."""
+    return _read(version.source)
 
 
 def inputs_schema(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from typing import Any
 from django.db.models import QuerySet
 
 from audit.canonical import parse
+from orchestration.definitions.workflow import document as definition_of
 from orchestration.models import Change, Revision, Run
 
 COMPARED = 20  # how many earlier changes of the same workflow and service "the usual" is
+ENOUGH = 3  # fewer earlier changes than this are no habit to differ from
 MAX_FLAGS = 5  # more questions than this become a ritual
 EFFECTS = {
     "at_most_once": "Runs once; cannot be repeated by itself",
@@ -92,7 +94,7 @@ def six(change: Change, revision: Revision) -> list[Fact]:
 def unusual(change: Change, revision: Revision) -> tuple[int, list[str]]:
     """How many earlier changes were compared, and up to three sentences on what is different now."""
     past = list(earlier(change).select_related("revision__workflow_version")[:COMPARED])
-    if not past:
+    if len(past) < ENOUGH:
         return 0, []
     said = [
         _new_requester(change, past),
@@ -108,7 +110,8 @@ def _fact(label: str, value: str, note: str, **look: str) -> Fact:
 
 
 def _what(revision: Revision) -> Fact:
-    named = ", ".join(f"{key} {value}" for key, value in list(revision.inputs.items())[:2])
+    order = list(definition_of(revision.workflow_version)["spec"].get("inputs", {}))
+    named = ", ".join(f"{key} {revision.inputs[key]}" for key in order[:2] if key in revision.inputs)
     return _fact(
         "What",
         named or revision.workflow_version.workflow.title,

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from accounts import permissions
 from orchestration import access
+from orchestration.definitions.workflow import document as definition_of
 from orchestration.models import Change, Workflow
 
 
@@ -41,7 +42,7 @@ def catalogue(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
     """One workflow: its graph, its inputs, its source and versions."""
     workflow = access.get_workflow_or_404(request.user, slug)
-    document = workflow.active.document if workflow.active else {}
+    document = definition_of(workflow.active) if workflow.active else {}
     recent = Change.objects.filter(
         workflow=workflow, pk__in=access.visible_changes(request.user).values("pk")
     )
@@ -66,7 +67,7 @@ def graph(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _card(workflow: Workflow, requestable: set[UUID]) -> dict[str, Any]:
-    document = workflow.active.document if workflow.active else {}
+    document = definition_of(workflow.active) if workflow.active else {}
     return {
         "workflow": workflow,
         "environments": document.get("spec", {}).get("environments", []),

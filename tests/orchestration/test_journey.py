@@ -103,7 +103,9 @@ class Bank:
             **changed,
         }
         stage = chain.stages.get(name=stage)
-        return changes.decide(change, stage=stage.pk, decision=decision, by=self.people[who], **given)
+        return changes.decide(
+            change, stage=stage.pk, decision=decision, by=self.people[who], **{**given, **changed}
+        )
 
     def run(self):
         node = Node()
@@ -174,7 +176,7 @@ def test_wrong_inputs_are_named_by_pointer(bank):
 def test_an_edit_voids_what_was_signed(bank):
     change = bank.change()
     bank.say(change, "jonas", "Service owner")
-    old = Change.objects.get(pk=change.pk).revision
+    old = asking.current_revision(Change.objects.get(pk=change.pk))
     asked = asking.ask_again(change, inputs={"version": "43"}, reason="Another.", by=bank.people["mara"])
     changes.revise(change, asked)
     assert Chain.objects.get(pk=old.chain_id).state == "void"
