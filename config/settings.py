@@ -102,6 +102,10 @@ if _pg_host := DATABASES["default"]["OPTIONS"].pop("host", None):
     DATABASES["default"]["HOST"] = _pg_host
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["CONN_MAX_AGE"] = 60
+DATABASES["default"]["OPTIONS"]["server_side_binding"] = (
+    True  # so that a statement is planned once, not each time
+)
+DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 3
 RELEASE = "0.1.0"
 LEDGER_ORIGIN = env.str(PREFIX + "LEDGER_ORIGIN", default="countersign.local/ledger/main")  # the log's name
 LEASE_TTL_SECONDS = env.float(PREFIX + "LEASE_TTL_SECONDS", default=30.0)  # six heartbeats

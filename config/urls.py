@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from approvals.api import urls as approvals_api
 from config import go, probes, security_txt, styleguide
+from orchestration.consumers import Live
 from orchestration.models import Environment
 
 
@@ -29,7 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("approvals.pages.urls")),
     path("styleguide/", styleguide.styleguide),
 ]
-websocket_urlpatterns: list[URLPattern] = []
+websocket_urlpatterns: list[URLPattern] = [path("ws/", Live.as_asgi())]
 handler400 = "config.refusals.bad_request"
 handler403 = "config.refusals.forbidden"
 handler404 = "config.refusals.not_found"

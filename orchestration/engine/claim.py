@@ -18,16 +18,16 @@ from django.db.models.functions import Now
 
 from approvals import gate
 from approvals.models import Permit
-from audit.canonical import digest, parse
 from audit.ledger.entry import Actor, system
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import lifecycle
+from orchestration.definitions.digest import digest
 from orchestration.engine import events
 from orchestration.engine.attempt import Attempt
 from orchestration.engine.failpoints import failpoint
 from orchestration.engine.plan import Planned, step_of
-from orchestration.engine.rows import lock_run_of_step
+from orchestration.engine.rows import lock_startable
 from orchestration.models import Revision, Run, Step, StepAttempt
 
 WAITS_SECONDS = (
@@ -35,17 +35,7 @@ WAITS_SECONDS = (
     10,
 )  # asked about again within this span where time alone may open the gate: a freeze ends
 HELD_SECONDS = (30, 60)  # where a person has to act first
-DIGEST_DOMAIN = "countersign/change/v1"
 S, R = Step.State, Run.State
-
-# Ready, due by the database's clock, and everything before it succeeded.
-_STARTABLE = """
-    SELECT step.* FROM orchestration_step AS step
-     WHERE step.id = %s AND step.state = 'ready' AND step.not_before <= clock_timestamp()
-       AND NOT EXISTS (
-           SELECT 1 FROM orchestration_step AS before
-            WHERE before.run_id = step.run_id AND step.needs ? before.key AND before.state <> 'succeeded')
-"""
 
 
 class StaleRevision(Refusal):
@@ -94,11 +84,10 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
 
 
 def _claim(step_id: UUID, *, boot_id: UUID, worker: Actor) -> Claimed | None:
-    run = lock_run_of_step(step_id)
-    step = next(iter(Step.objects.raw(_STARTABLE, [step_id])), None)
-    if step is None or run.state not in {R.READY, R.RUNNING} or run.cancel_requested_at:
+    step = lock_startable(step_id)
+    if step is None or step.run.state not in {R.READY, R.RUNNING} or step.run.cancel_requested_at:
         return None
-    step.run = run
+    run = step.run
     revision = _revision(run)
     signed_off = step_of(revision, step)
     permit = gate.authorise(_start(run, revision, by=worker))
@@ -129,7 +118,7 @@ def _start(run: Run, revision: Revision, *, by: Actor) -> gate.Start:
     return gate.Start(
         run_id=run.pk,
         change_key=run.change.key,
-        digest=digest(DIGEST_DOMAIN, parse(document)),
+        digest=digest(document),
         document_digest="sha256:" + hashlib.sha256(document).hexdigest(),
         chain_id=revision.chain_id,
         environment=run.change.environment.slug,

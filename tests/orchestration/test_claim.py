@@ -9,6 +9,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.acting import Acting
 from approvals import freezes
 from approvals.models import Permit
 from audit.models import Entry
@@ -98,7 +99,8 @@ def test_a_freeze_holds_the_step_and_is_told_once(world):
         environments=[world.environment.slug],
         starts_at=now - timedelta(hours=1),
         ends_at=now + timedelta(hours=1),
-        by=world.by,
+        known=[world.environment.slug],
+        by=Acting(world.bank.admin, "session"),
     )
     for _ in range(3):
         Step.objects.update(not_before=Now())
