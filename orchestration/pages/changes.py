@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
@@ -12,7 +12,9 @@ from audit.ledger.record import record_refusal
 from audit.refusals import Invalid, Refusal
 from orchestration import access, asking, changes
 from orchestration.models import Change
-from orchestration.pages import facts, listing, rail, run_view, story, trace
+from orchestration.pages import facts, fragments, listing, rail, run_view, story, trace
+
+PARTS = {"head", "rail", "run", "log", "timeline"}
 
 
 @require_GET
@@ -33,7 +35,11 @@ def detail(request: HttpRequest, key: str) -> HttpResponse:
 @login_required
 def live(request: HttpRequest, key: str, part: str) -> HttpResponse:
     """One region of the page as it is now, drawn by the template that drew the page."""
-    return render(request, f"orchestration/parts/{part}.html", context(request, _fetch(request, key)))
+    if part not in PARTS:
+        raise Http404
+    return fragments.answer(
+        request, f"orchestration/parts/{part}.html", context(request, _fetch(request, key))
+    )
 
 
 @require_POST

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 from approvals import freezes
 from orchestration import access
 from orchestration.models import Change, Run
+from orchestration.pages import fragments
 
 TABS = {"decide": "Needs my decision", "requests": "My requests", "decided": "Decided by me"}
 LIMIT = 100  # rows of one tab; more than that is a search
@@ -34,7 +35,8 @@ def inbox(request: HttpRequest, tab: str = "decide") -> HttpResponse:
         raise Http404
     lists = {name: _rows(name, request.user) for name in TABS}
     template = "orchestration/inbox_live.html" if request.htmx else "orchestration/inbox.html"  # type: ignore[attr-defined]
-    return render(request, template, {
+    draw = fragments.answer if request.htmx else render  # type: ignore[attr-defined]
+    return draw(request, template, {
         "tab": tab,
         "tabs": [
             {"label": label, "url": _url(name), "count": len(lists[name]), "current": name == tab}

@@ -157,7 +157,10 @@ def _why_not(
         return {
             S.SENT_BACK: f"Sent back: {change.requester.name} can edit it and ask again.",
             S.APPROVED: "Every stage has agreed. The run starts by itself.",
-        }.get(S(change.state), "")
+            S.WITHDRAWN: "Withdrawn: nobody needs to decide it.",
+            S.REJECTED: "Rejected: this change is closed.",
+            S.EXPIRED: "The request expired before everybody had agreed.",
+        }.get(S(change.state), "Decided. What was signed is what runs.")
     if change.requester_id == request.user.pk:
         return f"You requested this change, so someone else must approve it. {_others(revision)}"
     if any(one.user_id == request.user.pk for one in given):

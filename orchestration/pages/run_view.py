@@ -33,7 +33,6 @@ def log(run: Run, step: Step) -> dict[str, Any]:
         "title": step.title or step.key,
         "state": step.state,
         "topic": f"run:{run.pk}",
-        "seq": run.event_seq,
         "active": run.state in {Run.State.READY, Run.State.RUNNING},
         "raw_url": f"/runs/{run.key}/steps/{step.key}/log.txt",
         "after": 0,

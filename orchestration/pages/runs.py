@@ -1,7 +1,16 @@
 """Runs: follow one, read its log, stop it, answer a step whose outcome is unknown."""
 
+from typing import Any
+
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
@@ -10,7 +19,7 @@ from orchestration import access, changes
 from orchestration.engine import logs
 from orchestration.engine import resolve as resolving
 from orchestration.models import Run, Step
-from orchestration.pages import listing, run_view
+from orchestration.pages import fragments, listing, run_view
 
 
 @require_GET
@@ -23,25 +32,38 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_GET
 @login_required
 def detail(request: HttpRequest, key: str) -> HttpResponse:
-    """One run: steps, graph and the log of the step that matters most."""
+    """One run: steps, graph and the log of the chosen step, or of the one that matters most."""
+    return render(request, "orchestration/run.html", _context(request, key))
+
+
+@require_GET
+@login_required
+def live(request: HttpRequest, key: str, part: str) -> HttpResponse:
+    """One region of the page as it is now."""
+    if part not in {"run", "log"}:
+        raise Http404
+    return fragments.answer(request, f"orchestration/parts/{part}.html", _context(request, key))
+
+
+def _context(request: HttpRequest, key: str) -> dict[str, Any]:
     run = access.get_run_or_404(request.user, key)
-    shown = run_view.context(run, run.revision, request.GET.get("step", ""))
-    template = "orchestration/parts/run.html" if request.htmx else "orchestration/run.html"  # type: ignore[attr-defined]
+    chosen = request.GET.get("step", "")
     may_operate = access.may_operate(request.user, run.change)
-    going = run.state in {Run.State.READY, Run.State.RUNNING}
-    stop = {"label": "Stop the run", "url": f"/runs/{run.key}/cancel/", "method": "post", "danger": True}
-    context = {
+    actions = [{"label": f"Open {run.change.key}", "url": f"/changes/{run.change.key}/"}]
+    if may_operate and run.state in {Run.State.READY, Run.State.RUNNING}:
+        stop = {"label": "Stop the run", "url": f"/runs/{run.key}/cancel/", "method": "post", "danger": True}
+        actions.append(stop)  # type: ignore[arg-type]  # flags beside words
+    return {
         "run": run,
         "change": run.change,
         "may_operate": may_operate,
         "page_of_run": True,
+        "chosen": chosen,
         "crumbs": [{"label": "Runs", "url": "/runs/"}, {"label": run.key}],
-        "actions": [{"label": f"Open {run.change.key}", "url": f"/changes/{run.change.key}/"}]
-        + ([stop] if going and may_operate else []),
+        "actions": actions,
         "meta": f"{run.change.service.name} in {run.change.environment.name}, revision {run.revision.number}.",
-        **shown,
+        **run_view.context(run, run.revision, chosen),
     }
-    return render(request, template, context)
 
 
 @require_POST

@@ -27,6 +27,7 @@ change_urls = [
 run_urls = [
     path("", runs.index, name="runs"),
     path("<str:key>/", runs.detail, name="run"),
+    path("<str:key>/live/<slug:part>/", runs.live, name="run_live"),
     path("<str:key>/cancel/", runs.cancel, name="cancel_run"),
     path("<str:key>/steps/<str:step>/log/", runs.log, name="step_log"),
     path("<str:key>/steps/<str:step>/log.txt", runs.log_text, name="step_log_text"),
