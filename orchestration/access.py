@@ -6,11 +6,10 @@ Every door fetches through here, so that what may not be seen is not found.
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts import permissions
-from accounts.models import Membership, User
-from approvals.models import Chain, SignOff, Stage
+from accounts.models import User
 from audit.refusals import NotAllowed, NotFound
 from orchestration.models import Change, Environment, Run, Service, Workflow, WorkflowVersion
 
@@ -82,7 +81,7 @@ def visible_environments(user: Any, verb: str = "view") -> QuerySet[Environment]
 
 def requestable_environments(user: Any, version: WorkflowVersion | None) -> QuerySet[Environment]:
     """Where this account may ask for this version to run."""
-    named = version.document["spec"]["environments"] if version else []
+    named = version.environments if version else []
     return visible_environments(user, "request").filter(slug__in=named)
 
 
@@ -103,25 +102,21 @@ def require_operate(user: Any, change: Change) -> None:
 
 
 def require_sign_off(user: Any, change: Change) -> None:
-    """The object permission; who may decide a stage is the chain's own question."""
+    """The object permission; who may decide a stage is the chain's own question.
+
+    Somebody in conflict passes: the chain has the better answer, that nobody approves what is their own.
+    """
+    if change.revision is not None and user.person_id in change.revision.chain.conflicted:
+        return
     for one in (change.workflow, change.service, change.environment):
         permissions.require(user, "sign_off", one)
 
 
 def waiting_for(user: User) -> QuerySet[Change]:
-    """Changes with a stage that this account may decide and has not: the inbox, most urgent first."""
-    teams = Membership.objects.filter(user=user, ended_at=None).values("team")
-    mine = Q(team_ids__overlap=list(teams.values_list("team", flat=True))) | Q(user_ids__contains=[user.pk])
-    said = SignOff.objects.filter(chain=OuterRef("revision__chain"), person=user.person, withdrawn_at=None)
-    return (
-        visible_changes(user)
-        .filter(state=Change.State.WAITING, revision__chain__state=Chain.State.OPEN)
-        .filter(Exists(Stage.objects.filter(mine, chain=OuterRef("revision__chain"))))
-        .exclude(Exists(said))
-        .exclude(revision__chain__conflicted__contains=[user.person_id])
-        .select_related("service", "environment", "requester", "workflow", "revision__chain")
-        .order_by("revision__chain__expires_at")
-    )
+    """Changes whose open stage asks this account now: the inbox, most urgent first."""
+    waiting = Change.objects.waiting_on(user).filter(pk__in=visible_changes(user).values("pk"))
+    known = waiting.select_related("service", "environment", "requester", "workflow", "revision__chain")
+    return known.order_by("revision__chain__expires_at", "number")
 
 
 def may_view_topic(user: Any, kind: str, key: UUID) -> bool:

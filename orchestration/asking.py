@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from jsonschema import Draft202012Validator
+from django.db import connection
 
 from accounts import permissions
 from accounts.acting import Acting
@@ -18,36 +18,43 @@ from approvals import eligibility, freezes, policy
 from approvals.clock import database_time
 from approvals.models import Decision, Stage
 from approvals.policy import bundles
-from audit.canonical import NotCanonical, canonical, uuid7
+from audit.canonical import uuid7
 from audit.ledger.record import timestamp
-from audit.refusals import Invalid, MoveNotAllowed
-from orchestration import access, actions
+from audit.refusals import Invalid, MoveNotAllowed, Refusal
+from orchestration import access
 from orchestration.definitions import digest as digests
+from orchestration.definitions import inputs as forms
 from orchestration.definitions.digest import Content
-from orchestration.definitions.workflow import document as definition_of
-from orchestration.definitions.workflow import inputs_schema as schema_of
+from orchestration.definitions.source import CONTROL
 from orchestration.models import (
     Change,
     Environment,
     Revision,
+    Run,
     Service,
-    Workflow,
     WorkflowVersion,
 )
 
 C = Change.State
 BEFORE_START = {C.WAITING, C.SENT_BACK, C.APPROVED, C.SCHEDULED}
-HISTORY = 20  # how many earlier changes count as similar
+HISTORY = 20  # how many earlier runs are looked at for failures in a row
 TEXT_MAX = 4000
 Found = tuple[WorkflowVersion, Service, Environment]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A request that is valid, allowed and judged by policy; nothing of it is stored but the decision."""
+class NobodyCanDecide(Refusal):
+    """Policy asks people who hold no grant to sign off here."""
+
+    code = "nobody_can_decide"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A request that is valid and allowed, and that nobody has judged yet."""
 
     change_id: UUID
-    number: int
+    change_key: str
+    number: int  # of the revision
     version: WorkflowVersion
     service: Service
     environment: Environment
@@ -55,12 +62,15 @@ class Asked:
     reason: str
     not_before: datetime | None
     not_after: datetime | None
-    decision: Decision
-    conflicted: frozenset[UUID]
-    by: Acting
+    requester: User
+    authors: tuple[User, ...]  # whoever asked, edited, or wrote what will run
 
     @property
-    def content(self) -> Content:
+    def conflicted(self) -> frozenset[UUID]:
+        """Persons who never count; a service account stands for the person who answers for it."""
+        return frozenset(one.person_id for one in (self.requester, *self.authors))
+
+    def content(self, bundle_digest: str) -> Content:
         return Content(
             change_id=self.change_id,
             number=self.number,
@@ -68,11 +78,26 @@ class Asked:
             service=self.service,
             environment=self.environment,
             inputs=self.inputs,
+            reason=self.reason,
             requesters=self.conflicted,
-            bundle_digest=self.decision.bundle.digest,
+            bundle_digest=bundle_digest,
+            freezes=_calendar(self.environment),
             not_before=self.not_before,
             not_after=self.not_after,
         )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A draft that policy has judged; nothing of it is stored but the decision."""
+
+    draft: Draft
+    decision: Decision
+    by: Acting
+
+    @property
+    def content(self) -> Content:
+        return self.draft.content(self.decision.bundle.digest)
 
 
 def ask(
@@ -88,29 +113,42 @@ def ask(
 ) -> Asked:
     """Validate, authorise and let policy decide. Not inside a transaction: policy may take its time."""
     found = _find(workflow, service, environment, by=by)
+    _check_words(reason, not_before, not_after)
     return _judge(
-        uuid7(),
-        1,
-        found,
-        inputs,
-        reason,
-        requester=by.user,
-        not_before=not_before,
-        not_after=not_after,
+        _draft(
+            found,
+            inputs,
+            reason,
+            key=_next_key(),
+            requester=by.user,
+            not_before=not_before,
+            not_after=not_after,
+        ),
         by=by,
     )
 
 
-def ask_again(change: Change, *, inputs: Mapping[str, Any], reason: str, by: Acting) -> Asked:
-    """The same for an edit: the active version of the workflow, a new decision, the requester's window."""
+def ask_again(
+    change: Change,
+    *,
+    inputs: Mapping[str, Any],
+    reason: str,
+    by: Acting,
+    window: tuple[datetime | None, datetime | None] | None = None,
+) -> Asked:
+    """The same for an edit: the active version of the workflow, a new decision, the old window unless given."""
     if C(change.state) not in BEFORE_START:
         raise MoveNotAllowed(f"{change.key} is {state_word(change)}; it cannot be edited. Request it anew.")
     found = _find(change.workflow.slug, change.service.slug, change.environment.slug, by=by)
     last = current_revision(change)
-    window = {"not_before": last.not_before, "not_after": last.not_after}
-    return _judge(
-        change.pk, last.number + 1, found, inputs, reason, requester=change.requester, by=by, **window
-    )
+    not_before, not_after = window or (last.not_before, last.not_after)
+    _check_words(reason, not_before, not_after)
+    editors = [revision.author for revision in change.revisions.select_related("author")]
+    draft = _draft(
+        found, inputs, reason, key=change.key, requester=change.requester, not_before=not_before,
+        not_after=not_after, authors=(by.user, *editors), change_id=change.pk, number=last.number + 1,
+    )  # fmt: skip
+    return _judge(draft, by=by)
 
 
 def preview(
@@ -118,15 +156,16 @@ def preview(
 ) -> dict[str, Any]:
     """What policy would demand, with the people who could agree. Stores nothing."""
     found = _find(workflow, service, environment, by=by)
-    inputs = with_defaults(found[0], inputs)
-    _check_inputs(found[0], inputs)
-    conflicted = _conflicted(found[0], by.user, by)
-    output = policy.preview(_facts(uuid7(), 1, found, inputs, reason, by.user, conflicted))
-    content = Content(uuid7(), 1, *found, inputs, conflicted, bundles.active().digest)
-    named = [{**one, "people": _people(one, conflicted)} for one in output["require"]]
-    allowed = not output["deny"]
-    seen = digests.digest(digests.document(content))
-    return {**output, "require": named, "allowed": allowed, "digest_preview": seen}
+    draft = _draft(found, inputs, reason, key="preview", requester=by.user)
+    output = policy.preview(_facts(draft))
+    document = digests.document(draft.content(bundles.active().digest))
+    named = [{**one, "people": _people(one, draft)} for one in output["require"]]
+    return {
+        **output,
+        "require": named,
+        "allowed": not output["deny"],
+        "digest_preview": digests.digest(document),
+    }
 
 
 def current_revision(change: Change) -> Revision:
@@ -136,15 +175,9 @@ def current_revision(change: Change) -> Revision:
     return change.revision
 
 
-def with_defaults(version: WorkflowVersion, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given, and the declared default of what was not: a digest leaves nothing to a later reading."""
-    rules = definition_of(version)["spec"].get("inputs", {})
-    return {**{name: rule["default"] for name, rule in rules.items() if "default" in rule}, **inputs}
-
-
 def inputs_schema(version: WorkflowVersion) -> dict[str, Any]:
     """The JSON Schema of a version's inputs."""
-    return schema_of(definition_of(version))
+    return forms.schema(version.document)
 
 
 def _find(workflow: str, service: str, environment: str, *, by: Acting) -> Found:
@@ -168,7 +201,7 @@ def _find(workflow: str, service: str, environment: str, *, by: Acting) -> Found
                 "detail": f"There is no environment named {environment or 'nothing'}.",
             }
         )
-    elif where.slug not in flow.active.document["spec"]["environments"]:
+    elif where.slug not in flow.active.environments:
         problems.append({"pointer": "/environment", "detail": f"{flow.title} does not run in {where.name}."})
     if problems or what is None or where is None:
         raise Invalid(f"Nothing was sent. {problems[0]['detail']}", errors=problems)
@@ -177,60 +210,47 @@ def _find(workflow: str, service: str, environment: str, *, by: Acting) -> Found
     return flow.active, what, where
 
 
-def _judge(
-    change_id: UUID,
-    number: int,
+def _draft(
     found: Found,
     inputs: Mapping[str, Any],
     reason: str,
     *,
+    key: str,
     requester: User,
-    not_before: datetime | None,
-    not_after: datetime | None,
-    by: Acting,
-) -> Asked:
-    inputs = with_defaults(found[0], inputs)
-    _check_inputs(found[0], inputs)
-    _check_words(reason, not_before, not_after)
-    conflicted = _conflicted(found[0], requester, by)
-    decision = policy.decide(_facts(change_id, number, found, inputs, reason, requester, conflicted))
-    return Asked(
-        change_id, number, *found, inputs, reason.strip(), not_before, not_after, decision, conflicted, by
+    not_before: datetime | None = None,
+    not_after: datetime | None = None,
+    authors: tuple[User, ...] = (),
+    change_id: UUID | None = None,
+    number: int = 1,
+) -> Draft:
+    version, service, environment = found
+    return Draft(
+        change_id=change_id or uuid7(),
+        change_key=key,
+        number=number,
+        version=version,
+        service=service,
+        environment=environment,
+        inputs=forms.fit(version.document, inputs),
+        reason=reason.strip(),
+        not_before=not_before,
+        not_after=not_after,
+        requester=requester,
+        authors=(*authors, *([version.author] if version.author else [])),
     )
 
 
-def _check_inputs(version: WorkflowVersion, inputs: Mapping[str, Any]) -> None:
-    """Against the version's JSON Schema, and against the profile that a digest can hold."""
-    schema = schema_of(definition_of(version))
-    faults = sorted(
-        Draft202012Validator(schema).iter_errors(inputs), key=lambda fault: list(fault.absolute_path)
-    )
-    errors = [_fault(fault, schema) for fault in faults]
-    try:
-        canonical(inputs)
-    except NotCanonical as fault:
-        errors.append({"pointer": "/inputs", "detail": f"{fault}."})
-    if errors:
-        raise Invalid(f"Nothing was sent. {errors[0]['detail']}", errors=errors)
-
-
-def _fault(fault: Any, schema: Mapping[str, Any]) -> dict[str, str]:
-    """One fault of jsonschema in words a requester understands."""
-    path = [str(part) for part in fault.absolute_path]
-    name = path[0] if path else ""
-    if fault.validator == "required":
-        name = next((one for one in fault.validator_value if one not in fault.instance), "")
-        path = [name]
-    title = schema["properties"].get(name, {}).get("title", name)
-    said = {
-        "required": f"{title} is missing.",
-        "pattern": f"{title} does not have the expected form.",
-        "enum": f"{title} is not one of the choices.",
-    }
-    return {
-        "pointer": "/".join(["/inputs", *path]),
-        "detail": said.get(str(fault.validator), f"{title}: {fault.message}."),
-    }
+def _judge(draft: Draft, *, by: Acting) -> Asked:
+    """Ask the policy and keep its answer; refuses when those whom it asks could not answer."""
+    decision = policy.decide(_facts(draft))
+    for demand in decision.output["require"]:
+        can = len(_people(demand, draft))
+        if can < demand["quorum"]:
+            raise NobodyCanDecide(
+                f"Nothing was sent. Rule {demand['why']['rule']} asks {demand['quorum']} for {demand['stage']}, but"
+                f" only {can} may sign off {draft.service.name} in {draft.environment.name}. An admin can grant it."
+            )
+    return Asked(draft, decision, by)
 
 
 def _check_words(reason: str, not_before: datetime | None, not_after: datetime | None) -> None:
@@ -239,43 +259,45 @@ def _check_words(reason: str, not_before: datetime | None, not_after: datetime |
         errors.append(
             {"pointer": "/reason", "detail": "Say why now, and what could go wrong: reviewers read it first."}
         )
-    if len(reason) > TEXT_MAX:
-        errors.append({"pointer": "/reason", "detail": f"The reason is longer than {TEXT_MAX} characters."})
-    if not_before and not_after and not_after <= not_before:
-        errors.append({"pointer": "/not_after", "detail": "The end of the window lies before its start."})
+    if len(reason) > TEXT_MAX or CONTROL.search(reason):
+        detail = f"A reason has at most {TEXT_MAX} characters and no control characters."
+        errors.append({"pointer": "/reason", "detail": detail})
+    if any(moment is not None and moment.tzinfo is None for moment in (not_before, not_after)):
+        errors.append({"pointer": "/not_before", "detail": "Give the time with its offset from UTC."})
+    elif not_after and not_after <= (not_before or database_time()):
+        errors.append({"pointer": "/not_after", "detail": "The window ends before it begins."})
+    elif not_after and not_after <= database_time():
+        errors.append({"pointer": "/not_after", "detail": "The end of the window lies in the past."})
     if errors:
         raise Invalid(f"Nothing was sent. {errors[0]['detail']}", errors=errors)
 
 
-def _conflicted(version: WorkflowVersion, requester: User, by: Acting) -> frozenset[UUID]:
-    """Persons who never count: who asked, on whose behalf, who edited, who wrote what will run."""
-    persons = {requester.person_id, by.user.person_id}
-    if version.author is not None:
-        persons.add(version.author.person_id)
-    return frozenset(persons)
+def _next_key() -> str:
+    """Policy is told the key before there is a row; a gap in the numbers is a request that was refused."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('orchestration_change_number')")
+        return f"CHG-{cursor.fetchone()[0]}"
 
 
-def _facts(
-    change_id: UUID,
-    number: int,
-    found: Found,
-    inputs: Mapping[str, Any],
-    reason: str,
-    requester: User,
-    conflicted: frozenset[UUID],
-) -> dict[str, Any]:
+def _calendar(environment: Environment) -> list[str]:
+    """Each freeze that holds here or will, by id and version."""
+    here = {environment.slug, freezes.EVERYWHERE}
+    return [f"{one.pk}:{one.version}" for one in freezes.current() if here & set(one.environments)]
+
+
+def _facts(draft: Draft) -> dict[str, Any]:
     """What policy may read: derived here from records, never from what the request claims."""
-    version, service, environment = found
+    version, service, environment = draft.version, draft.service, draft.environment
     now = database_time()
     return {
         "api": "v1",
         "phase": "request",
         "now": timestamp(now),
         "change": {
-            "id": str(change_id),
-            "revision": number,
-            "inputs": dict(inputs),
-            "reason": reason,
+            "id": draft.change_key,
+            "revision": draft.number,
+            "inputs": dict(draft.inputs),
+            "reason": draft.reason,
             "emergency": False,
             "plan": None,
         },
@@ -285,7 +307,7 @@ def _facts(
             "version": version.number,
             "digest": version.digest,
             "owner": version.workflow.owner.slug,
-            "effects": sorted(_effects(version)),
+            "effects": sorted({step["effect"] for step in digests.steps(draft.content(""))}),
         },
         "service": {"slug": service.slug, "tier": service.tier, "owner": service.owner.slug},
         "environment": {
@@ -294,21 +316,15 @@ def _facts(
             "protected": environment.protected,
             "frozen_by": [freeze.name for freeze in freezes.active(environment.slug, at=now)],
         },
-        "requester": {"id": str(requester.pk), "teams": _teams(requester), "kind": requester.kind},
-        "authors": sorted(
-            str(user) for user in User.objects.filter(person__in=conflicted).values_list("pk", flat=True)
-        ),
-        "history": _history(version.workflow, service, environment),
+        "requester": {
+            "id": str(draft.requester.pk),
+            "teams": _teams(draft.requester),
+            "kind": str(draft.requester.kind),
+        },
+        "authors": sorted({str(author.pk) for author in draft.authors}),
+        "history": _history(draft),
         "evidence": {},
         "claims": {},
-    }
-
-
-def _effects(version: WorkflowVersion) -> set[str]:
-    """The effect classes of its steps, declared or the action's own."""
-    steps = version.document["spec"]["steps"].values()
-    return {
-        step.get("effect") or getattr(actions.get(step["uses"]), "effect", "at_most_once") for step in steps
     }
 
 
@@ -316,23 +332,32 @@ def _teams(user: User) -> list[str]:
     return sorted(Membership.objects.filter(user=user, ended_at=None).values_list("team__slug", flat=True))
 
 
-def _history(workflow: Workflow, service: Service, environment: Environment) -> dict[str, Any]:
-    similar = Change.objects.filter(workflow=workflow, service=service, environment=environment)
-    last = similar.filter(state=C.SUCCEEDED).order_by("-number").first()
-    recent = list(similar.order_by("-number").values_list("state", flat=True)[:HISTORY])
+def _history(draft: Draft) -> dict[str, Any]:
+    """What became of the same workflow and service in the same environment before."""
+    similar = Change.objects.filter(
+        workflow=draft.version.workflow, service=draft.service, environment=draft.environment
+    ).exclude(pk=draft.change_id)
+    runs = Run.objects.filter(change__in=similar, ended_at__isnull=False).order_by("-ended_at")
+    ends = list(runs.values_list("state", flat=True)[:HISTORY])
+    in_a_row = next((count for count, state in enumerate(ends) if state != Run.State.FAILED), len(ends))
+    last = runs.filter(state=Run.State.SUCCEEDED).values_list("ended_at", flat=True).first()
     return {
-        "last_success": timestamp(last.updated_at) if last else None,
-        "recent_failures": recent.count(C.FAILED),
-        "similar_changes": len(recent),
+        "last_success": timestamp(last) if last else None,
+        "recent_failures": in_a_row,
+        "similar_changes": similar.count(),
     }
 
 
-def _people(demand: Mapping[str, Any], conflicted: frozenset[UUID]) -> list[dict[str, Any]]:
-    """Who could agree to a stage that is only demanded so far."""
+def _people(demand: Mapping[str, Any], draft: Draft) -> list[dict[str, Any]]:
+    """Who could agree to a stage that is only demanded so far: eligible, granted and in no conflict."""
     teams, users = eligibility.pin(demand["teams"], demand.get("users", []), rule=demand["why"]["rule"])
     stage = Stage(team_ids=list(teams.values()), user_ids=users)
+    about = (draft.version.workflow, draft.service, draft.environment)
+    granted = [set(permissions.people_who_may("sign_off", one).values_list("pk", flat=True)) for one in about]
     return [
-        {"id": str(one.user), "name": one.name} for one in eligibility.people(stage, conflicted=conflicted)
+        {"id": str(one.user), "name": one.name}
+        for one in eligibility.people(stage, conflicted=draft.conflicted)
+        if one.user in set.intersection(*granted)
     ]
 
 

@@ -9,11 +9,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Max
 
 from accounts.acting import Acting
-from accounts.models import Team
+from accounts.models import Team, User
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.models import Coupled
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound, Refusal, StaleVersion
+from orchestration import changes
 from orchestration.definitions.workflow import Definition
 from orchestration.models import Environment, Service, Workflow, WorkflowVersion
 
@@ -52,15 +53,19 @@ def create_service(*, slug: str, name: str, tier: int, owner: Team, by: Actor) -
 
 
 def edit_environment(environment: Environment, *, by: Actor, **edited: Any) -> Environment:
-    """Other facts about an environment; every waiting change that names it must be decided anew."""
-    _edit(environment, "environment.edited", by=by, columns=edited, told=edited)
+    """Other facts about an environment; every change that was asked of it, and has not started, is sent back."""
+    with transaction.atomic():
+        _edit(environment, "environment.edited", by=by, columns=edited, told=edited)
+        changes.recall(environment=environment, by=by, why=f"{environment.name} was edited")
     return environment
 
 
 def edit_service(service: Service, *, by: Actor, **edited: Any) -> Service:
     """Other facts about a service; the same holds."""
     told = {key: value.slug if isinstance(value, Team) else value for key, value in edited.items()}
-    _edit(service, "service.edited", by=by, columns=edited, told=told)
+    with transaction.atomic():
+        _edit(service, "service.edited", by=by, columns=edited, told=told)
+        changes.recall(service=service, by=by, why=f"{service.name} was edited")
     return service
 
 
@@ -69,22 +74,7 @@ def add_version(definition: Definition, *, origin: str, by: Acting) -> WorkflowV
     with transaction.atomic():
         workflow = _workflow(definition, by=by.actor)
         found = WorkflowVersion.objects.filter(digest=definition.digest).first()
-        if found is not None:
-            return found
-        newest = workflow.versions.aggregate(newest=Max("number"))["newest"] or 0
-        version = WorkflowVersion(
-            workflow=workflow,
-            number=newest + 1,
-            digest=definition.digest,
-            source=definition.text,
-            document=definition.document,
-            files=definition.files,
-            origin=origin,
-            author=by.user,
-        )
-        version.save(force_insert=True)
-        _record_version("workflow_version.created", version, by=by.actor, origin=origin)
-        return version
+        return found or _store(workflow, definition, origin=origin, author=by.user, by=by.actor)
 
 
 def approve_version(version: WorkflowVersion, *, by: Acting) -> Workflow:
@@ -95,10 +85,7 @@ def approve_version(version: WorkflowVersion, *, by: Acting) -> Workflow:
         _check_approver(version, by)
         if version.state != V.WAITING:
             raise MoveNotAllowed(f"Version {version.number} is {version.state}; there is nothing to approve.")
-        if workflow.active is not None:
-            _move_version(workflow.active, V.RETIRED, by=by.actor)
-        _move_version(version, V.ACTIVE, by=by.actor)
-        _activate(workflow, version, by=by.actor)
+        _replace(workflow, version, by=by.actor)
     return workflow
 
 
@@ -117,19 +104,38 @@ def install(definition: Definition, *, origin: str, by: Actor) -> Workflow:
     """A version that comes with the installation and is active at once: its entry names who installed it."""
     with transaction.atomic():
         workflow = _workflow(definition, by=by)
-        if workflow.active is not None and workflow.active.digest == definition.digest:
-            return workflow
-        raise_to = (workflow.versions.aggregate(newest=Max("number"))["newest"] or 0) + 1
-        version = WorkflowVersion.objects.create(
-            workflow=workflow, number=raise_to, digest=definition.digest, source=definition.text,
-            document=definition.document, files=definition.files, origin=origin, author=None,
-        )  # fmt: skip
-        _record_version("workflow_version.created", version, by=by, origin=origin)
-        if workflow.active is not None:
-            _move_version(workflow.active, V.RETIRED, by=by)
-        _move_version(version, V.ACTIVE, by=by)
-        _activate(workflow, version, by=by)
-        return workflow
+        found = WorkflowVersion.objects.filter(digest=definition.digest).first()
+        if found is None:
+            found = _store(workflow, definition, origin=origin, author=None, by=by)
+        if found.state == V.WAITING:
+            _replace(workflow, found, by=by)
+    return workflow
+
+
+def _store(
+    workflow: Workflow, definition: Definition, *, origin: str, author: User | None, by: Actor
+) -> WorkflowVersion:
+    newest = workflow.versions.aggregate(newest=Max("number"))["newest"] or 0
+    version = WorkflowVersion.objects.create(
+        workflow=workflow,
+        number=newest + 1,
+        digest=definition.digest,
+        source=definition.text,
+        document=definition.document,
+        files=definition.files,
+        origin=origin,
+        author=author,
+    )
+    _record_version("workflow_version.created", version, by=by, origin=origin)
+    return version
+
+
+def _replace(workflow: Workflow, version: WorkflowVersion, *, by: Actor) -> None:
+    """Retire the active version, activate this one."""
+    if workflow.active is not None:
+        _move_version(workflow.active, V.RETIRED, by=by)
+    _move_version(version, V.ACTIVE, by=by)
+    _activate(workflow, version, by=by)
 
 
 def _check_approver(version: WorkflowVersion, by: Acting) -> None:

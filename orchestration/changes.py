@@ -7,6 +7,7 @@ for comes judged from `asking.py`; no policy is evaluated here.
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models.functions import Greatest, Now
 
 from accounts.acting import Acting
 from approvals import chain as chains
@@ -14,37 +15,41 @@ from approvals import signoffs
 from approvals.chain import Verdict
 from approvals.clock import database_time
 from approvals.models import Chain
+from audit.ledger.entry import Actor
 from audit.ledger.record import record
-from audit.refusals import Invalid, MoveNotAllowed, NotFound, StaleVersion
+from audit.refusals import Invalid, MoveNotAllowed, NotFound, Refusal, StaleVersion
 from orchestration import access, lifecycle, notify
 from orchestration.asking import BEFORE_START, TEXT_MAX, Asked, current_revision, state_word
 from orchestration.definitions import digest as digests
+from orchestration.definitions.source import CONTROL
 from orchestration.engine import cancel as cancelling
 from orchestration.engine import dispatch, runs
 from orchestration.engine.rows import lock_change
-from orchestration.models import (
-    Change,
-    Comment,
-    Revision,
-    Run,
-    Step,
-)
+from orchestration.models import Change, Comment, Environment, Revision, Service, Step
 
 C = Change.State
 
 
+class NotWaiting(Refusal):
+    """The change is not, or no longer, asking anybody."""
+
+    code = "not_waiting"
+
+
 def request_change(asked: Asked) -> Change:
     """Store the change, its first revision and its chain; it waits for people from here on."""
+    draft = asked.draft
     with transaction.atomic():
+        _hold(draft.service, draft.environment)
         change = Change.objects.create(
-            pk=asked.change_id,
-            workflow=asked.version.workflow,
-            service=asked.service,
-            environment=asked.environment,
-            requester=asked.by.user,
+            pk=draft.change_id,
+            number=int(draft.change_key.removeprefix("CHG-")),
+            workflow=draft.version.workflow,
+            service=draft.service,
+            environment=draft.environment,
+            requester=draft.requester,
             title=digests.title(asked.content),
         )
-        change.refresh_from_db(fields=["number"])
         record("change.drafted", of=change, subject=change.key, actor=asked.by.actor, change=change.key)
         revision = _revise(change, asked)
         lifecycle.move(change, C.WAITING, by=asked.by.actor, columns={"revision": revision})
@@ -55,13 +60,14 @@ def request_change(asked: Asked) -> Change:
 def revise(change: Change, asked: Asked) -> Change:
     """A new revision: whatever was signed is void, whoever agreed is asked again."""
     with transaction.atomic():
+        _hold(asked.draft.service, asked.draft.environment)
         change = lock_change(change.pk)
         if C(change.state) not in BEFORE_START:
             raise MoveNotAllowed(f"{change.key} is {state_word(change)}; it was not edited.")
         old = current_revision(change)
-        if asked.number != old.number + 1:
+        if asked.draft.number != old.number + 1:
             raise StaleVersion(f"{change.key} was edited meanwhile; your edit was not saved. Reload it.")
-        _void(change, old, by=asked.by, why="edited")
+        _void(change, old, by=asked.by.actor, why="edited")
         revision = _revise(change, asked)
         columns = {"revision": revision, "title": digests.title(asked.content)}
         if change.state == C.WAITING:
@@ -85,9 +91,17 @@ def decide(
 ) -> Verdict:
     """One person's decision on one stage. The last approval makes the run; nothing else is needed to start it."""
     access.require_sign_off(by.user, change)
+    _check_text(comment, "comment")
+    _check_text(condition, "condition")
     with transaction.atomic():
         change = lock_change(change.pk)
         revision = current_revision(change)
+        if (
+            change.state != C.WAITING and digest == revision.digest
+        ):  # whoever saw other content learns that first
+            raise NotWaiting(
+                f"{change.key} is {state_word(change)}, so nobody is asked. Your decision was not stored."
+            )
         verdict = signoffs.give(
             chain=revision.chain,
             stage=stage,
@@ -125,7 +139,7 @@ def withdraw(change: Change, *, by: Acting) -> None:
         access.require_operate(by.user, change)
     with transaction.atomic():
         change = lock_change(change.pk)
-        _void(change, current_revision(change), by=by, why="withdrawn")
+        _void(change, current_revision(change), by=by.actor, why="withdrawn")
         lifecycle.move(change, C.WITHDRAWN, by=by.actor)
         _tell(change)
 
@@ -137,10 +151,14 @@ def start(change: Change, *, by: Acting) -> None:
         change = lock_change(change.pk)
         if change.state not in {C.APPROVED, C.SCHEDULED}:
             raise MoveNotAllowed(f"{change.key} is {state_word(change)}; there is nothing to start.")
-        for step in Step.objects.filter(
-            run__change=change, run__state=Run.State.READY, state=Step.State.READY
-        ):
-            dispatch.wake(step.pk)
+        begins = current_revision(change).not_before
+        ready = Step.objects.filter(run__revision=change.revision, state=Step.State.READY)
+        ready.update(
+            not_before=Greatest(Now(), begins) if begins else Now()
+        )  # whatever held it is looked at again
+        record("change.start_asked", of=None, subject=change.key, actor=by.actor, change=change.key)
+        for step_id in ready.values_list("pk", flat=True):
+            dispatch.wake(step_id)
 
 
 def cancel(change: Change, *, by: Acting) -> None:
@@ -155,8 +173,10 @@ def cancel(change: Change, *, by: Acting) -> None:
 def comment(change: Change, *, text: str, by: Acting) -> Comment:
     """A remark for everybody who may see the change."""
     text = text.strip()
-    if not text or len(text) > TEXT_MAX:
-        raise Invalid(f"Nothing was saved: a comment has 1 to {TEXT_MAX} characters.")
+    _check_text(text, "text")
+    if not text:
+        detail = "Write something."
+        raise Invalid(f"Nothing was saved. {detail}", errors=[{"pointer": "/text", "detail": detail}])
     with transaction.atomic():
         change = lock_change(change.pk)
         made = Comment.objects.create(change=change, author=by.user, text=text)
@@ -173,21 +193,55 @@ def comment(change: Change, *, text: str, by: Acting) -> Comment:
     return made
 
 
+def recall(*, by: Actor, why: str, **about: Service | Environment) -> list[str]:
+    """Send back whatever was asked of a record that has another version now; in the caller's transaction."""
+    asking = [C.WAITING, C.APPROVED, C.SCHEDULED]
+    found = Change.objects.filter(**about, state__in=asking).order_by("number")
+    recalled = []
+    for change_id in found.values_list("pk", flat=True):
+        change = lock_change(change_id)
+        if change.state in asking:  # started, or ended, since
+            _void(change, current_revision(change), by=by, why=why)
+            if change.state != C.WAITING:
+                lifecycle.move(change, C.WAITING, by=by, why=why)
+            lifecycle.move(change, C.SENT_BACK, by=by, why=why)
+            recalled.append(change.key)
+    return recalled
+
+
+def _hold(service: Service, environment: Environment) -> None:
+    """Both records as policy saw them, held still until the change is written."""
+    for row in (service, environment):
+        seen = (
+            type(row)._default_manager.select_for_update(no_key=True).filter(pk=row.pk, version=row.version)
+        )
+        if not seen.exists():
+            raise StaleVersion(
+                f"{row.name} was changed at the same moment; nothing was saved. Send it again."
+            )
+
+
+def _check_text(text: str, name: str) -> None:
+    if len(text) > TEXT_MAX or CONTROL.search(text):
+        detail = f"At most {TEXT_MAX} characters, and no control characters."
+        raise Invalid(f"Nothing was saved. {detail}", errors=[{"pointer": f"/{name}", "detail": detail}])
+
+
 def _revise(change: Change, asked: Asked) -> Revision:
     """The revision's bytes, their digest, and the chain that is opened for exactly them."""
-    document = digests.document(asked.content)
+    draft, document = asked.draft, digests.document(asked.content)
     digest = digests.digest(document)
     chain = chains.open_chain(
-        digest=digest, decision=asked.decision, conflicted=asked.conflicted, by=asked.by.actor
+        digest=digest, decision=asked.decision, conflicted=draft.conflicted, by=asked.by.actor
     )
     return Revision.objects.create(
         change=change,
-        number=asked.number,
-        workflow_version=asked.version,
-        inputs=dict(asked.inputs),
-        reason=asked.reason,
-        not_before=asked.not_before,
-        not_after=asked.not_after,
+        number=draft.number,
+        workflow_version=draft.version,
+        inputs=dict(draft.inputs),
+        reason=draft.reason,
+        not_before=draft.not_before,
+        not_after=draft.not_after,
         document=document,
         digest=digest,
         chain=chain,
@@ -200,10 +254,10 @@ def _announce(change: Change, revision: Revision, kind: str, asked: Asked) -> No
     record(
         kind, of=None, subject=change.key, actor=asked.by.actor,
         change=change.key, revision=revision.number, digest=revision.digest,
-        workflow=change.workflow.slug, workflow_digest=asked.version.digest,
+        workflow=change.workflow.slug, workflow_digest=asked.draft.version.digest,
         service=change.service.slug, environment=change.environment.slug,
         environment_tier=change.environment.tier, requester_person=str(change.requester.person_id),
-        conflicted=sorted(str(person) for person in asked.conflicted),
+        conflicted=sorted(str(person) for person in asked.draft.conflicted),
         policy_decision=str(asked.decision.pk), chain=str(revision.chain.pk), chain_digest=revision.chain.digest,
     )  # fmt: skip
     _tell(change)
@@ -223,13 +277,13 @@ def _follow(change: Change, revision: Revision, verdict: Verdict, *, by: Acting)
     _tell(change)
 
 
-def _void(change: Change, revision: Revision, *, by: Acting, why: str) -> None:
+def _void(change: Change, revision: Revision, *, by: Actor, why: str) -> None:
     """The chain ends, and a run that has not started with it."""
-    runs.void(change, by=by.actor, reason=why)
+    runs.void(change, by=by, reason=why)
     chain = revision.chain
     chain.refresh_from_db()
     if chain.state in {Chain.State.OPEN, Chain.State.COMPLETE}:
-        chains.void(chain, by=by.actor, why=why)
+        chains.void(chain, by=by, why=why)
 
 
 def _tell(change: Change) -> None:

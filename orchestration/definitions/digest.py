@@ -1,6 +1,10 @@
-"""The document of a revision: everything that can alter what it does, as canonical bytes. Pure."""
+"""The document of a revision: everything that can alter what it does, as canonical bytes. Pure.
 
-from collections.abc import Collection, Mapping
+Its steps are what runs, to the letter. It must never hold the time of its making, or anything else that would make
+equal content differ.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -9,29 +13,32 @@ from uuid import UUID
 
 from audit.canonical import canonical
 from audit.ledger.record import timestamp
-from audit.refusals import Invalid
 from orchestration import actions
-from orchestration.definitions.substitution import substitute
-from orchestration.definitions.workflow import document as definition_of
+from orchestration.definitions.inputs import InputsInvalid
+from orchestration.definitions.substitution import begins_with, substitute
 from orchestration.models import Environment, Service, WorkflowVersion
 
 DOMAIN = "countersign/change/v1"
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 DEFAULT_TIMEOUT = "1h"
+MAX_BYTES = 8_000_000
+MAX_TITLE = 300
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Content:
     """What a revision is made of."""
 
-    change_id: UUID
+    change_id: UUID | None  # None: only a preview
     number: int
     version: WorkflowVersion
     service: Service
     environment: Environment
     inputs: Mapping[str, Any]
+    reason: str
     requesters: Collection[UUID]
     bundle_digest: str
+    freezes: Collection[str] = ()
     not_before: datetime | None = None
     not_after: datetime | None = None
 
@@ -43,18 +50,21 @@ class Content:
 
 
 def document(content: Content) -> bytes:
-    """The canonical bytes that are signed; Invalid when a resolved step does not fit its action."""
-    version = content.version
-    return canonical(
+    """The canonical bytes that are signed; InputsInvalid when a resolved step does not fit its action."""
+    version, resolved = content.version, steps(content)
+    data = canonical(
         {
             "v": 1,
-            "change": str(content.change_id),
+            "change": str(content.change_id or ""),
             "revision": content.number,
             "workflow": {"slug": version.workflow.slug, "version": version.number, "digest": version.digest},
             "service": _record(content.service),
             "environment": _record(content.environment),
             "inputs": dict(content.inputs),
-            "steps": steps(content),
+            "reason": content.reason,
+            "lock": substitute(version.document["spec"].get("lock", ""), content.known),
+            "steps": resolved,
+            "effects": sorted({step["effect"] for step in resolved}),
             "files": {name: digest_of_text(text) for name, text in version.files.items()},
             "secrets": [],
             "plan": [],
@@ -62,10 +72,14 @@ def document(content: Content) -> bytes:
                 "not_before": timestamp(content.not_before) if content.not_before else None,
                 "not_after": timestamp(content.not_after) if content.not_after else None,
             },
+            "freezes": sorted(content.freezes),
             "policy": content.bundle_digest,
             "requesters": sorted(str(person) for person in content.requesters),
         }
     )
+    if len(data) > MAX_BYTES:
+        raise InputsInvalid(f"Nothing was sent: what would run is larger than {MAX_BYTES} bytes.")
+    return data
 
 
 def digest(data: bytes) -> str:
@@ -75,36 +89,36 @@ def digest(data: bytes) -> str:
 
 def steps(content: Content) -> list[dict[str, Any]]:
     """Every step exactly as the supervisor will be handed it, in the definition's order."""
-    given = definition_of(content.version)["spec"]["steps"]
-    resolved = [_step(key, step, content) for key, step in given.items()]
-    problems = [
-        {"pointer": f"/steps/{step['key']}", "detail": fault}
+    given = content.version.document["spec"]["steps"]
+    problems = list(_options(given, content.known))
+    resolved = [_step(step, content) for step in given]
+    problems += [
+        {"pointer": f"/steps/{step['key']}", "detail": f"{step['key']}: {fault}."}
         for step in resolved
         for fault in actions.validate(step["uses"], step["with"])
     ]
     if problems:
-        raise Invalid(
-            f"These inputs do not fit step {problems[0]['pointer'][7:]}: nothing was sent.", errors=problems
-        )
+        raise InputsInvalid(f"Nothing was sent. {problems[0]['detail']}", errors=problems)
     return resolved
 
 
 def title(content: Content) -> str:
     """The change's title: the workflow's summary with its values."""
-    return str(substitute(definition_of(content.version)["spec"]["summary"], content.known))[:300]
+    summary = content.version.document["spec"]["summary"]
+    return str(substitute(summary, {**content.inputs, **content.known}))[:MAX_TITLE]
 
 
 def digest_of_text(text: str) -> str:
     return "sha256:" + sha256(text.encode()).hexdigest()
 
 
-def _step(key: str, step: Mapping[str, Any], content: Content) -> dict[str, Any]:
+def _step(step: Mapping[str, Any], content: Content) -> dict[str, Any]:
     action = actions.get(step["uses"])
     with_ = substitute(step["with"], content.known)
     text = str(step.get("timeout", DEFAULT_TIMEOUT))
     return {
-        "key": key,
-        "title": step.get("title", ""),
+        "key": step["key"],
+        "title": str(substitute(step.get("title", ""), content.known))[:200],
         "needs": list(step.get("needs", [])),
         "uses": step["uses"],
         "with": with_,
@@ -124,3 +138,17 @@ def _files(step: Mapping[str, Any], with_: Any, files: Mapping[str, str]) -> dic
 
 def _record(row: Service | Environment) -> dict[str, Any]:
     return {"id": str(row.pk), "slug": row.slug, "version": row.version}
+
+
+def _options(steps: Sequence[Mapping[str, Any]], known: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """An argument that begins with what a person typed must not become an option of the program."""
+    for key, value in known.items():
+        if str(value).startswith("-") and any(_could_be_option(step, key) for step in steps):
+            detail = "This must not begin with a dash: the program would read it as an option."
+            yield {"pointer": "/" + key.replace(".", "/"), "detail": detail}
+
+
+def _could_be_option(step: Mapping[str, Any], key: str) -> bool:
+    argv = step["with"].get("argv", [])
+    free = argv[: argv.index("--")] if "--" in argv else argv
+    return any(isinstance(text, str) and begins_with(text, key) for text in free)

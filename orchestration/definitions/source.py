@@ -12,11 +12,12 @@ import yaml
 
 from audit.refusals import Invalid
 
-MAX_BYTES, MAX_NODES, MAX_DEPTH = 256_000, 10_000, 32
+MAX_BYTES, MAX_NODES, MAX_DEPTH, MAX_KEY = 256_000, 10_000, 32, 200
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,14})")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)")
 _WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 Path = tuple[str | int, ...]
 
 
@@ -49,7 +50,7 @@ def bad(problem: str, *, pointer: str = "") -> BadDefinition:
 
 def read(text: str) -> Source:
     """The values of one YAML document; BadDefinition with line and column."""
-    if len(text.encode()) > MAX_BYTES:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise bad(f"it is longer than {MAX_BYTES} bytes.")
     try:
         _check_events(text)
@@ -58,8 +59,8 @@ def read(text: str) -> Source:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise bad(f"{place}{error.problem or error.context}.") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise bad(f"it is not YAML: {error}.") from error
+    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
+        raise bad(f"it is not YAML: {error}."[:300]) from error
     places: dict[Path, tuple[int, int]] = {}
     return Source(_plain(node, (), places), places)
 
@@ -103,8 +104,8 @@ def _mapping(node: yaml.MappingNode, path: Path, places: dict[Path, tuple[int, i
     for key_node, value_node in node.value:
         place = _place(key_node)
         key = key_node.value
-        if not isinstance(key, str) or key == "<<":
-            raise bad(f"{place}: a key must be plain text.")
+        if not isinstance(key, str) or key == "<<" or len(key) > MAX_KEY or not key.isprintable():
+            raise bad(f"{place}: a key must be plain, short text.")
         if key in found:
             raise bad(f"{place}: the key {key} stands twice.")
         found[key] = _plain(value_node, (*path, key), places)
@@ -113,6 +114,10 @@ def _mapping(node: yaml.MappingNode, path: Path, places: dict[Path, tuple[int, i
 
 def _scalar(node: yaml.ScalarNode) -> Any:
     text = str(node.value)
+    if hidden := CONTROL.search(
+        text
+    ):  # neither a reviewer's screen nor PostgreSQL can hold every one of them
+        raise bad(f"{_place(node)}: the text holds the control character U+{ord(hidden[0]):04X}.")
     if node.style:  # quoted or a block: text, whatever it looks like
         return text
     if text in _WORDS:

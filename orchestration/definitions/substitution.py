@@ -44,9 +44,13 @@ def substitute(value: Any, known: Mapping[str, Any]) -> Any:
     return value
 
 
+def begins_with(text: str, name: str) -> bool:
+    """Whether the text begins with a reference to this name."""
+    first = _REFERENCE.match(text)
+    return first is not None and first[1] == name
+
+
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list):
-        return ",".join(_text(item) for item in value)
     return str(value)

@@ -1,31 +1,36 @@
-"""A workflow's definition: validated values from strict YAML. Decides what is well-formed, never what may run."""
+"""A workflow's definition: validated values from strict YAML. Decides what is well-formed, never what may run.
+
+The document lists inputs and steps in their author's order, because canonical JSON knows no order of keys. It must
+never repair a definition, nor ignore a part that is not supported.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
 
 from audit.canonical import digest
 from orchestration import actions
+from orchestration.definitions import graph, inputs
 from orchestration.definitions import source as sources
 from orchestration.definitions.source import BadDefinition, Source
-from orchestration.definitions.substitution import BadReference, references
+from orchestration.definitions.substitution import BadReference, references, substitute
 from orchestration.models import WorkflowVersion
 
+DOMAIN = "countersign/workflow/v1"
 NOT_YET = {
     "when": "conditions are not supported yet",
     "phase": "plan steps are not supported yet",
     "rollback": "rollback steps are not supported yet",
-    "lock": "run-level locks are not supported yet",
 }
 SCHEMA = Path(__file__).with_name("workflow.schema.json")
-MAX_FILES_BYTES = 512_000
-KNOWN = {"service", "environment"}
+MAX_FILES, MAX_FILES_BYTES = 50, 256_000
+Problem = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -43,154 +48,170 @@ class Definition:
     @property
     def digest(self) -> str:
         """Names the version: everything that its author wrote and that can alter what runs."""
-        return digest("countersign/workflow/v1", {"document": self.document, "files": self.files})
+        return digest(DOMAIN, {"document": self.document, "files": self.files})
 
 
-@cache
-def schema() -> Draft202012Validator:
-    """The published schema; editors complete against it."""
-    return Draft202012Validator(json.loads(SCHEMA.read_text()))
+def schema() -> dict[str, Any]:
+    """The published JSON Schema; editors complete against it."""
+    found: dict[str, Any] = json.loads(SCHEMA.read_text())
+    return found
 
 
 def load(text: str, files: Mapping[str, str] | None = None) -> Definition:
     """A definition from its YAML; BadDefinition names every fault with line and column."""
     source = sources.read(text)
-    problems = [*_not_yet(source), *_misshapen(source)] or [
-        *_graph(source),
-        *_inputs(source),
-        *_steps(source),
-    ]
-    problems += _files(files or {}, source) if not problems else []
-    if problems:
-        raise BadDefinition(
-            f"The definition was not accepted: {problems[0]['detail']}"
-            + (f" And {len(problems) - 1} more." if len(problems) > 1 else ""),
-            errors=problems,
-        )
-    return Definition(text, source.value, dict(files or {}))
+    _refuse([*_not_yet(source), *_misshapen(source)])
+    _refuse(list(_wrong_needs(source)))
+    _refuse([*_wrong_inputs(source), *_wrong_steps(source), *_files(files or {}, source)])
+    return Definition(text, _listed(source.value), dict(files or {}))
 
 
-@lru_cache(maxsize=256)
-def _read(text: str) -> dict[str, Any]:
-    value: dict[str, Any] = sources.read(text).value
-    return value
+def load_folder(folder: Path) -> Definition:
+    """`workflow.yaml` with the text files below `files/`; no link is followed."""
+    beside = folder / "files"
+    paths = [path for path in sorted(beside.rglob("*")) if path.is_file() and not path.is_symlink()]
+    files = {path.relative_to(beside).as_posix(): path.read_text("utf-8") for path in paths}
+    return load((folder / "workflow.yaml").read_text("utf-8"), files)
 
 
 def document(version: WorkflowVersion) -> dict[str, Any]:
-    """The definition in its author's order, which a column of JSON does not keep."""
-    return _read(version.source)
+    """What a version says, in the shape that its author wrote: inputs and steps by name, in their order."""
+    spec = version.document["spec"]
+    asked = {one["name"]: one["schema"] for one in spec["inputs"]}
+    steps = {step["key"]: {name: part for name, part in step.items() if name != "key"} for step in spec["steps"]}
+    return {**version.document, "spec": {**spec, "inputs": asked, "steps": steps}}
 
 
-def inputs_schema(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a request's inputs: closed, and whatever has no default is required."""
-    inputs = document["spec"].get("inputs", {})
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": inputs,
-        "required": [name for name, rule in inputs.items() if "default" not in rule],
-    }
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        more = f" And {len(problems) - 1} more." if len(problems) > 1 else ""
+        raise BadDefinition(
+            f"The definition was not accepted: {problems[0]['detail']}{more}", errors=problems[:50]
+        )
 
 
-def _problem(source: Source, path: sources.Path, detail: str) -> dict[str, str]:
-    return {"pointer": "".join(f"/{part}" for part in path), "detail": f"{source.at(path)}: {detail}"}
+def _problem(source: Source, path: sources.Path, detail: str) -> Problem:
+    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return {"pointer": pointer, "detail": f"{source.at(path)}: {detail}"}
 
 
-def _not_yet(source: Source) -> list[dict[str, str]]:
+def _not_yet(source: Source) -> list[Problem]:
     """What a later version will understand is refused by name, not ignored."""
     return [
         _problem(source, path, f"{path[-1]}: {NOT_YET[str(path[-1])]}; take it out.")
         for path in source.places
-        if path and path[-1] in NOT_YET and (len(path) == 4 or path == ("spec", "lock"))
-        and "inputs" not in path
-    ]  # fmt: skip
-
-
-def _misshapen(source: Source) -> list[dict[str, str]]:
-    faults = sorted(schema().iter_errors(source.value), key=lambda fault: str(list(fault.absolute_path)))
-    return [_problem(source, tuple(fault.absolute_path), f"{fault.message}.") for fault in faults[:20]]
-
-
-def _graph(source: Source) -> list[dict[str, str]]:
-    """Dangling and circular needs. A cycle is what is left when every startable step is taken away."""
-    steps = source.value["spec"]["steps"]
-    problems = [
-        _problem(source, ("spec", "steps", key, "needs", index), f"there is no step named {need}.")
-        for key, step in steps.items()
-        for index, need in enumerate(step.get("needs", ()))
-        if need not in steps
+        if len(path) == 4 and path[:2] == ("spec", "steps") and path[-1] in NOT_YET
     ]
-    if problems:
-        return problems
-    left = {key: set(step.get("needs", ())) for key, step in steps.items()}
-    while free := [key for key, needs in left.items() if not needs & left.keys()]:
-        for key in free:
-            del left[key]
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(schema(), format_checker=FormatChecker())
+
+
+def _misshapen(source: Source) -> list[Problem]:
+    faults = sorted(_validator().iter_errors(source.value), key=lambda fault: str(list(fault.absolute_path)))
     return [
-        _problem(source, ("spec", "steps", key), f"{key} waits for itself through {', '.join(sorted(left))}.")
-        for key in list(left)[:1]
+        _problem(source, path, words)
+        for fault in faults[:20]
+        for path, words in _told(fault)
+        if path[-1:] not in [(key,) for key in NOT_YET]  # told already, in better words
     ]
 
 
-def _inputs(source: Source) -> list[dict[str, str]]:
-    problems = []
+def _told(fault: ValidationError) -> Iterator[tuple[sources.Path, str]]:
+    """Where a fault stands and what it is, in words."""
+    path: sources.Path = tuple(fault.absolute_path)
+    name, instance = ".".join(str(part) for part in path) or "the file", cast("Any", fault.instance)
+    if fault.validator == "additionalProperties" and isinstance(fault.schema, dict):
+        extra = [key for key in instance if key not in fault.schema.get("properties", {})]
+        yield from (((*path, key), f"{name} takes no {key}.") for key in extra)
+    elif fault.validator == "required" and isinstance(fault.validator_value, list):
+        yield path, f"{name} lacks {next(key for key in fault.validator_value if key not in instance)}."
+    else:
+        yield path, f"{name}: {fault.message}."[:300]
+
+
+def _wrong_needs(source: Source) -> Iterator[Problem]:
+    needs = {key: step.get("needs", []) for key, step in source.value["spec"]["steps"].items()}
+    for key, place, detail in graph.faults(needs):
+        yield _problem(source, ("spec", "steps", key, "needs", place), f"{detail}.")
+
+
+def _wrong_inputs(source: Source) -> Iterator[Problem]:
     for name, rule in source.value["spec"].get("inputs", {}).items():
-        path: sources.Path = ("spec", "inputs", name)
-        try:
-            Draft202012Validator.check_schema(rule)
-        except SchemaError as fault:
-            problems.append(_problem(source, path, f"{fault.message}."))
-            continue
-        if "default" in rule and list(Draft202012Validator(rule).iter_errors(rule["default"])):
-            problems.append(_problem(source, (*path, "default"), "the default does not fit its own schema."))
-    return problems
+        if wrong := inputs.problem(rule):
+            yield _problem(source, ("spec", "inputs", name), f"{name}: {wrong}.")
 
 
-def _steps(source: Source) -> list[dict[str, str]]:
-    """Unknown actions and references, and what an action's schema refuses where nothing is substituted."""
-    inputs = source.value["spec"].get("inputs", {})
-    known = KNOWN | {f"inputs.{name}" for name in inputs}
-    problems = _unknown(source, ("spec", "summary"), source.value["spec"]["summary"], known)
-    for key, step in source.value["spec"]["steps"].items():
+def _wrong_steps(source: Source) -> Iterator[Problem]:
+    """Unknown references, unsafe retries, and whatever an action's own schema refuses."""
+    spec = source.value["spec"]
+    rules = spec.get("inputs", {})
+    known = {"service", "environment", *(f"inputs.{name}" for name in rules)}
+    yield from _unknown(source, ("spec", "summary"), spec["summary"], known | set(rules))
+    yield from _unknown(source, ("spec", "lock"), spec.get("lock", ""), known)
+    for key, step in spec["steps"].items():
         path: sources.Path = ("spec", "steps", key)
-        problems += _unknown(source, (*path, "with"), step["with"], known)
-        if actions.get(step["uses"]) is None or not _refers(step["with"]):
-            wrong = actions.validate(step["uses"], step["with"])
-            problems += [_problem(source, path, f"{one}.") for one in wrong]
-    return problems
+        parts = ("title", "with", "env")
+        wrong = [one for name in parts for one in _unknown(source, (*path, name), step.get(name), known)]
+        yield from wrong or _wrong_step(source, path, step, rules)
 
 
-def _unknown(source: Source, path: sources.Path, value: Any, known: set[str]) -> list[dict[str, str]]:
+def _wrong_step(
+    source: Source, path: sources.Path, step: Mapping[str, Any], rules: Mapping[str, Any]
+) -> Iterator[Problem]:
+    """What is wrong with one step whose references are known; samples stand for what will be typed."""
+    if "env" in step and "env" in step["with"]:
+        yield _problem(source, (*path, "env"), "the step has two environments; keep one.")
+    once = step.get("effect", "at_most_once") == "at_most_once"
+    if step.get("retries") and once and not step.get("retry_exit_codes"):
+        words = "retries need effect: idempotent or read_only, or retry_exit_codes after which nothing has happened."
+        yield _problem(source, (*path, "retries"), words)
+    sample = {f"inputs.{name}": inputs.sample(name, rule) for name, rule in rules.items()}
+    with_ = substitute(_given(step)["with"], {"service": "service", "environment": "environment", **sample})
+    for detail in actions.validate(step["uses"], with_):
+        yield _problem(source, path, f"{detail}.")
+
+
+def _unknown(source: Source, path: sources.Path, value: Any, known: set[str]) -> Iterator[Problem]:
     try:
         names = references(value)
     except BadReference as fault:
-        return [_problem(source, path, str(fault))]
-    return [
-        _problem(source, path, f"{{{{{name}}}}} refers to nothing; known are {', '.join(sorted(known))}.")
-        for name in sorted(names - known)
-    ]
+        yield _problem(source, path, str(fault))
+        return
+    for name in sorted(names - known):
+        words = f"{{{{{name}}}}} refers to nothing; known are {', '.join(sorted(known))}."
+        yield _problem(source, path, words)
 
 
-def _refers(value: Any) -> bool:
-    return bool(references(value))
-
-
-def _files(files: Mapping[str, str], source: Source) -> list[dict[str, str]]:
+def _files(files: Mapping[str, str], source: Source) -> Iterator[Problem]:
     """Scripts stay below the workflow's own folder and within a size that a person can review."""
-    problems = [
-        _problem(source, (), f"the file {name!r} is not a plain relative path.")
-        for name in files
-        if name.startswith("/") or ".." in name.split("/") or "\\" in name or not name.isprintable()
-    ]
-    if sum(len(text.encode()) for text in files.values()) > MAX_FILES_BYTES:
-        problems.append(_problem(source, (), f"its files are larger than {MAX_FILES_BYTES} bytes together."))
-    missing = {
-        (key, name)
-        for key, step in source.value["spec"]["steps"].items()
-        for name in step.get("files", ())
-        if name not in files
-    }
-    path: sources.Path = ("spec", "steps")
-    return problems + [
-        _problem(source, (*path, key, "files"), f"there is no file {name}.") for key, name in missing
-    ]
+    for name, text in files.items():
+        if not _is_plain(name) or "\0" in text:
+            yield _problem(source, (), f"the file {name!a} is not a text with a plain relative path.")
+    if len(files) > MAX_FILES or sum(len(text.encode()) for text in files.values()) > MAX_FILES_BYTES:
+        words = f"a workflow has at most {MAX_FILES} files of {MAX_FILES_BYTES} bytes together."
+        yield _problem(source, (), words)
+    for key, step in source.value["spec"]["steps"].items():
+        for place, name in enumerate(step.get("files", ())):
+            if name not in files:
+                yield _problem(source, ("spec", "steps", key, "files", place), f"there is no file {name}.")
+
+
+def _is_plain(name: str) -> bool:
+    parts = name.split("/")
+    return name.isprintable() and "\\" not in name and not any(part in {"", ".", ".."} for part in parts)
+
+
+def _given(step: Mapping[str, Any]) -> dict[str, Any]:
+    """The step with its environment where its action looks for it."""
+    rest = {key: value for key, value in step.items() if key != "env"}
+    return {**rest, "with": {**step["with"], "env": step["env"]}} if "env" in step else rest
+
+
+def _listed(value: Mapping[str, Any]) -> dict[str, Any]:
+    spec = value["spec"]
+    asked = [{"name": name, "schema": rule} for name, rule in spec.get("inputs", {}).items()]
+    steps = [{"key": key, **_given(step)} for key, step in spec["steps"].items()]
+    return {**value, "spec": {**spec, "inputs": asked, "steps": steps}}

@@ -1,6 +1,6 @@
 """What may be requested, and where: workflows, services, environments."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -104,3 +104,13 @@ class WorkflowVersion(Coupled):
                 name="workflow_version_state_known",
             ),
         ]
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """In their author's order."""
+        return list(self.document["spec"]["steps"])
+
+    @property
+    def environments(self) -> list[str]:
+        """Slugs of where it may land."""
+        return list(self.document["spec"]["environments"])

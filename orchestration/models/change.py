@@ -3,10 +3,11 @@
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Func, Q, Value
+from django.db.models import Count, Exists, F, Func, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Now
 
-from accounts.models import User
-from approvals.models import Chain
+from accounts.models import Membership, User
+from approvals.models import Chain, SignOff, Stage
 from audit.canonical import uuid7
 from audit.models import Coupled
 from orchestration.models.catalogue import Environment, Service, Workflow, WorkflowVersion
@@ -15,6 +16,37 @@ from orchestration.models.catalogue import Environment, Service, Workflow, Workf
 def next_number(sequence: str) -> Func:
     """The next human number, from a PostgreSQL sequence."""
     return Func(Value(sequence), function="nextval", output_field=models.BigIntegerField())
+
+
+class ChangeQuerySet(QuerySet["Change"]):
+    """The questions that pages and doors ask about changes."""
+
+    def waiting_on(self, user: User) -> "ChangeQuerySet":
+        """Those whose open stage asks this person now, and who has not decided."""
+        earlier = Stage.objects.filter(chain=OuterRef("chain"), order__lt=OuterRef("order"))
+        given = Count("sign_offs", filter=Q(sign_offs__withdrawn_at=None, sign_offs__decision__in=AGREEING))
+        unfinished = earlier.annotate(given=given).filter(given__lt=F("quorum"))
+        mine = _seats(user).filter(~Exists(unfinished), chain=OuterRef("revision__chain"))
+        said = SignOff.objects.filter(
+            chain=OuterRef("revision__chain"), person=user.person_id, withdrawn_at=None
+        )
+        return self.filter(
+            Exists(mine),
+            ~Exists(said),
+            ~Q(revision__chain__conflicted__contains=[user.person_id]),
+            state=Change.State.WAITING,
+            revision__chain__state=Chain.State.OPEN,
+            revision__chain__expires_at__gt=Now(),
+        )
+
+
+AGREEING = (SignOff.Kind.APPROVE, SignOff.Kind.APPROVE_WITH_CONDITION)
+
+
+def _seats(user: User) -> QuerySet[Stage]:
+    """The stages that ask one of this account's teams, or the account by name."""
+    teams = list(Membership.objects.filter(user=user, ended_at=None).values_list("team_id", flat=True))
+    return Stage.objects.filter(Q(team_ids__overlap=teams) | Q(user_ids__contains=[user.pk]))
 
 
 class Change(Coupled):
@@ -47,6 +79,7 @@ class Change(Coupled):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     event_seq = models.PositiveIntegerField(default=0, help_text="newest hint number; never governed")
+    objects = ChangeQuerySet.as_manager()
 
     class Meta:
         constraints = [
