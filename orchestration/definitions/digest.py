@@ -15,7 +15,7 @@ from audit.canonical import canonical
 from audit.ledger.record import timestamp
 from orchestration import actions
 from orchestration.definitions.inputs import InputsInvalid
-from orchestration.definitions.substitution import begins_with, substitute
+from orchestration.definitions.substitution import begins_with, resolved, substitute
 from orchestration.models import Environment, Service, WorkflowVersion
 
 DOMAIN = "countersign/change/v1"
@@ -114,7 +114,7 @@ def digest_of_text(text: str) -> str:
 
 def _step(step: Mapping[str, Any], content: Content) -> dict[str, Any]:
     action = actions.get(step["uses"])
-    with_ = substitute(step["with"], content.known)
+    with_ = resolved(step["with"], content.known)
     text = str(step.get("timeout", DEFAULT_TIMEOUT))
     return {
         "key": step["key"],

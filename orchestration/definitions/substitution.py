@@ -44,6 +44,21 @@ def substitute(value: Any, known: Mapping[str, Any]) -> Any:
     return value
 
 
+def resolved(with_: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """What an action is given. A program's arguments and variables are text, whatever was put into them."""
+    found: dict[str, Any] = substitute(with_, known)
+    if isinstance(found.get("argv"), list):
+        found["argv"] = [_as_text(item, was) for item, was in zip(found["argv"], with_["argv"], strict=True)]
+    if isinstance(found.get("env"), Mapping):
+        found["env"] = {name: _as_text(item, with_["env"][name]) for name, item in found["env"].items()}
+    return found
+
+
+def _as_text(value: Any, written: Any) -> Any:
+    """Only what came by a reference: a number that an author wrote is for the action's schema to judge."""
+    return _text(value) if isinstance(written, str) else value
+
+
 def begins_with(text: str, name: str) -> bool:
     """Whether the text begins with a reference to this name."""
     first = _REFERENCE.match(text)

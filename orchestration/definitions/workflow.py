@@ -19,7 +19,7 @@ from orchestration import actions
 from orchestration.definitions import graph, inputs
 from orchestration.definitions import source as sources
 from orchestration.definitions.source import BadDefinition, Source
-from orchestration.definitions.substitution import BadReference, references, substitute
+from orchestration.definitions.substitution import BadReference, references, resolved
 from orchestration.models import WorkflowVersion
 
 DOMAIN = "countersign/workflow/v1"
@@ -78,7 +78,9 @@ def document(version: WorkflowVersion) -> dict[str, Any]:
     """What a version says, in the shape that its author wrote: inputs and steps by name, in their order."""
     spec = version.document["spec"]
     asked = {one["name"]: one["schema"] for one in spec["inputs"]}
-    steps = {step["key"]: {name: part for name, part in step.items() if name != "key"} for step in spec["steps"]}
+    steps = {
+        step["key"]: {name: part for name, part in step.items() if name != "key"} for step in spec["steps"]
+    }
     return {**version.document, "spec": {**spec, "inputs": asked, "steps": steps}}
 
 
@@ -169,7 +171,7 @@ def _wrong_step(
         words = "retries need effect: idempotent or read_only, or retry_exit_codes after which nothing has happened."
         yield _problem(source, (*path, "retries"), words)
     sample = {f"inputs.{name}": inputs.sample(name, rule) for name, rule in rules.items()}
-    with_ = substitute(_given(step)["with"], {"service": "service", "environment": "environment", **sample})
+    with_ = resolved(_given(step)["with"], {"service": "service", "environment": "environment", **sample})
     for detail in actions.validate(step["uses"], with_):
         yield _problem(source, path, f"{detail}.")
 
