@@ -12,10 +12,14 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from accounts import rates
 from accounts.bearer import client_address
 from accounts.models import User
+from accounts.sessions import note_origin
 from audit.ledger.entry import Actor, system
 from audit.ledger.record import record
 
-PER_NAME = rates.Limit(10, seconds=300)
+PER_NAME_HERE = rates.Limit(10, seconds=300)
+PER_NAME = rates.Limit(
+    100, seconds=300
+)  # far more than here, so that a stranger cannot lock somebody out soon
 PER_ADDRESS = rates.Limit(60, seconds=300)
 
 
@@ -54,8 +58,8 @@ class LoginAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library 
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         with transaction.atomic():
             super().login(request, user)
-            request.session.update({"since": datetime.now(UTC).isoformat(), **_seen(request)})
-            request.session.cycle_key()
+            note_origin(request, at=datetime.now(UTC))
+            request.session.cycle_key()  # also when the same person signs in once more
             _record("session.started", user)
 
     def set_password(self, user: AbstractBaseUser, password: str) -> None:
@@ -75,14 +79,12 @@ class LoginAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library 
 
 def _keys(request: HttpRequest, credentials: dict[str, Any]) -> list[tuple[str, rates.Limit]]:
     name = str(credentials.get("username", "")).casefold()
+    address = client_address(request)
     return [
-        (f"login:{rates.short(name)}", PER_NAME),
-        (f"address:{client_address(request)}", PER_ADDRESS),
+        (f"login:{rates.short(name + chr(0) + address)}", PER_NAME_HERE),
+        (f"name:{rates.short(name)}", PER_NAME),
+        (f"address:{address}", PER_ADDRESS),
     ]
-
-
-def _seen(request: HttpRequest) -> dict[str, str]:
-    return {"address": client_address(request), "agent": request.headers.get("User-Agent", "")[:200]}
 
 
 def _record(kind: str, user: AbstractBaseUser) -> None:

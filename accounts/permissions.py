@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
-from django.db.models import F, Q, QuerySet, UUIDField
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, UUIDField
 from django.db.models.functions import Cast
 from guardian.models import GroupObjectPermission
 
-from accounts.models import Team, User
+from accounts.models import Membership, Team, User
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import Invalid, NotAllowed, NotFound
@@ -87,6 +87,13 @@ def revoke(team: Team, verb: str, obj: models.Model, *, by: Actor) -> None:
         ).delete()
         if gone:
             _record("permission.revoked", team, verb, obj, by)
+
+
+def strays() -> int:
+    """Lines of `auth_user_groups` that no open membership explains: somebody wrote past `teams`. Must be 0."""
+    through = User.groups.through.objects.filter(group__team__isnull=False)
+    explained = Membership.objects.open().filter(user=OuterRef("user"), team__group=OuterRef("group"))
+    return through.filter(~Exists(explained)).count()
 
 
 def _grants(verb: str, model: type[models.Model]) -> QuerySet[GroupObjectPermission]:

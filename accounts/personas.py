@@ -3,6 +3,7 @@
 Outside a demo nothing here opens: the address is not found, and a session made by a switch signs nobody in.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from django.http import HttpRequest
 
 from accounts.acting import PERSONA_BACKEND
 from accounts.models import Membership, User
+from accounts.sessions import note_origin
 from audit.ledger.entry import Actor, system
 from audit.ledger.record import record
 from audit.refusals import NotFound
@@ -44,6 +46,7 @@ def switch(request: HttpRequest, persona: str) -> User:
     with transaction.atomic():
         request.session.flush()  # a new key and nothing of the person before
         login(request, to, backend=PERSONA_BACKEND)
+        note_origin(request, at=datetime.now(UTC))
         record(
             "persona.switched",
             of=None,

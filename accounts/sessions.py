@@ -7,8 +7,10 @@ from typing import Any
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.db import transaction
+from django.http import HttpRequest
 
 from accounts.acting import Acting
+from accounts.bearer import client_address
 from accounts.models import User, UserSession
 from audit.ledger.record import record
 from audit.refusals import NotFound
@@ -36,6 +38,17 @@ class SignedIn:
     address: str
     agent: str
     current: bool
+
+
+def note_origin(request: HttpRequest, *, at: datetime) -> None:
+    """What the owner needs to recognise this browser in the list."""
+    agent = request.headers.get("User-Agent", "")[:200]
+    request.session.update({"since": at.isoformat(), "address": client_address(request), "agent": agent})
+
+
+def forget(*, at: datetime) -> int:
+    """Drop the sessions that are over; how many."""
+    return UserSession.objects.filter(expire_date__lte=at).delete()[0]
 
 
 def signed_in(user: User, *, current: str, at: datetime) -> list[SignedIn]:

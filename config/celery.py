@@ -10,7 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("countersign")
 app.config_from_object("config.celeryconfig")
-app.autodiscover_tasks(["orchestration"])
+app.autodiscover_tasks(["orchestration", "accounts"])
 
 
 # Celery knows no other way to be told of its processes; no domain code listens to a signal.

@@ -3,12 +3,13 @@
 `/healthz` and `/readyz` are open and say one word; `/metrics` needs a token with `reports:read` or a session.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from kombu import Connection
@@ -16,7 +17,10 @@ from kombu.exceptions import OperationalError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts import permissions
 from audit.models import Pending
+from orchestration.engine import reconcile
+from orchestration.models import Step
 
 BROKER_TIMEOUT_SECONDS = 1
 PLAIN = "text/plain; charset=utf-8"
@@ -24,23 +28,39 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One gauge of the exposition. Names say the unit."""
+class Gauge:
+    """One number, or one for each value of a label."""
 
     name: str
     help: str
-    value: float
+    values: Mapping[str, int]
+    label: str = ""
 
 
-def waiting_entries() -> Iterable[Sample]:
+def ledger() -> Gauge:
     """How far the sequencer is behind."""
-    yield Sample(
-        "countersign_ledger_pending", "Entries that have no place in the log yet.", Pending.objects.count()
+    return Gauge(
+        "countersign_ledger_pending", "Entries without a place in the log.", {"": Pending.objects.count()}
     )
 
 
-# Who adds a gauge names its function here; an invariant's gauge must be 0.
-GAUGES: list[Callable[[], Iterable[Sample]]] = [waiting_entries]
+def steps() -> Gauge:
+    """What waits, runs, or needs a person's answer."""
+    states = (Step.State.READY, Step.State.RUNNING, Step.State.UNKNOWN)
+    found = Step.objects.filter(state__in=states).values_list("state").annotate(n=Count("pk"))
+    counts = {str(one): 0 for one in states} | dict(found)
+    return Gauge("countersign_steps", "Steps by state.", counts, label="state")
+
+
+def invariants() -> Gauge:
+    """Each must be 0; an alarm belongs on each."""
+    counts = reconcile.violations() | {"membership_behind_group": permissions.strays()}
+    return Gauge(
+        "countersign_invariant_violations", "Broken invariants; must be 0.", counts, label="invariant"
+    )
+
+
+GAUGES: list[Callable[[], Gauge]] = [ledger, steps, invariants]  # who adds one names its function here
 
 
 @require_safe
@@ -64,12 +84,15 @@ class Metrics(APIView):
     schema = None
 
     def get(self, request: Request) -> HttpResponse:
-        samples = [sample for gauge in GAUGES for sample in gauge()]
-        return HttpResponse("".join(_exposed(one) for one in samples), content_type=EXPOSITION)
+        return HttpResponse("".join(_exposed(gauge()) for gauge in GAUGES), content_type=EXPOSITION)
 
 
-def _exposed(sample: Sample) -> str:
-    return f"# HELP {sample.name} {sample.help}\n# TYPE {sample.name} gauge\n{sample.name} {sample.value:g}\n"
+def _exposed(gauge: Gauge) -> str:
+    lines = [f"# HELP {gauge.name} {gauge.help}", f"# TYPE {gauge.name} gauge"]
+    for value, count in gauge.values.items():
+        labels = f'{{{gauge.label}="{value}"}}' if gauge.label else ""
+        lines.append(f"{gauge.name}{labels} {count}")
+    return "\n".join(lines) + "\n"
 
 
 def _database() -> bool:

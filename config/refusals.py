@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -129,8 +130,14 @@ class RefusalMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
-            return answer(request, Malformed("Nothing was done: the address cannot be read."))
+            return answer(request, Malformed(UNREADABLE))
         return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
+        """A NUL that was typed would be a fault of ours in the database."""
+        if request.method == "POST" and any("\0" in one for _, many in request.POST.lists() for one in many):
+            return answer(request, Malformed(UNREADABLE))
+        return None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         refusal = as_refusal(error)
@@ -191,6 +198,7 @@ def broken(request: HttpRequest) -> HttpResponse:
     reference = uuid4().hex[:8]
     log.error("reference %s", reference)
     words = f"Something in here failed, so this was not done. Try again, or give reference {reference} to an admin."
+    request.user = AnonymousUser()  # the page must not ask the database again, which may be the fault
     return answer(request, BrokenInside(words))
 
 

@@ -61,6 +61,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",  # above all that may answer by itself
+    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -68,8 +70,6 @@ MIDDLEWARE = [
     "config.doors.PrivateMiddleware",
     "config.refusals.RefusalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -146,6 +146,8 @@ GUARDIAN_RAISE_403 = True
 CSRF_FAILURE_VIEW = "config.refusals.csrf_failed"
 SESSION_ENGINE = "accounts.sessions"
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrftoken"
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 8 * 3600  # a working day; idle sessions of reviewers do not live longer
@@ -191,6 +193,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Countersign",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["accounts.bearer.ScopedPermission"],
     "POSTPROCESSING_HOOKS": ["config.schema.shared"],
     "SCHEMA_PATH_PREFIX": "/api/v1",

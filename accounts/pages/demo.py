@@ -16,7 +16,7 @@ def welcome(request: HttpRequest) -> HttpResponse:
     _only_in_a_demo()
     people = list(personas.people())
     return render(
-        request, "accounts/welcome.html", {"first": people[0] if people else None, "people": people}
+        request, "accounts/welcome.html", {"first": people[0] if people else None, "others": people[1:]}
     )
 
 

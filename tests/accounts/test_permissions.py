@@ -59,6 +59,7 @@ def test_a_line_in_the_groups_table_gives_nothing_without_a_membership(productio
     grant(team("payments"), "sign_off", production, by=TEST)
     mara.groups.add(team("payments").group)
     assert not may(mara, "sign_off", production)
+    assert permissions.strays() == 1
 
 
 def test_a_deactivated_account_and_nobody_may_nothing(production):

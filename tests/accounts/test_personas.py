@@ -87,7 +87,11 @@ def test_the_welcome_page_begins_with_the_first_person_and_names_all(demo, djang
     with django_assert_max_num_queries(4):
         page = Client().get("/welcome/").content.decode()
     assert "Start as Mara" in page
-    assert all(name in page for name in ("Noor", "Ines", "Sam"))
+    assert all(f"as {name}</span>" in page for name in ("Noor", "Ines", "Sam"))
+
+
+def test_a_demo_without_people_says_what_to_do(demo):
+    assert "manage.py demo seed" in Client().get("/welcome/").content.decode()
 
 
 def test_the_account_menu_offers_the_switch_only_in_a_demo(demo):

@@ -19,9 +19,12 @@ def test_metrics_are_for_who_may_read_reports():
     assert Client().get("/metrics").status_code == 401
     answer = Client().get("/metrics", **bearer(issue(person("Mara"), "reports:read")))
     assert answer.headers["Content-Type"].startswith("text/plain")
-    assert (
-        "# TYPE countersign_ledger_pending gauge\ncountersign_ledger_pending 2\n" in answer.content.decode()
-    )
+    text = answer.content.decode()
+    assert "# TYPE countersign_ledger_pending gauge\ncountersign_ledger_pending 2\n" in text
+    assert 'countersign_steps{state="ready"} 0\n' in text
+    broken = [one for one in text.splitlines() if one.startswith("countersign_invariant_violations{")]
+    assert broken
+    assert all(one.endswith("} 0") for one in broken)
 
 
 @pytest.mark.parametrize(

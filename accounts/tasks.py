@@ -1,0 +1,17 @@
+"""Celery's door: throw away what has no meaning any more. Losing a call costs some rows, nothing else."""
+
+from datetime import UTC, datetime
+
+from celery import shared_task
+from django.db import close_old_connections
+
+from accounts import once, rates, sessions
+
+
+@shared_task(name="accounts.forget")
+def forget() -> None:
+    """Yesterday's idempotency keys, closed windows of limits, sessions that are over."""
+    close_old_connections()
+    now = datetime.now(UTC)
+    for room in (once, rates, sessions):
+        room.forget(at=now)
