@@ -12,6 +12,7 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts import personas
 from accounts.models import User
+from orchestration import access
 
 Item = dict[str, Any]
 ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
@@ -25,10 +26,12 @@ ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
     ("/audit/", "Audit log", "ledger", "Govern"),
     ("/people/", "People and teams", "person", "Operate"),
 ]
-# url -> how many wait there for this person; orchestration's inbox count is put here.
-COUNTS: dict[str, Callable[[User], int]] = {}
+# url -> how many wait there for this person.
+COUNTS: dict[str, Callable[[User], int]] = {"/inbox/": lambda user: access.waiting_for(user).count()}
 # url -> may this person open it? No function: everybody who is signed in.
-OPEN_TO: dict[str, Callable[[User], bool]] = {}
+OPEN_TO: dict[str, Callable[[User], bool]] = {
+    "/workflows/": lambda user: access.visible_workflows(user).exists(),
+}
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The one map of addresses; each app brings its pages and its API."""
 
+from django.contrib.auth.decorators import login_required
 from django.urls import URLPattern, URLResolver, include, path
 
 from approvals.api import urls as approvals_api
@@ -28,7 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.pages.urls")),
     path("", include("orchestration.pages.urls")),
     path("", include("approvals.pages.urls")),
-    path("styleguide/", styleguide.styleguide),
+    path("styleguide/", login_required(styleguide.styleguide)),
 ]
 websocket_urlpatterns: list[URLPattern] = [path("ws/", Live.as_asgi())]
 handler400 = "config.refusals.bad_request"

@@ -1,14 +1,18 @@
 """People for these tests, made as the product makes them: every governed row has its entry."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
+
+from django.db import transaction
 
 from accounts import teams, tokens
 from accounts.acting import Acting
 from accounts.models import Team, User
 from audit.ledger.entry import system
-from audit.models import Entry
+from audit.ledger.record import record
+from audit.models import Coupled, Entry
 
+Row = TypeVar("Row", bound=Coupled)
 TEST = system("system:test")
 PASSWORD = "correct-horse-battery"
 NOW = datetime.now(UTC)
@@ -26,6 +30,14 @@ def person(name: str, *members_of: str, superuser: bool = False) -> User:
 
 def team(slug: str) -> Team:
     return Team.objects.filter(slug=slug).first() or teams.create_team(slug=slug, name=slug.title(), by=TEST)
+
+
+def governed(row: Row) -> Row:
+    """A governed row of another floor, with its entry."""
+    with transaction.atomic():
+        row.save(force_insert=True)
+        record(f"{row._meta.model_name}.created", of=row, subject="test", actor=TEST)
+    return row
 
 
 def issue(user: User, *scopes: str, by: Acting | None = None, days: float = 30) -> tokens.Issued:

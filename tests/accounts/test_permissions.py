@@ -2,23 +2,18 @@
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
-from django.db import transaction
 
 from accounts import permissions, teams
 from accounts.permissions import VERBS, grant, may, require, revoke, visible
-from audit.ledger.record import record
 from audit.refusals import Invalid, NotAllowed, NotFound
 from orchestration.models import Environment
-from tests.accounts.cast import TEST, kinds, person, team
+from tests.accounts.cast import TEST, governed, kinds, person, team
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def environment(slug: str) -> Environment:
-    with transaction.atomic():
-        made = Environment.objects.create(slug=slug, name=slug.title(), tier=1, position=1)
-        record("environment.created", of=made, subject=slug, actor=TEST)
-    return made
+    return governed(Environment(slug=slug, name=slug.title(), tier=1, position=1))
 
 
 @pytest.fixture
