@@ -2,10 +2,11 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db import connection, transaction
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from accounts.acting import Acting
@@ -15,12 +16,27 @@ from audit.ledger.record import record, timestamp
 from audit.refusals import Invalid, NotAllowed, NotFound, StaleVersion
 
 EVERYWHERE = "*"
+ACTIVE = """
+SELECT clock.now, f.name, f.ends_at FROM (SELECT clock_timestamp() AS now) AS clock
+LEFT JOIN approvals_freeze f ON f.lifted_at IS NULL AND f.starts_at <= clock.now AND f.ends_at > clock.now
+    AND f.environments && ARRAY[%s, %s]::varchar[]
+ORDER BY f.ends_at DESC
+"""
 
 
-def active(environment: str, *, at: datetime) -> list[Freeze]:
-    """The freezes that hold in this environment at this moment of the database's clock."""
-    here = Q(environments__contains=[environment]) | Q(environments__contains=[EVERYWHERE])
-    return list(_standing().filter(here, starts_at__lte=at, ends_at__gt=at).order_by("starts_at", "pk"))
+class Held(NamedTuple):
+    """A freeze that holds now."""
+
+    name: str
+    ends_at: datetime
+
+
+def active(environment: str) -> tuple[datetime, list[Held]]:
+    """The database's time, and the freezes that hold in this environment at that moment: one query, one clock."""
+    with connection.cursor() as cursor:
+        cursor.execute(ACTIVE, [environment, EVERYWHERE])
+        rows = cursor.fetchall()
+    return rows[0][0], [Held(name, ends_at) for _, name, ends_at in rows if name is not None]
 
 
 def current() -> QuerySet[Freeze]:

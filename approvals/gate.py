@@ -15,7 +15,6 @@ from approvals import chain as chains
 from approvals import freezes, signoffs
 from approvals import permit as permits
 from approvals.chain import Verdict
-from approvals.clock import database_time
 from approvals.models import Chain, Permit, SignOff, Stage
 from approvals.policy import bundles
 from approvals.policy.engine import PolicyUnavailable
@@ -126,10 +125,10 @@ def authorise(start: Start) -> Permit:
     """The permit under which this step may start now; GateClosed when it may not."""
     if not connection.in_atomic_block:
         raise RuntimeError("the gate needs the transaction of the claim")
-    now = database_time()
     _check_state(start)
+    now, held = freezes.active(start.environment)
     _check_window(start, now)
-    _check_freezes(start, now)
+    _check_freezes(start, held)
     size = _check_ledger()
     return _first(start, now, size) if start.first else _later(start, now)
 
@@ -149,13 +148,10 @@ def _check_window(start: Start, now: datetime) -> None:
         raise TooLate(f"{start.change_key} had to start before {_at(start.not_after)}. Request it again.")
 
 
-def _check_freezes(start: Start, now: datetime) -> None:
-    if start.emergency:
-        return
-    for freeze in freezes.active(start.environment, at=now):
-        raise Frozen(
-            f"{start.environment} is frozen by {freeze.name} until {_at(freeze.ends_at)}.",
-        )
+def _check_freezes(start: Start, held: list[freezes.Held]) -> None:
+    for freeze in held:
+        if not start.emergency:
+            raise Frozen(f"{start.environment} is frozen by {freeze.name} until {_at(freeze.ends_at)}.")
 
 
 def _check_ledger() -> int:

@@ -163,7 +163,7 @@ def test_a_weaker_chain_with_its_own_true_digest_is_not_believed_without_the_key
 
 def test_an_approval_that_expired_shuts_the_gate(bank, monkeypatch):
     chain = complete(bank)
-    monkeypatch.setattr(gate, "database_time", lambda: chain.expires_at)
+    monkeypatch.setattr(freezes, "active", lambda _: (chain.expires_at, []))
     with pytest.raises(gate.ApprovalExpired):
         authorise(chain)
 
@@ -273,7 +273,7 @@ def test_the_gate_costs_few_queries(bank, django_assert_max_num_queries):
         7 + 5
     ):  # seven to look; the permit and its entry, a savepoint around both
         issued = authorise(chain, run_id=run)
-    with django_assert_max_num_queries(4 + 2):
+    with django_assert_max_num_queries(3 + 2):
         authorise(chain, run_id=run, permit_id=issued.pk, first=False, change_state="running")
 
 
