@@ -134,6 +134,19 @@ def test_a_withdrawal_turned_back_by_sql_never_opens_the_gate(bank):
         authorise(chain)
 
 
+def test_what_would_run_is_held_against_the_chain_before_anything_else(bank):
+    with pytest.raises(gate.OtherContent, match="What would run is not what was signed off"):
+        authorise(complete(bank), digest=OTHER)
+
+
+@pytest.mark.parametrize("column", ["subject", "chain_digest"])
+def test_a_sign_off_that_names_other_content_shuts_the_gate(bank, column):
+    chain = complete(bank)
+    sql(f"UPDATE approvals_signoff SET {column} = %s", OTHER)  # noqa: S608 - one of the two names above
+    with pytest.raises(gate.OtherContent, match="names other content"):
+        authorise(chain)
+
+
 def test_a_quorum_lowered_by_sql_shuts_the_gate(bank):
     chain = complete(bank)
     sql("UPDATE approvals_stage SET team_ids = '{}' WHERE chain_id = %s AND name = 'Security'", chain.pk)
@@ -226,6 +239,21 @@ def test_a_ledger_that_is_behind_shuts_the_gate(bank):
     with pytest.raises(gate.LedgerBehind) as refused:
         authorise(chain)
     assert refused.value.waits
+
+
+def test_too_many_entries_without_a_place_shut_the_gate(bank, monkeypatch):
+    chain = complete(bank)
+    monkeypatch.setattr(gate, "MAX_PENDING", 0)
+    with pytest.raises(gate.LedgerBehind):
+        authorise(chain)
+
+
+def test_a_permit_moved_to_another_run_by_sql_starts_nothing(bank):
+    chain, other = complete(bank), uuid7()
+    issued = authorise(chain)
+    sql("UPDATE approvals_permit SET run_id = %s", other)
+    with pytest.raises(gate.PermitWrong, match="true signature"):
+        authorise(chain, run_id=other, permit_id=issued.pk, first=False, change_state="running")
 
 
 def test_a_permit_edited_in_the_database_starts_nothing(bank):

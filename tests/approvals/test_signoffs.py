@@ -10,13 +10,13 @@ from django.utils import timezone
 
 from accounts.acting import Acting
 from approvals import chain as chains
-from approvals import signoffs
+from approvals import gate, signoffs
 from approvals.chain import Verdict
 from approvals.models import Chain, SignOff
 from audit.canonical import parse, uuid7
 from audit.models import Entry
 from audit.refusals import Invalid, NotAllowed, NotFound, StaleVersion
-from tests.approvals.cast import OTHER, TEST, Bank, authorise, complete, join, leave, person, sign, sql
+from tests.approvals.cast import OTHER, TEST, Bank, authorise, complete, join, leave, person, sign, sql, start
 
 
 def test_an_approval_is_signed_and_recorded_without_its_words(bank):
@@ -149,7 +149,7 @@ def test_one_person_counts_once_whatever_the_stage(bank):
     chain = bank.chain()
     sign(chain, bank.ines, "Service owner")
     for stage in ("Service owner", "Security"):
-        with pytest.raises(signoffs.AlreadyDecided):
+        with pytest.raises(signoffs.AlreadyDecided, match="withdraw that first"):
             sign(chain, bank.ines, stage)
 
 
@@ -319,7 +319,7 @@ def test_two_for_a_quorum_of_one_count_once(racing):
             giving(chain, racing.ines, "Service owner"), giving(chain, racing.omar, "Service owner")
         )
         assert [one for one in said if one == Verdict.COMPLETE] == [Verdict.COMPLETE]
-        assert [one for one in said if isinstance(one, signoffs.ChainClosed)]
+        assert [one for one in said if isinstance(one, signoffs.ChainClosed)], said
         assert chain.sign_offs.count() == 1
 
 
@@ -356,6 +356,20 @@ def test_a_withdrawal_that_meets_the_start_and_the_start_never_both_win(racing):
 
         started, withdrawn = at_once(lambda chain=chain: authorise(chain), withdraw)
         assert isinstance(started, Exception) != isinstance(withdrawn, Exception), (started, withdrawn)
+
+
+def test_nobody_leaves_a_team_between_the_gates_look_and_its_commit(racing):
+    chain = complete(racing)
+
+    def leave_impatiently():
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '200ms'")
+        leave(racing.sam, "security")
+
+    with transaction.atomic():
+        gate.authorise(start(chain))
+        (left,) = at_once(leave_impatiently)
+    assert "lock timeout" in str(left)
 
 
 @pytest.mark.races
