@@ -118,7 +118,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 BROKER_URL = _server_url("BROKER_URL", f"redis+socket://{RUN_DIR}/valkey.sock?virtual_host=0")
 CHANNEL_URL = _server_url("CHANNEL_URL", f"unix://{RUN_DIR}/valkey.sock?db=1")
 CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [CHANNEL_URL]}}
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        # longer than the 5 s for which the layer waits in one read, else a quiet channel looks like a dead server
+        "CONFIG": {"hosts": [{"address": CHANNEL_URL, "socket_timeout": 15, "socket_connect_timeout": 2}]},
+    }
 }
 
 AUTH_USER_MODEL = "accounts.User"
@@ -210,3 +214,12 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str(PREFIX + "LOG_LEVEL", default="WARNING")},
+    "loggers": {"django": {"handlers": [], "level": "WARNING", "propagate": True}},
+}
