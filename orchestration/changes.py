@@ -167,7 +167,7 @@ def cancel(change: Change, *, by: Acting) -> None:
     run = change.runs.order_by("-number").first()
     if run is None:
         raise MoveNotAllowed(f"{change.key} has no run; withdraw the change instead.")
-    cancelling.cancel(run, by=by, reason=f"{by.user.name} stopped it")
+    cancelling.cancel(run, by=by, reason="stopped by a person")
 
 
 def comment(change: Change, *, text: str, by: Acting) -> Comment:

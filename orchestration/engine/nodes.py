@@ -193,6 +193,5 @@ def this() -> Node:
     global _this  # noqa: PLW0603 - one process is one node
     if _this is None or _this[0] != os.getpid():
         _this = (os.getpid(), Node())
-        _this[1].register()
-        _this[1].start()
+        _this[1].start()  # its heart makes it known, as soon as the database answers
     return _this[1]

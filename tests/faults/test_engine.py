@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -45,23 +46,26 @@ def ask(stack):
     }
     argv, pipe = [sys.executable, "-m", "tests.faults.ask"], subprocess.PIPE
     with subprocess.Popen(argv, env=env, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as asker:
+        into, out = asker.stdin, asker.stdout
+        assert into is not None
+        assert out is not None
 
-        def ask(*steps: dict, count: int = 1) -> dict:
-            asker.stdin.write(json.dumps({"count": count, "steps": steps}) + "\n")
-            asker.stdin.flush()
-            return json.loads(asker.stdout.readline())
+        def ask(*steps, count=1):
+            into.write(json.dumps({"count": count, "steps": steps}) + "\n")
+            into.flush()
+            return json.loads(out.readline())
 
         yield ask
-        asker.stdin.close()
+        into.close()
 
 
-def telling(key: str, witness: Path, seconds: float, **more) -> dict:
+def telling(key: str, witness: Path, seconds: float, **more: Any) -> dict[str, Any]:
     """A step that leaves a trace outside the product."""
     said = f'echo "begin $STEP_ATTEMPT" >> {witness}; sleep {seconds}; echo "end $STEP_ATTEMPT" >> {witness}'
     return {"key": key, "uses": "command", "with": {"argv": ["/bin/sh", "-c", said]}, **more}
 
 
-def state(stack: Stack, run: str) -> str:
+def state(stack: Stack, run: str) -> Any:
     return stack.query("SELECT state FROM orchestration_run WHERE id = %s", run)[0][0]
 
 
