@@ -12,8 +12,8 @@ ASSETS := static/dist/app.js
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it
-	@$(BIN)/python manage.py up --demo
+run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it (PORT=8001 for another port)
+	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
 test: lint types chromium ## check everything
 	$(BIN)/python manage.py makemigrations --check --dry-run
@@ -68,7 +68,7 @@ clean: ## remove what can be made again; keeps .data
 	@touch $@
 
 node_modules/installed: .venv/installed package.json package-lock.json
-	$(NPM) ci --ignore-scripts --silent
+	$(NPM) ci --ignore-scripts --loglevel=error
 	@touch $@
 
 $(ASSETS): node_modules/installed $(shell find static/src -type f 2>/dev/null)

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,7 +15,6 @@ from config.embedded import postgres, valkey
 from config.embedded.layout import Layout
 from config.embedded.process import MARKER, Child
 
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 _children: list[Child] = []
 _home: Path | None = None
 
@@ -25,12 +25,13 @@ def start() -> None:
     for name in [name for name in os.environ if name.startswith("COUNTERSIGN_")]:
         del os.environ[name]
     _home = Path(tempfile.mkdtemp(prefix="countersign-test-"))
-    _home.chmod(0o711)
     layout = Layout(_home)
     layout.make()
     postgres.prepare(layout)
-    _up("postgres", postgres.argv(layout, **FAST), layout, lambda: postgres.is_ready(layout))
-    _up("valkey", valkey.argv(layout), layout, lambda: valkey.is_ready(layout))
+    env = {**os.environ, MARKER: str(layout.data)}
+    database = postgres.child(layout, env=env, max_connections="200", **postgres.FAST)
+    _up(database, lambda: postgres.is_ready(layout))
+    _up(valkey.child(layout, env=env), lambda: valkey.is_ready(layout))
     os.environ["COUNTERSIGN_DATA_DIR"] = str(_home)
     os.environ["COUNTERSIGN_SECRET_KEY"] = "only for tests, and long enough for the check of its length"
     os.environ["COUNTERSIGN_DATABASE_URL"] = (
@@ -46,20 +47,16 @@ def stop() -> None:
         child.stop()
     _children.clear()
     if _home is not None:
-        layout = Layout(_home)
-        for folder in (layout.servers, layout.run, _home):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(_home, ignore_errors=True)
 
 
-def _up(name, argv, layout, ready):
-    env = {**os.environ, MARKER: str(layout.data)}
-    child = Child(name=name, argv=argv, env=env, log=layout.logs / f"{name}.log", uid=layout.uid)
+def _up(child: Child, ready: Callable[[], bool]) -> None:
     child.start()
     _children.append(child)
     deadline = time.monotonic() + 30
     while not ready():
         if not child.is_alive() or time.monotonic() > deadline:
-            raise RuntimeError(f"{name} did not come up: {child.log.read_text()[-2000:]}")
+            raise RuntimeError(f"{child.name} did not come up: {child.log.read_text()[-2000:]}")
         time.sleep(0.05)
 
 

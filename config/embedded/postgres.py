@@ -1,27 +1,33 @@
 """A real PostgreSQL from a wheel, on a unix socket. Nothing listens on TCP."""
 
+import os
+import shutil
 import subprocess
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from config.embedded.layout import Layout
-from config.embedded.process import drop_to
+from config.embedded.process import Child, drop_to, is_server_in, kill_all, pids
 
 DATABASE = "countersign"
 # Modest memory: the whole product should idle below 350 MiB on a small machine.
 SETTINGS = {
     "max_connections": "60",
-    "shared_buffers": "48MB",
+    "shared_buffers": "32MB",
     "jit": "off",
     "max_wal_size": "512MB",
     "checkpoint_completion_target": "0.9",
     "io_method": "sync",
     "autovacuum_max_workers": "2",
     "max_parallel_workers": "0",
+    "max_logical_replication_workers": "0",
     "wal_compression": "on",
     "log_min_messages": "warning",
     "idle_in_transaction_session_timeout": "60s",
 }
+# For tests: safe when processes die, not when the machine loses its power. Commits still wait for the log.
+FAST = {"fsync": "off", "full_page_writes": "off"}
 
 
 def binary(layout: Layout, name: str) -> str:
@@ -36,15 +42,15 @@ def binary(layout: Layout, name: str) -> str:
 def prepare(layout: Layout) -> None:
     """Make the cluster at the first start. An initdb that was killed half-way is begun again."""
     cluster = _cluster(layout)
-    if (cluster / "PG_VERSION").exists() and (cluster / "ready").exists():
+    if (cluster / "ready").exists():
         return
-    for item in cluster.iterdir() if cluster.exists() else ():
-        _remove(item)
-    argv = [binary(layout, "initdb"), "-D", str(cluster), "-U", DATABASE, "--auth=trust", "-E", "UTF8"]
+    for item in cluster.iterdir():
+        shutil.rmtree(item) if item.is_dir() else item.unlink()
+    options = ["-U", DATABASE, "--auth=trust", "-E", "UTF8", "--no-locale", "--no-instructions"]
     made = subprocess.run(
-        [*argv, "--no-locale", "--no-instructions"],
+        [binary(layout, "initdb"), "-D", _inside(layout), *options],
         preexec_fn=drop_to(layout.uid),
-        cwd="/",
+        cwd=cluster,
         capture_output=True,
         check=False,
     )
@@ -53,32 +59,44 @@ def prepare(layout: Layout) -> None:
     (cluster / "ready").touch()
 
 
-def argv(layout: Layout, **settings: str) -> list[str]:
-    """How the server is started."""
+def child(layout: Layout, *, env: dict[str, str], **settings: str) -> Child:
+    """The server, to be started."""
     options = [f"-c{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
-    cluster = str(_cluster(layout))
-    return [binary(layout, "postgres"), "-D", cluster, "-h", "", "-k", str(layout.run), *options]
+    place = ["-D", _inside(layout), "-h", "", "-k", "../run"]
+    return Child(
+        name="postgres",
+        argv=[binary(layout, "postgres"), *place, *options],
+        env=env,
+        log=layout.logs / "postgres.log",
+        uid=layout.uid,
+        cwd=_cluster(layout),
+        stop_signal="SIGINT",  # fast shutdown: ends sessions, loses nothing
+        before=lambda: clear(layout),
+    )
 
 
 def is_ready(layout: Layout) -> bool:
-    """Whether it answers."""
-    command = [binary(layout, "pg_isready"), "-q", "-h", str(layout.run), "-t", "1"]
+    """Whether it takes connections."""
+    command = [binary(layout, "pg_isready"), "-q", "-h", str(layout.run), "-U", DATABASE, "-t", "1"]
     return subprocess.run(command, check=False).returncode == 0
 
 
-def create_database(layout: Layout) -> bool:
-    """Make the product's database; True when it is new."""
+def create_database(layout: Layout) -> None:
+    """Make the product's database where it is missing."""
     command = [binary(layout, "createdb"), "-h", str(layout.run), "-U", DATABASE, DATABASE]
     made = subprocess.run(command, capture_output=True, check=False)
     if made.returncode and b"already exists" not in made.stderr:
         raise RuntimeError(f"PostgreSQL could not make the database: {made.stderr.decode(errors='replace')}")
-    return made.returncode == 0
 
 
-def clear_stale_lock(layout: Layout) -> None:
-    """After a crash a pid file may name a process that is another one by now; nothing of ours runs any more."""
+def clear(layout: Layout) -> None:
+    """End what a killed server left behind, then its lock, which may name another process by now.
+
+    In this order: while one backend still holds the shared memory, a second server would corrupt the cluster.
+    """
+    kill_all(lambda: pids(partial(is_server_in, _cluster(layout))))
     (_cluster(layout) / "postmaster.pid").unlink(missing_ok=True)
-    for left in layout.run.glob(".s.PGSQL.*"):
+    for left in layout.sockets.glob(".s.PGSQL.*"):
         left.unlink(missing_ok=True)
 
 
@@ -86,10 +104,6 @@ def _cluster(layout: Layout) -> Path:
     return layout.servers / "postgres"
 
 
-def _remove(item: Path) -> None:
-    if item.is_dir() and not item.is_symlink():
-        for inner in item.iterdir():
-            _remove(inner)
-        item.rmdir()
-    else:
-        item.unlink()
+def _inside(layout: Layout) -> str:
+    """The cluster as its server names it: by where it stands, if it may not walk there."""
+    return str(_cluster(layout)) if layout.uid == os.geteuid() else "/proc/self/cwd"

@@ -7,14 +7,21 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 MARKER = "COUNTERSIGN_UP"  # in the environment of every child: finds what a killed supervisor left behind
+SERVERS = {"initdb", "postgres", "valkey-server"}
 BACKOFF_SECONDS = (0, 1, 2, 5, 10, 30)
 STEADY_SECONDS = 30  # a child that lived this long starts again without delay
+LOG_MAX_BYTES = 5_000_000  # then it is put aside, once, at the next start
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(number: int) -> None:
+    """Let the kernel send us this signal when the process that started us is gone."""
+    _libc.prctl(PR_SET_PDEATHSIG, number)
 
 
 def drop_to(uid: int) -> Callable[[], None]:
@@ -22,12 +29,13 @@ def drop_to(uid: int) -> Callable[[], None]:
     parent = os.getpid()
 
     def prepare() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.umask(0o077)
         if os.geteuid() == 0 and uid != 0:
             os.setgroups([])
             os.setgid(uid)
             os.setuid(uid)
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent(signal.SIGKILL)
         if os.getppid() != parent:  # the parent died before the line above
             os._exit(1)
 
@@ -43,42 +51,50 @@ class Child:
     env: Mapping[str, str]
     log: Path
     uid: int
-    stop_signal: signal.Signals = signal.SIGTERM
+    cwd: Path
+    stop_signal: str = "SIGTERM"
     grace_seconds: float = 15
+    before: Callable[[], None] = lambda: None
+    fds: Sequence[int] = ()
     popen: subprocess.Popen[bytes] | None = None
     started: float = 0
     failures: int = 0
-    due: float = field(default=0)
+    due: float | None = None
 
     def start(self) -> None:
         """Start it in a session of its own, so that a Ctrl-C in the terminal reaches the supervisor alone."""
+        self.before()
+        if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as output:
             self.popen = subprocess.Popen(
                 self.argv,
                 env=dict(self.env),
+                cwd=self.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                pass_fds=self.fds,
                 start_new_session=True,
                 preexec_fn=drop_to(self.uid),
-                cwd="/" if self.uid != os.geteuid() else None,
             )
-        self.started = time.monotonic()
+        self.started, self.due = time.monotonic(), None
 
     def is_alive(self) -> bool:
         return self.popen is not None and self.popen.poll() is None
 
     def revive(self) -> bool:
         """Start it again when it has died and its pause is over; True when it was started."""
-        now = time.monotonic()
         if self.is_alive():
             return False
-        if not self.due:
-            self.failures = 0 if now - self.started > STEADY_SECONDS else self.failures + 1
-            self.due = now + BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS) - 1)]
+        now = time.monotonic()
+        if self.due is None:
+            self._end()
+            steady = now - self.started > STEADY_SECONDS
+            self.due = now + BACKOFF_SECONDS[0 if steady else min(self.failures, len(BACKOFF_SECONDS) - 1)]
+            self.failures = 0 if steady else self.failures + 1
         if now < self.due:
             return False
-        self.due = 0
         self.start()
         return True
 
@@ -87,46 +103,55 @@ class Child:
         if self.popen is None:
             return
         if self.is_alive():
-            self.popen.send_signal(self.stop_signal)
+            self.popen.send_signal(signal.Signals[self.stop_signal])
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.popen.wait(self.grace_seconds)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.popen.pid, signal.SIGKILL)
+        self._end()
         self.popen.wait()
 
+    def _end(self) -> None:
+        """Whatever the process started in its own session goes with it."""
+        if self.popen is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.popen.pid, signal.SIGKILL)
 
-def leftovers(marker: str) -> list[int]:
-    """Pids that carry this marker: children of a supervisor that was killed."""
-    wanted = f"{MARKER}={marker}".encode()
+
+def pids(is_wanted: Callable[[Path], bool]) -> list[int]:
+    """Of all living processes but ourselves, those whose folder in /proc answers yes."""
     found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-            except OSError:
-                continue  # it ended meanwhile, or belongs to somebody else
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile, or belongs to somebody else
+            if int(folder.name) != os.getpid() and is_wanted(folder) and not _is_zombie(folder):
+                found.append(int(folder.name))
     return found
 
 
-def kill_leftovers(marker: str, *, patience_seconds: float = 10) -> int:
-    """End them all and wait until they are gone; how many there were."""
-    first = leftovers(marker)
+def leftovers(data: Path) -> list[int]:
+    """What a killed supervisor of this data directory left behind."""
+    return pids(lambda process: is_server_in(data / "servers", process) or _is_marked(data, process))
+
+
+def is_server_in(folder: Path, process: Path) -> bool:
+    """A server that stands in the folder or below. They write their title over what they were started with."""
+    program = (process / "exe").readlink().name
+    return program in SERVERS and (process / "cwd").readlink().is_relative_to(folder)
+
+
+def _is_marked(data: Path, process: Path) -> bool:
+    return f"{MARKER}={data}".encode() in (process / "environ").read_bytes().split(b"\0")
+
+
+def kill_all(find: Callable[[], list[int]], *, patience_seconds: float = 10) -> None:
+    """End what `find` finds, and wait until it finds nothing more."""
     deadline = time.monotonic() + patience_seconds
-    left = first
-    while left and time.monotonic() < deadline:
-        for pid in left:
-            try:
+    while found := find():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"Processes {found} of an earlier start do not end; end them and try again.")
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         time.sleep(0.05)
-        left = [pid for pid in leftovers(marker) if not _is_zombie(pid)]
-    return len(first)
 
 
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
+def _is_zombie(folder: Path) -> bool:
+    return (folder / "stat").read_text().rpartition(")")[2].split()[0] == "Z"

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from config.embedded.layout import Layout
+from config.embedded.process import Child
 
 
 def binary(layout: Layout) -> str:
@@ -20,20 +21,18 @@ def binary(layout: Layout) -> str:
     return str(found[0])
 
 
-def argv(layout: Layout) -> list[str]:
-    """How the server is started: append-only, so that a restart forgets no wake-up."""
-    home = layout.servers / "valkey"
-    place = [
-        "--port",
-        "0",
-        "--unixsocket",
-        str(layout.valkey_socket),
-        "--unixsocketperm",
-        "700",
-        "--dir",
-        str(home),
-    ]
-    return [binary(layout), *place, "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]
+def child(layout: Layout, *, env: dict[str, str]) -> Child:
+    """The server, to be started: append-only, so that a restart forgets no wake-up."""
+    place = ["--port", "0", "--unixsocket", "../run/valkey.sock", "--unixsocketperm", "700", "--dir", "."]
+    keeping = ["--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]
+    return Child(
+        name="valkey",
+        argv=[binary(layout), *place, *keeping],
+        env=env,
+        log=layout.logs / "valkey.log",
+        uid=layout.uid,
+        cwd=layout.servers / "valkey",
+    )
 
 
 def is_ready(layout: Layout) -> bool:

@@ -2,9 +2,12 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
 class Command(BaseCommand):
@@ -12,18 +15,23 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--data", help="data directory")
+        parser.add_argument("--data", type=Path, help="data directory")
         parser.add_argument("--host")
-        parser.add_argument("--port", type=int)
+        parser.add_argument("--port", type=int, help="0 takes any free one")
+        parser.add_argument("--demo", action="store_true", help="seed the demo bank, allow persona switches")
         parser.add_argument(
-            "--demo", action="store_true", help="seed the demo bank and allow persona switches"
+            "--fast", action="store_true", help="for tests: not durable, announces itself as JSON"
         )
-        parser.add_argument("--fast", action="store_true", help="for tests: PostgreSQL without fsync")
+        parser.add_argument(
+            "--with-parent", action="store_true", help="stop when the process that started this ends"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        flags = [f"--{name}" for name in ("demo", "fast") if options[name]]
+        if options["data"]:
+            options["data"] = options["data"].resolve()
+        flags = [f"--{name.replace('_', '-')}" for name in ("demo", "fast", "with_parent") if options[name]]
         named = [
             f"--{name}={options[name]}" for name in ("data", "host", "port") if options[name] is not None
         ]
-        argv = [sys.executable, "-m", "config.embedded.supervisor", *flags, *named]
-        os.execv(sys.executable, argv)  # noqa: S606 - the same interpreter, no shell
+        os.chdir(ROOT)
+        os.execv(sys.executable, [sys.executable, "-m", "config.embedded", *flags, *named])  # noqa: S606 - no shell
