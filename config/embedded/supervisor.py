@@ -203,8 +203,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
         raise RuntimeError(
-            f"{host}:{port} cannot be listened on ({error.strerror}). Free it, or set COUNTERSIGN_PORT to another."
+            f"{host}:{port} cannot be listened on ({why}). Set COUNTERSIGN_PORT to another."
         ) from None
 
 
