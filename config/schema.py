@@ -66,7 +66,8 @@ def shared(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     for item in result["paths"].values():
         for method in METHODS & item.keys():
             responses = item[method]["responses"]
-            responses.setdefault("4XX", refusal)
+            for family in ("4XX", "5XX"):
+                responses.setdefault(family, refusal)
             if "201" in responses:
                 item[method].setdefault("parameters", []).append(KEY)
     return result
