@@ -163,3 +163,8 @@ def test_a_later_order_is_never_complete_before_the_earlier(demanded, told, conf
         for earlier in demanded:
             if later.pk in done and earlier.order < later.order:
                 assert done[earlier.pk] < done[later.pk]
+
+
+def test_a_sign_off_of_the_same_moment_as_the_completion_before_it_is_not_after_it():
+    told = [Said(who("A"), who("i"), "approve", NINE), Said(who("B"), who("s"), "approve", NINE)]
+    assert verdict(asked("A1:1 B2:1"), told, conflicted=set()) == Verdict.WAITING
