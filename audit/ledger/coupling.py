@@ -32,6 +32,19 @@ BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
 END $$;
 """
+GROWING = """
+CREATE OR REPLACE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'UPDATE' THEN
+        RAISE EXCEPTION '% only grows', TG_TABLE_NAME;
+    ELSIF (NEW.id, NEW.level, NEW.index) <> (OLD.id, OLD.level, OLD.index)
+        OR substr(NEW.data, 1, length(OLD.data)) <> OLD.data
+        OR length(NEW.data) <> NEW.width * 32 THEN
+        RAISE EXCEPTION '% only grows: its hashes never change', TG_TABLE_NAME;
+    END IF;
+    RETURN NEW;
+END $$;
+"""
 UNGUARD = "DROP FUNCTION audit_guard_row(); DROP FUNCTION audit_append_only();"
 APPEND_ONLY = ("audit_entry", "audit_leaf", "audit_checkpoint")
 
@@ -51,10 +64,40 @@ def guards() -> RunSQL:
     return RunSQL(GUARD + made, dropped + UNGUARD)
 
 
-def couple(table: str, free: tuple[str, ...] = ()) -> RunSQL:
-    """Govern `table`. `free` columns (a lease, a counter of hints) may change without a version and an entry."""
-    arguments = ", ".join(f"'{column}'" for column in free)
+def growing() -> RunSQL:
+    """Tiles of the log: the rightmost gets longer, no hash in it ever changes."""
     return RunSQL(
+        GROWING
+        + """
+        CREATE TRIGGER audit_tile_only_grows BEFORE UPDATE OR DELETE ON audit_tile
+            FOR EACH ROW EXECUTE FUNCTION audit_only_grows();
+        CREATE TRIGGER audit_tile_no_truncate BEFORE TRUNCATE ON audit_tile EXECUTE FUNCTION audit_only_grows();
+        """,
+        """
+        DROP TRIGGER audit_tile_only_grows ON audit_tile;
+        DROP TRIGGER audit_tile_no_truncate ON audit_tile;
+        DROP FUNCTION audit_only_grows();
+        """,
+    )
+
+
+class Coupling(RunSQL):
+    """The operation that governs a table; it remembers what it made, for `guarded.py` to compare."""
+
+    def __init__(self, table: str, free: tuple[str, ...]) -> None:
+        self.table, self.free = table, free
+        super().__init__(*_coupling(table, free))
+
+
+def couple(table: str, free: tuple[str, ...] = ()) -> Coupling:
+    """Govern `table`. `free` columns (a lease, a counter of hints) may change without a version and an entry."""
+    return Coupling(table, free)
+
+
+def _coupling(table: str, free: tuple[str, ...]) -> tuple[str, str]:
+    """The SQL to govern a table, and to let it go."""
+    arguments = ", ".join(f"'{column}'" for column in free)
+    return (
         f"""
         ALTER TABLE {table} ADD CONSTRAINT {table}_has_entry FOREIGN KEY (id, version)
             REFERENCES audit_entry (stream, stream_version) DEFERRABLE INITIALLY DEFERRED;

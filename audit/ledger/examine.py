@@ -13,7 +13,7 @@ from django.apps import apps
 from django.db import connection, transaction
 
 from audit.canonical import NotCanonical, parse
-from audit.ledger import checkpoint, merkle, state
+from audit.ledger import checkpoint, guarded, merkle, state
 from audit.ledger.note import BadNote, Verifier
 from audit.ledger.record import timestamp
 from audit.ledger.tiles import HASH, WIDTH, Edge
@@ -83,6 +83,8 @@ def examine(key: Verifier, *, pinned: Iterable[str] = ()) -> Report:
         _compare_tiles(walk)
         _compare_head(walk)
         _find_strays(walk)
+        for fault in guarded.faults():
+            walk.find(None, fault)
         rows = sum(_compare_rows(walk, model) for model in governed())
     return Report(walk.edge.size, walk.roots_checked, rows, walk.findings)
 
