@@ -1,9 +1,13 @@
 """The one map of addresses; each app brings its pages and its API."""
 
 from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, include, path
 
+from accounts.acting import acting
 from approvals.api import urls as approvals_api
+from audit.ledger.entry import Actor
+from audit.pages import compliance_urls
 from config import go, probes, security_txt, styleguide
 from orchestration.consumers import Live
 from orchestration.models import Environment
@@ -14,9 +18,15 @@ def environment_slugs() -> set[str]:
     return set(Environment.objects.values_list("slug", flat=True))
 
 
+def actor_of(request: HttpRequest) -> Actor:
+    """Who sent a request, for the floors below accounts."""
+    return acting(request).actor
+
+
 api_urls: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
     path("", include(approvals_api.urls(environment_slugs))),
+    path("", include("audit.api.report_urls")),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", probes.healthz),
@@ -29,6 +39,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.pages.urls")),
     path("", include("orchestration.pages.urls")),
     path("", include("approvals.pages.urls")),
+    path("", include(compliance_urls.urls(actor_of))),
     path("styleguide/", login_required(styleguide.styleguide)),
 ]
 websocket_urlpatterns: list[URLPattern] = [path("ws/", Live.as_asgi())]

@@ -49,13 +49,17 @@ class Tested:
     counts: dict[str, int]
     rows: list[dict[str, Any]]
 
+    @property
+    def population(self) -> int:
+        return len(self.rows)
+
     def plain(self) -> dict[str, Any]:
         return {
             "id": self.control.id,
             "version": self.control.version,
             "definition": self.control.digest,
             "result": self.result,
-            "population": len(self.rows),
+            "population": self.population,
             "counts": self.counts,
             "rows": self.rows,
         }
@@ -68,6 +72,10 @@ class Report:
     checkpoint: Checkpoint
     scope: Scope
     tested: list[Tested]
+
+    def of(self, control: str) -> Tested:
+        """The outcome of one control test."""
+        return next(one for one in self.tested if one.control.id == control)
 
     def plain(self) -> dict[str, Any]:
         root = bytes(self.checkpoint.root).hex()
@@ -135,7 +143,9 @@ def _row(one: Execution, judgement: Judgement, facts: Facts) -> dict[str, Any]:
         "service": request.get("service"),
         "environment": one.start.data["environment"],
         "requester": request.get("requester_person"),
+        "requester_actor": one.revision.actor if one.revision else None,
         "approvers": sorted({sign_off.person for sign_off in approvals}),
+        "approver_actors": sorted({sign_off.given.actor for sign_off in approvals}),
         "requested_at": one.revision.time if one.revision else None,
         "approved_at": max((sign_off.given.time for sign_off in approvals), default=None),
         "started_at": one.start.time,

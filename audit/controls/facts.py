@@ -17,13 +17,14 @@ STATES = {
 
 @dataclass(frozen=True)
 class Told:
-    """One entry: its place, its time and its data."""
+    """One entry: its place, its time, who acted, and its data."""
 
     index: int
     time: str
     kind: str
     stream: str
     subject: str
+    actor: str
     data: dict[str, Any]
 
 
@@ -101,6 +102,6 @@ def fold(bodies: Iterable[bytes]) -> Facts:
     for index, body in enumerate(bodies):
         if TOLD.search(body):
             said = json.loads(body)
-            told = Told(index, said["time"], said["type"], said["stream"], said["subject"], said["data"])
-            facts.add(told)
+            place = (index, said["time"], said["type"], said["stream"], said["subject"])
+            facts.add(Told(*place, said["actor"]["id"], said["data"]))
     return facts

@@ -52,9 +52,8 @@ def sealed(entries):
     """Their bytes, a second apart; an entry may carry its own time as a fifth part."""
     for index, (kind, subject, stream, data, *time) in enumerate(entries):
         at = time[0] if time else f"2026-03-01T08:{index // 60:02d}:{index % 60:02d}.000000Z"
-        yield canonical(
-            {"type": kind, "subject": subject, "stream": stream, "time": at, "data": data, "v": 1}
-        )
+        told = {"type": kind, "subject": subject, "stream": stream, "time": at, "data": data}
+        yield canonical({**told, "actor": {"id": data.get("person", "someone")}})
 
 
 def judged(entries, scope=Scope()):  # noqa: B008 - frozen

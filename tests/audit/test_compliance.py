@@ -1,0 +1,159 @@
+"""Compliance pages, their CSV and their API: who may read, what is shown, and that an export is an entry."""
+
+import csv
+import hashlib
+import json
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from audit.canonical import parse
+from audit.models import Checkpoint, Entry
+from tests.accounts.cast import issue, person, team
+from tests.audit.log import sequence, write
+from tests.orchestration.test_journey import Bank
+
+pytestmark = pytest.mark.django_db(transaction=True)
+CONTROLS = "/api/v1/reports/controls/"
+
+
+@pytest.fixture(autouse=True)
+def own_key(settings, tmp_path):
+    settings.KEY_DIR = tmp_path
+
+
+@pytest.fixture
+def auditor():
+    """Petra, in a team that may read the log."""
+    petra = person("Petra", "audit")
+    team("audit").group.permissions.add(Permission.objects.get(codename="view_entry"))
+    return petra
+
+
+@pytest.fixture
+def client(auditor):
+    client = Client()
+    client.force_login(auditor)
+    return client
+
+
+@pytest.fixture
+def done():
+    """A change that ran, and one execution that nobody agreed to."""
+    bank = Bank()
+    change = bank.change()
+    bank.say(change, "jonas", "Service owner")
+    bank.say(change, "noor", "Security")
+    bank.run()
+    run = {
+        "run": "RUN-666",
+        "change": "CHG-666",
+        "digest": "sha256:x",
+        "permit": None,
+        "environment": "production",
+    }
+    write(1, kind="run.running", **run)
+    sequence()
+    return change
+
+
+def test_whoever_may_not_read_the_log_sees_no_result():
+    client = Client()
+    assert client.get("/compliance/").status_code == 302
+    client.force_login(person("Mara", "payments"))
+    for address in ("/compliance/", "/compliance/controls/CT-01/", CONTROLS, f"{CONTROLS}CT-01/evidence/"):
+        assert client.get(address).status_code == 403, address
+    assert client.post("/compliance/controls/CT-01/export/").status_code == 403
+    assert not Entry.objects.filter(kind="report.exported").exists()
+
+
+def test_nothing_tested_is_never_shown_as_a_success(client):
+    assert "No checkpoint is signed yet" in client.get("/compliance/").content.decode()
+    assert "No checkpoint is signed yet" in client.get("/compliance/controls/CT-01/").content.decode()
+    write(1)
+    sequence()
+    page = client.get("/compliance/").content.decode()
+    assert page.count("Nothing was tested") == 3
+    assert "Effective</span>" not in page
+    assert "neither effective nor not" in client.get("/compliance/controls/CT-01/").content.decode()
+
+
+def test_the_page_shows_what_failed_and_links_to_it(client, done):
+    page = client.get("/compliance/").content.decode()
+    assert page.index("Every execution has an approved change") < page.index("Requester and author")
+    page = client.get("/compliance/controls/CT-01/").content.decode()
+    assert "/go/RUN-666/" in page
+    assert f"/go/{done.key}/" in page
+    assert "No permit was issued before it started." in page
+    assert "Jonas" in page
+    assert "RUN-666" not in client.get("/compliance/controls/CT-01/?result=pass").content.decode()
+    assert "RUN-666" not in client.get("/compliance/controls/CT-01/?environment=staging").content.decode()
+
+
+@pytest.mark.parametrize(
+    "query", ["from=yesterday", "from=2026-02-02&to=2026-02-01", "checkpoint=x", "to=2026-99-99"]
+)
+def test_a_period_that_cannot_be_read_is_refused(client, done, query):
+    assert client.get(f"/compliance/?{query}").status_code == 422
+    assert client.get(f"{CONTROLS}?{query}").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "address", ["/compliance/controls/CT-99/", f"{CONTROLS}CT-99/", f"{CONTROLS}?checkpoint=77777"]
+)
+def test_what_is_not_there_is_not_found(client, done, address):
+    assert client.get(address).status_code == 404
+
+
+def test_an_export_carries_its_proof_and_is_itself_an_entry(client, done, auditor):
+    answer = client.post("/compliance/controls/CT-01/export/", {"environment": "production"})
+    lines = b"".join(answer.streaming_content).splitlines(keepends=True)
+    rows = list(csv.DictReader(line.decode() for line in lines[:-1]))
+    assert [row["result"] for row in rows] == ["pass", "fail"]
+    manifest = json.loads(next(csv.reader([lines[-1].decode()]))[1])
+    assert manifest["rows"] == 2
+    assert manifest["digest_of_lines_above"] == "sha256:" + hashlib.sha256(b"".join(lines[:-1])).hexdigest()
+    assert manifest["checkpoint"]["size"] == Checkpoint.objects.order_by("-size")[0].size
+    told = parse(bytes(Entry.objects.get(kind="report.exported").body))
+    assert told["actor"]["id"] == str(auditor.pk)
+    assert told["data"]["digest"] == manifest["digest_of_lines_above"]
+    assert client.get("/compliance/controls/CT-01/export/").status_code == 405
+
+
+def test_no_cell_of_an_export_is_a_formula(client):
+    evil = {"run": "=cmd|' /C calc'!A0", "change": "@x", "digest": "-1", "permit": None, "environment": "+1"}
+    write(1, kind="run.running", **evil)
+    sequence()
+    answer = client.post("/compliance/controls/CT-01/export/")
+    row = next(csv.DictReader(b"".join(answer.streaming_content).decode().splitlines()))
+    assert all(not value.startswith(("=", "+", "-", "@")) for value in row.values())
+
+
+def test_the_api_tells_results_and_evidence_under_a_named_checkpoint(client, done):
+    told = client.get(CONTROLS).json()
+    assert {one["id"]: one["result"] for one in told["results"]} == {
+        "CT-01": "not_effective", "CT-02": "not_effective", "CT-03": "not_effective",
+    }  # fmt: skip
+    size = told["checkpoint"]["size"]
+    write(3)
+    sequence()
+    again = client.get(f"{CONTROLS}?checkpoint={size}").json()
+    assert again["report_digest"] == told["report_digest"]
+    one = client.get(f"{CONTROLS}CT-03/").json()
+    assert (one["population"], one["counts"]["pass"], one["counts"]["indeterminate"]) == (2, 1, 1)
+    first = client.get(f"{CONTROLS}CT-01/evidence/?limit=1").json()
+    second = client.get(f"{CONTROLS}CT-01/evidence/?limit=1&cursor={first['next']}").json()
+    assert [first["results"][0]["change"], second["results"][0]["run"], second["next"]] == [
+        done.key, "RUN-666", None,
+    ]  # fmt: skip
+
+
+def test_a_token_needs_the_scope_and_the_permission(client, auditor, done):
+    def ask(user, scope):
+        header = f"Bearer {issue(user, scope).value}"
+        return Client().get(CONTROLS, headers={"Authorization": header}).status_code
+
+    assert ask(auditor, "reports:read") == 200
+    assert ask(auditor, "changes:read") == 403
+    assert ask(person("Hugo"), "reports:read") == 403
