@@ -288,7 +288,7 @@ def _calendar(environment: Environment) -> list[str]:
 def _facts(draft: Draft) -> dict[str, Any]:
     """What policy may read: derived here from records, never from what the request claims."""
     version, service, environment = draft.version, draft.service, draft.environment
-    now = database_time()
+    now, held = freezes.active(environment.slug)
     return {
         "api": "v1",
         "phase": "request",
@@ -314,7 +314,7 @@ def _facts(draft: Draft) -> dict[str, Any]:
             "slug": environment.slug,
             "tier": environment.tier,
             "protected": environment.protected,
-            "frozen_by": [freeze.name for freeze in freezes.active(environment.slug, at=now)],
+            "frozen_by": [freeze.name for freeze in held],
         },
         "requester": {
             "id": str(draft.requester.pk),
