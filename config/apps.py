@@ -8,4 +8,5 @@ class ConfigConfig(AppConfig):
 
     def ready(self) -> None:
         """Celery's application must exist in every process that sends or takes a wake-up."""
-        import config.celery  # noqa: F401
+        import config.celery
+        import config.checks  # noqa: F401

@@ -1,40 +1,29 @@
-"""All settings, from the environment, with one prefix: COUNTERSIGN_.
+"""All settings. What the environment may say is declared in environment.py. No setting skips a check."""
 
-Each secret may come as COUNTERSIGN_X or, from a file, as COUNTERSIGN_X_FILE. No setting skips a check.
-"""
-
-import os
-from pathlib import Path
 from urllib.parse import quote
 
-import environ
+from environ import Env
 
 from config.embedded.layout import Layout
+from config.environment import ROOT, read_or_exit
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-PREFIX = "COUNTERSIGN_"
-env = environ.FileAwareEnv()
+BASE_DIR = ROOT
+env = read_or_exit()
 
-DATA_DIR = Path(env.str(PREFIX + "DATA_DIR", default=str(BASE_DIR / ".data")))
-RUN_DIR = Path(env.str(PREFIX + "RUN_DIR", default=str(Layout(DATA_DIR.resolve()).run)))
-KEY_DIR = Path(env.str(PREFIX + "KEY_DIR", default=str(DATA_DIR / "keys")))
-
-
-def _server_url(name: str, embedded: str) -> str:
-    """The given server, under the prefixed or the plain name; else the embedded one."""
-    return env.str(PREFIX + name, default="") or os.environ.get(name, "") or embedded
-
+DATA_DIR = env.data_dir
+RUN_DIR = env.run_dir or Layout(DATA_DIR.resolve()).run
+KEY_DIR = env.key_dir or DATA_DIR / "keys"
 
 DEBUG = False
-DEMO = env.bool(PREFIX + "DEMO", default=False)
-ORGANISATION = env.str(PREFIX + "ORGANISATION", default="Countersign")
-SECRET_KEY = env.str(PREFIX + "SECRET_KEY", default="")
+DEMO = env.demo
+ORGANISATION = env.organisation
+SECRET_KEY = env.secret_key
 if not SECRET_KEY and (KEY_DIR / "secret_key").is_file():
     SECRET_KEY = (KEY_DIR / "secret_key").read_text().strip()
-ALLOWED_HOSTS = env.list(PREFIX + "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list(PREFIX + "TRUSTED_ORIGINS", default=[])
-SECURITY_CONTACT = env.str(PREFIX + "SECURITY_CONTACT", default="")  # mailto: or https:, for security.txt
-HTTPS = env.bool(PREFIX + "HTTPS", default=False)
+ALLOWED_HOSTS = list(env.allowed_hosts)
+CSRF_TRUSTED_ORIGINS = list(env.trusted_origins)
+SECURITY_CONTACT = env.security_contact  # mailto: or https:, for security.txt
+HTTPS = env.https
 
 INSTALLED_APPS = [
     "config",
@@ -92,10 +81,10 @@ TEMPLATES = [
     }
 ]
 
-DATABASE_URL = _server_url(
-    "DATABASE_URL", f"postgres://countersign@/countersign?host={quote(str(RUN_DIR), safe='')}"
+DATABASE_URL = env.database_url or (
+    f"postgres://countersign@/countersign?host={quote(str(RUN_DIR), safe='')}"
 )
-DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
+DATABASES = {"default": Env.db_url_config(DATABASE_URL)}
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
 if _pg_host := DATABASES["default"]["OPTIONS"].pop("host", None):
@@ -107,16 +96,16 @@ DATABASES["default"]["OPTIONS"]["server_side_binding"] = (
 )
 DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 3
 RELEASE = "0.1.0"
-LEDGER_ORIGIN = env.str(PREFIX + "LEDGER_ORIGIN", default="countersign.local/ledger/main")  # the log's name
-LEASE_TTL_SECONDS = env.float(PREFIX + "LEASE_TTL_SECONDS", default=30.0)  # six heartbeats
-HEARTBEAT_SECONDS = env.float(PREFIX + "HEARTBEAT_SECONDS", default=5.0)
-POLL_SECONDS = env.float(PREFIX + "POLL_SECONDS", default=5.0)  # how late work starts without a broker
-GRACE_SECONDS = env.float(PREFIX + "GRACE_SECONDS", default=10.0)  # from SIGTERM to SIGKILL
-DRAIN_SECONDS = env.float(PREFIX + "DRAIN_SECONDS", default=30.0)  # then repeatable steps go back
+LEDGER_ORIGIN = env.ledger_origin  # the log's name
+LEASE_TTL_SECONDS = env.lease_ttl_seconds  # six heartbeats
+HEARTBEAT_SECONDS = env.heartbeat_seconds
+POLL_SECONDS = env.poll_seconds  # how late work starts without a broker
+GRACE_SECONDS = env.grace_seconds  # from SIGTERM to SIGKILL
+DRAIN_SECONDS = env.drain_seconds  # then repeatable steps go back
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-BROKER_URL = _server_url("BROKER_URL", f"redis+socket://{RUN_DIR}/valkey.sock?virtual_host=0")
-CHANNEL_URL = _server_url("CHANNEL_URL", f"unix://{RUN_DIR}/valkey.sock?db=1")
+BROKER_URL = env.broker_url or f"redis+socket://{RUN_DIR}/valkey.sock?virtual_host=0"
+CHANNEL_URL = env.channel_url or f"unix://{RUN_DIR}/valkey.sock?db=1"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -161,9 +150,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes; a workflow or a policy is far smaller
 
-POLICY_PROCESSES = env.int(
-    PREFIX + "POLICY_PROCESSES", default=2
-)  # each about 40 MB, started when first needed
+POLICY_PROCESSES = env.policy_processes  # each about 40 MB, started when first needed
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -179,7 +166,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-API_RATE = env.int(PREFIX + "API_RATE", default=1200)  # requests a minute for each account
+API_RATE = env.api_rate  # requests a minute for each account
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.bearer.BearerAuthentication",
@@ -229,6 +216,6 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str(PREFIX + "LOG_LEVEL", default="WARNING")},
+    "root": {"handlers": ["stderr"], "level": env.log_level},
     "loggers": {"django": {"handlers": [], "level": "WARNING", "propagate": True}},
 }

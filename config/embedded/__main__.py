@@ -1,36 +1,36 @@
 """`python -m config.embedded`: what `manage.py up` becomes."""
 
 import argparse
-import os
 import signal
 import sys
 from pathlib import Path
 
 from config.embedded.layout import Layout
 from config.embedded.process import die_with_parent
-from config.embedded.supervisor import ROOT, Options, Supervisor
+from config.embedded.supervisor import Options, Supervisor
+from config.environment import Environment, read_or_exit
 
 
-def _parser() -> argparse.ArgumentParser:
-    env = os.environ
+def _parser(env: Environment) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="up", description="Run everything on this machine.")
-    parser.add_argument("--data", type=Path, default=Path(env.get("COUNTERSIGN_DATA_DIR") or ROOT / ".data"))
-    parser.add_argument("--host", default=env.get("COUNTERSIGN_HOST") or "127.0.0.1")
-    parser.add_argument("--port", type=int, default=int(env.get("COUNTERSIGN_PORT") or 8000))
-    parser.add_argument("--demo", action="store_true")
+    parser.add_argument("--data", type=Path, default=env.data_dir)
+    parser.add_argument("--host", default=env.host)
+    parser.add_argument("--port", type=int, default=env.port)
+    parser.add_argument("--demo", action="store_true", default=env.demo)
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--with-parent", action="store_true")
     return parser
 
 
 def main() -> int:
-    given = _parser().parse_args()
+    env = read_or_exit()
+    given = _parser(env).parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if given.with_parent:
         die_with_parent(signal.SIGTERM)
     options = Options(host=given.host, port=given.port, demo=given.demo, fast=given.fast)
     try:
-        Supervisor(Layout(given.data.resolve()), options).run()
+        Supervisor(Layout(given.data.resolve()), options, env).run()
     except KeyboardInterrupt:
         return 130
     except (RuntimeError, OSError) as error:

@@ -10,14 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from config.embedded import postgres, valkey
 from config.embedded.layout import Layout
 from config.embedded.process import MARKER, Child, drop_to, kill_all, leftovers
+from config.environment import ROOT, Environment
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 READY_SECONDS = 60
 LOCK_SECONDS = 60  # longer than any stop takes
 ASKED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -36,8 +35,8 @@ class Options:
 class Supervisor:
     """The children of one data directory."""
 
-    def __init__(self, layout: Layout, options: Options) -> None:
-        self.layout, self.options = layout, options
+    def __init__(self, layout: Layout, options: Options, given: Environment) -> None:
+        self.layout, self.options, self.given = layout, options, given
         self.children: list[Child] = []
         self.door: socket.socket
         self.env = {**os.environ, MARKER: str(layout.data), "COUNTERSIGN_DATA_DIR": str(layout.data)}
@@ -79,19 +78,19 @@ class Supervisor:
     def _servers(self) -> None:
         """PostgreSQL and Valkey, each only where no server of one's own is named."""
         waiting: list[tuple[Child, Callable[[], bool]]] = []
-        if not self._given("DATABASE_URL"):
+        if not self.given.database_url:
             postgres.prepare(self.layout)
             settings = postgres.FAST if self.options.fast else {}
             server = postgres.child(self.layout, env=self.env, **settings)
             waiting.append((server, lambda: postgres.is_ready(self.layout)))
-        if not (self._given("BROKER_URL") and self._given("CHANNEL_URL")):
+        if not (self.given.broker_url and self.given.channel_url):
             server = valkey.child(self.layout, env=self.env)
             waiting.append((server, lambda: valkey.is_ready(self.layout)))
         for child, _ in waiting:
             self._bring_up(child)
         for child, ready in waiting:
             _wait_for(child, ready)
-        if not self._given("DATABASE_URL"):
+        if not self.given.database_url:
             postgres.create_database(self.layout)
 
     def _seed(self) -> None:
@@ -105,7 +104,7 @@ class Supervisor:
         manage = [sys.executable, str(ROOT / "manage.py")]
         celery = [sys.executable, "-m", "celery", "-A", "config.celery"]
         quiet = ["--loglevel", "warning"]
-        workers = self.env.get("COUNTERSIGN_WORKER_PROCESSES", "2")
+        workers = str(self.given.worker_processes)
         schedule = ["--schedule", str(self.layout.data / "beat"), "--pidfile", ""]
         web = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--fd", str(self.door.fileno())]
         web += ["--log-level", "warning", "--no-access-log", "--timeout-graceful-shutdown", "3"]
@@ -150,9 +149,6 @@ class Supervisor:
     def url(self) -> str:
         host = "localhost" if self.options.host == "127.0.0.1" else self.options.host
         return f"http://{host}:{self.port}/"
-
-    def _given(self, name: str) -> bool:
-        return bool(self.env.get(f"COUNTERSIGN_{name}") or self.env.get(name))
 
     def _child(self, name: str, argv: list[str], *, grace: float = 10, fds: list[int] | None = None) -> Child:
         log = self.layout.logs / f"{name}.log"

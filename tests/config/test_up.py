@@ -8,6 +8,7 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -124,3 +125,15 @@ def test_an_ordinary_user_starts_it_all_the_same(home_for_all):
         assert stack.query("SELECT 1") == [(1,)]
         assert stack.stop() == 0
         assert stack.alive() == []
+
+
+def test_a_given_server_is_used_and_its_embedded_twin_not_started(stack, tmp_path):
+    sockets = stack.layout.run
+    given = {
+        "DATABASE_URL": f"postgres://countersign@/countersign?host={quote(str(sockets), safe='')}",
+        "BROKER_URL": f"redis+socket://{sockets}/valkey.sock?virtual_host=2",
+        "CHANNEL_URL": f"unix://{sockets}/valkey.sock?db=3",
+    }
+    with running(demo=False, home=tmp_path / "second", env=given) as second:
+        assert {"web", "worker", "beat", "sequencer"} == set(second.pids())
+        assert second.answers()

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
+from config.environment import ROOT
 
 
 class Command(BaseCommand):

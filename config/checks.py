@@ -1,0 +1,27 @@
+"""What can only be checked once the settings stand: `manage.py check` and every command that runs it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+KEY_MIN_CHARACTERS = 32
+
+
+@checks.register
+def secret_key(app_configs: Any, **_: Any) -> Sequence[checks.CheckMessage]:
+    """Django itself notices a missing key only when the first session is signed."""
+    hint = "`make run` makes one; else set COUNTERSIGN_SECRET_KEY, or COUNTERSIGN_SECRET_KEY_FILE to a file."
+    try:
+        key = settings.SECRET_KEY
+    except ImproperlyConfigured:  # Django's own answer to an empty one
+        return [checks.Error("There is no secret key.", hint=hint, id="countersign.E001")]
+    if len(key) < KEY_MIN_CHARACTERS:
+        return [
+            checks.Warning(
+                "The secret key is short.", hint="Use 50 random characters.", id="countersign.W001"
+            )
+        ]
+    return []

@@ -1,0 +1,213 @@
+"""Every setting of the environment: its name, what it means, what it may be. One prefix: COUNTERSIGN_.
+
+Knows no Django, so that the supervisor reads it too. Tells all problems at once; never guesses what was meant.
+"""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+PREFIX = "COUNTERSIGN_"
+ROOT = Path(__file__).resolve().parent.parent
+# What processes of the product tell each other; not for people.
+INTERNAL = {PREFIX + name for name in ("UP", "RUN", "BOOT", "FAILPOINT")}
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+class Misconfigured(ValueError):
+    """The environment says what cannot be."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(["Countersign is not configured:", *(f"  - {one}" for one in problems)]))
+        self.problems = problems
+
+
+def _text(raw: str) -> str:
+    return raw
+
+
+def _path(raw: str) -> Path:
+    return Path(raw).expanduser()
+
+
+def _items(raw: str) -> tuple[str, ...]:
+    return tuple(item for part in raw.split(",") if (item := part.strip()))
+
+
+def _flag(raw: str) -> bool:
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if raw.lower() not in words:
+        raise ValueError("must be 1 or 0")
+    return words[raw.lower()]
+
+
+def _level(raw: str) -> str:
+    if raw.upper() not in LEVELS:
+        raise ValueError(f"must be one of {', '.join(LEVELS)}")
+    return raw.upper()
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        if not raw.isascii() or not raw.isdigit() or not least <= int(raw) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(raw)
+
+    return parse
+
+
+def _seconds(least: float, most: float) -> Callable[[str], float]:
+    def parse(raw: str) -> float:
+        try:
+            value = float(raw)
+        except ValueError:
+            value = -1
+        if not least <= value <= most:  # also refuses NaN
+            raise ValueError(f"must be seconds from {least:g} to {most:g}")
+        return value
+
+    return parse
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if urlsplit(raw).scheme not in schemes:  # the value is not repeated: it may hold a password
+            raise ValueError(
+                f"must be an address that begins with {', '.join(f'{one}://' for one in schemes)}"
+            )
+        return raw
+
+    return parse
+
+
+def _setting(
+    parse: Callable[[str], Any], default: Any, says: str, *, secret: bool = False, plain: bool = False
+) -> Any:
+    """`secret` may come from a file (`_FILE`); `plain` is also known without the prefix."""
+    return field(default=default, metadata={"parse": parse, "says": says, "secret": secret, "plain": plain})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What the environment said, or the defaults."""
+
+    data_dir: Path = _setting(_path, ROOT / ".data", "Where the embedded servers, keys and logs lie.")
+    key_dir: Path | None = _setting(_path, None, "Where the keys lie; default: `keys` in the data directory.")
+    run_dir: Path | None = _setting(_path, None, "Where the embedded servers' sockets are; set by `up`.")
+    host: str = _setting(_text, "127.0.0.1", "The address on which `up` listens.")
+    port: int = _setting(_whole(0, 65535), 8000, "The port on which `up` listens; 0 takes any free one.")
+    worker_processes: int = _setting(_whole(1, 64), 2, "Processes of the worker that `up` starts.")
+
+    secret_key: str = _setting(_text, "", "Signs sessions; made at the first embedded start.", secret=True)
+    database_url: str = _setting(
+        _url("postgres", "postgresql"), "", "A PostgreSQL of one's own, 15 or newer.", secret=True, plain=True
+    )
+    broker_url: str = _setting(
+        _url("redis", "rediss", "redis+socket", "amqp", "amqps"),
+        "",
+        "A broker of one's own.",
+        secret=True,
+        plain=True,
+    )
+    channel_url: str = _setting(
+        _url("redis", "rediss", "unix"), "", "A channel layer of one's own.", secret=True, plain=True
+    )
+
+    demo: bool = _setting(_flag, False, "Allows switching between the demo bank's people without a password.")
+    organisation: str = _setting(_text, "Countersign", "The name in the header.")
+    allowed_hosts: tuple[str, ...] = _setting(
+        _items, ("localhost", "127.0.0.1", "[::1]"), "Host names under which the product is reached."
+    )
+    trusted_origins: tuple[str, ...] = _setting(
+        _items, (), "Origins that may post, where a proxy changes them."
+    )
+    security_contact: str = _setting(_text, "", "mailto: or https:, for security.txt.")
+    https: bool = _setting(_flag, False, "Reached by HTTPS: cookies are Secure, HSTS is sent.")
+    log_level: str = _setting(_level, "WARNING", "How much the processes say.")
+    http_allowed_hosts: tuple[str, ...] = _setting(_items, (), "Private hosts that HTTP steps may reach.")
+    api_rate: int = _setting(_whole(1, 1_000_000), 1200, "API requests a minute for each account.")
+    policy_processes: int = _setting(
+        _whole(1, 64), 2, "Policy processes, each about 40 MB, made when first needed."
+    )
+    ledger_origin: str = _setting(
+        _text, "countersign.local/ledger/main", "The name of the log in its checkpoints."
+    )
+
+    lease_ttl_seconds: float = _setting(_seconds(1, 3600), 30.0, "How long a silent worker keeps its step.")
+    heartbeat_seconds: float = _setting(_seconds(0.1, 600), 5.0, "How often a worker says that it lives.")
+    poll_seconds: float = _setting(_seconds(0.1, 600), 5.0, "How late work starts without a broker.")
+    grace_seconds: float = _setting(_seconds(0, 600), 10.0, "From the request to end to the end of a step.")
+    drain_seconds: float = _setting(_seconds(0, 3600), 30.0, "How long a stopping worker lets steps end.")
+
+
+def read(environ: Mapping[str, str]) -> Environment:
+    """The settings; Misconfigured with every problem."""
+    problems = list(_unknown(environ))
+    values: dict[str, Any] = {}
+    for one in fields(Environment):
+        try:
+            raw = _raw(one, environ)
+            if raw:
+                values[one.name] = one.metadata["parse"](raw)
+        except (ValueError, OSError) as error:
+            problems.append(f"{name_of(one)} {error}.")
+    found = Environment(**values)
+    if found.heartbeat_seconds * 3 > found.lease_ttl_seconds:
+        problems.append(f"{PREFIX}LEASE_TTL_SECONDS must be at least three times {PREFIX}HEARTBEAT_SECONDS.")
+    if problems:
+        raise Misconfigured(problems)
+    return found
+
+
+def read_or_exit() -> Environment:
+    """For a process that begins: its settings, or all problems in one message and the exit code 2."""
+    try:
+        return read(os.environ)
+    except Misconfigured as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def name_of(one: "Field[Any]") -> str:
+    """How the environment calls it."""
+    return PREFIX + one.name.upper()
+
+
+def _raw(one: "Field[Any]", environ: Mapping[str, str]) -> str:
+    """The text that was given: under the name, in the file that it names, or under the plain name."""
+    name = name_of(one)
+    direct, file = environ.get(name, ""), environ.get(f"{name}_FILE", "") if one.metadata["secret"] else ""
+    if direct and file:
+        raise ValueError(f"and {name}_FILE are both set; keep one")
+    if file:
+        try:
+            return Path(file).read_text().strip()
+        except OSError as error:
+            raise ValueError(
+                f"cannot be read from {file} ({os.strerror(error.errno or 0).lower()})"
+            ) from None
+    return direct or (environ.get(one.name.upper(), "") if one.metadata["plain"] else "")
+
+
+def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
+    """A misspelt setting is not one that was never made."""
+    known = {name_of(one) for one in fields(Environment)}
+    known |= {f"{name_of(one)}_FILE" for one in fields(Environment) if one.metadata["secret"]}
+    for name in sorted(set(environ) - known - INTERNAL):
+        if name.startswith(PREFIX):
+            near = difflib.get_close_matches(name, known, n=1)
+            yield f"{name} is not a setting{f'; {near[0]} is' if near else ''}."
