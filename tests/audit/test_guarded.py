@@ -58,7 +58,7 @@ def test_a_guard_that_was_put_to_sleep_is_named(damage, said):
     faults = guarded.faults()
     assert any(said in fault for fault in faults), faults
     with pytest.raises(SystemCheckError, match=r"audit\.E001"):
-        call_command("check", database=["default"])
+        call_command("check", "--deploy", database=["default"])
 
 
 def test_a_tile_grows_and_never_changes():
