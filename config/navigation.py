@@ -12,6 +12,7 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts import personas
 from accounts.models import User
+from audit.access import may_read
 from orchestration import access
 
 Item = dict[str, Any]
@@ -31,6 +32,8 @@ COUNTS: dict[str, Callable[[User], int]] = {"/inbox/": lambda user: access.waiti
 # url -> may this person open it? No function: everybody who is signed in.
 OPEN_TO: dict[str, Callable[[User], bool]] = {
     "/workflows/": lambda user: access.visible_workflows(user).exists(),
+    "/audit/": may_read,
+    "/compliance/": may_read,
 }
 
 

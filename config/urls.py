@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from accounts.acting import acting
 from approvals.api import urls as approvals_api
 from audit.ledger.entry import Actor
-from audit.pages import compliance_urls
+from audit.pages import urls as audit_pages
 from config import go, probes, security_txt, styleguide
 from orchestration.consumers import Live
 from orchestration.models import Environment
@@ -26,7 +26,7 @@ def actor_of(request: HttpRequest) -> Actor:
 api_urls: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
     path("", include(approvals_api.urls(environment_slugs))),
-    path("", include("audit.api.report_urls")),
+    path("", include("audit.api.urls")),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", probes.healthz),
@@ -39,7 +39,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.pages.urls")),
     path("", include("orchestration.pages.urls")),
     path("", include("approvals.pages.urls")),
-    path("", include(compliance_urls.urls(actor_of))),
+    path("", include(audit_pages.urls(actor_of))),
     path("styleguide/", login_required(styleguide.styleguide)),
 ]
 websocket_urlpatterns: list[URLPattern] = [path("ws/", Live.as_asgi())]

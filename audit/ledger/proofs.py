@@ -5,6 +5,7 @@ Reads tiles and checkpoints only. A proof that would not hold is never handed ou
 
 import base64
 from dataclasses import dataclass
+from functools import cache
 
 from audit.ledger import checkpoint, merkle
 from audit.ledger.integrate import tile
@@ -44,7 +45,7 @@ def of_entry(entry: Entry, *, under: Checkpoint | None = None) -> Proof:
     signed = under or checkpoint.latest()
     if leaf is None or signed is None or leaf.index >= signed.size:
         raise NotYetSealed("No signed checkpoint covers this entry yet. Ask again in a few seconds.")
-    node = nodes(tile)
+    node = nodes(cache(tile))
     proof = Proof(
         leaf.index,
         merkle.leaf_hash(bytes(entry.body)),
@@ -58,7 +59,7 @@ def of_entry(entry: Entry, *, under: Checkpoint | None = None) -> Proof:
 
 def consistency(old: Checkpoint, new: Checkpoint) -> list[bytes]:
     """That the newer log begins with the older one."""
-    path = merkle.consistency(old.size, new.size, nodes(tile))
+    path = merkle.consistency(old.size, new.size, nodes(cache(tile)))
     if not merkle.consistent(old.size, bytes(old.root), new.size, bytes(new.root), path):
         raise ProofDoesNotHold(f"checkpoint {new.size} does not contain the log of checkpoint {old.size}")
     return path

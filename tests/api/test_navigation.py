@@ -1,6 +1,7 @@
 """The rail: what one may open, where one is, and how much waits there."""
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import RequestFactory
 
 from accounts.permissions import grant
@@ -25,7 +26,14 @@ def test_an_item_is_there_for_who_may_open_it():
     assert "New request" not in items(petra)
 
 
+def test_the_log_and_its_reports_are_there_for_who_may_read_them():
+    petra = person("Petra", "audit")
+    assert not {"Audit log", "Compliance"} & items(petra).keys()
+    team("audit").group.permissions.add(Permission.objects.get(codename="view_entry"))
+    assert {"Audit log", "Compliance"} <= items(person("Ada", "audit")).keys()
+
+
 def test_where_one_is_is_marked_and_nothing_waits_for_a_newcomer():
-    shown = items(person("Mara"), "/audit/12/")
-    assert [label for label, one in shown.items() if one["current"]] == ["Audit log"]
+    shown = items(person("Mara"), "/policies/change/12/")
+    assert [label for label, one in shown.items() if one["current"]] == ["Policies"]
     assert shown["Inbox"]["count"] == 0

@@ -1,0 +1,69 @@
+"""What the API tells of an entry. Hashes are base64, as in proofs."""
+
+from base64 import b64encode
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from audit.models import Leaf
+from audit.pages.told import sealed
+
+
+def base64(data: bytes | memoryview) -> str:
+    """The usual base64, in one line."""
+    return b64encode(bytes(data)).decode()
+
+
+class EntryRow(serializers.ModelSerializer[Leaf]):
+    """One entry of a list."""
+
+    id = serializers.UUIDField(source="entry.id")
+    kind = serializers.CharField(source="entry.kind")
+    subject = serializers.CharField(source="entry.subject")
+    actor = serializers.CharField(source="entry.actor")
+    actor_name = serializers.CharField(allow_null=True)
+    time = serializers.DateTimeField(source="entry.occurred_at")
+    stream = serializers.UUIDField(source="entry.stream")
+    stream_version = serializers.IntegerField(source="entry.stream_version")
+    leaf_hash = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Leaf
+        fields: tuple[str, ...] = (
+            "index", "id", "kind", "subject", "actor", "actor_name", "time", "stream", "stream_version",
+            "leaf_hash",
+        )  # fmt: skip
+
+    def get_leaf_hash(self, leaf: Leaf) -> str:
+        return base64(leaf.leaf_hash)
+
+
+class EntryDetail(EntryRow):
+    """One entry with what it says (`entry`) and the exact bytes that were hashed (`body`)."""
+
+    entry = serializers.SerializerMethodField()
+    body = serializers.SerializerMethodField()
+
+    class Meta(EntryRow.Meta):
+        fields = (*EntryRow.Meta.fields, "entry", "body")
+
+    @extend_schema_field(serializers.DictField())
+    def get_entry(self, leaf: Leaf) -> dict[str, Any]:
+        return sealed(leaf)
+
+    def get_body(self, leaf: Leaf) -> str:
+        return base64(leaf.entry.body)
+
+
+class Growth(serializers.Serializer[dict[str, Any]]):
+    """A consistency proof between two checkpoints, with both notes."""
+
+    to = serializers.IntegerField()
+    hashes = serializers.ListField(child=serializers.CharField())
+    old = serializers.CharField()
+    new = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """`from` is a word of Python, so it cannot be declared above."""
+        return {"from": serializers.IntegerField(), **super().get_fields()}

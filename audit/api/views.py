@@ -1,0 +1,109 @@
+"""The doors of the log for machines: entries, proofs, growth. Each asks who reads, then answers."""
+
+from typing import Any, ClassVar
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from audit import search
+from audit.access import require_reader
+from audit.api.serializers import EntryDetail, EntryRow, Growth, base64
+from audit.ledger import proofs
+from audit.models import ActorName, Checkpoint, Leaf
+from audit.refusals import Invalid, NotFound
+
+NAME = Subquery(ActorName.objects.filter(actor=OuterRef("entry__actor")).values("name")[:1])
+TERMS = ("kind", "actor", "subject", "from", "to")
+
+
+class Door(APIView):
+    """Lets readers of the log in: a token with `audit:read` of an account that may read."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "audit:read"}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        require_reader(request.user)
+
+
+@extend_schema(
+    parameters=[
+        OpenApiParameter("q", str, description='`kind:sign_off.* actor:noor from:2026-09-01 "free words"`'),
+        *(OpenApiParameter(name, str, description=f"The same as `{name}:` in q.") for name in TERMS),
+    ]
+)
+class Entries(Door, generics.ListAPIView[Leaf]):
+    """Entries with a place in the log, newest first."""
+
+    serializer_class = EntryRow
+    ordering = "-index"
+
+    def get_queryset(self) -> QuerySet[Leaf]:
+        given = self.request.query_params
+        terms = search.parse(given.get("q", ""))
+        terms += [search.Term(name, given[name]) for name in TERMS if given.get(name)]
+        return search.find(terms).annotate(actor_name=NAME)
+
+
+class OneEntry(Door):
+    """One entry: what it says, and the exact bytes that were sealed."""
+
+    @extend_schema(responses=EntryDetail)
+    def get(self, request: Request, index: int) -> Response:
+        return Response(EntryDetail(leaf_at(index)).data)
+
+
+class Proof(Door):
+    """That the entry is in the log, as C2SP tlog-proof."""
+
+    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})
+    def get(self, request: Request, index: int) -> HttpResponse:
+        text = proofs.of_entry(leaf_at(index).entry).text()
+        return HttpResponse(text, content_type="text/plain; charset=utf-8")
+
+
+class Consistency(Door):
+    """That the log of one checkpoint is the beginning of another's: sizes in, hashes out."""
+
+    @extend_schema(
+        parameters=[OpenApiParameter(name, int, required=True) for name in ("from", "to")], responses=Growth
+    )
+    def get(self, request: Request) -> Response:
+        old, new = (_signed(request, name) for name in ("from", "to"))
+        if not old.size <= new.size:
+            raise Invalid(
+                "Nothing was proved: `from` is larger than `to`.", errors=_fault("from", "too large")
+            )
+        hashes = [base64(one) for one in proofs.consistency(old, new)]
+        told = {"from": old.size, "to": new.size, "hashes": hashes, "old": old.note, "new": new.note}
+        return Response(Growth(told).data)
+
+
+def leaf_at(index: int) -> Leaf:
+    """The leaf with its entry; NotFound beyond the log."""
+    leaf = Leaf.objects.select_related("entry").annotate(actor_name=NAME).filter(index=index).first()
+    if leaf is None:
+        raise NotFound("The log has no entry with this number yet.")
+    return leaf
+
+
+def _signed(request: Request, name: str) -> Checkpoint:
+    given = request.query_params.get(name, "")
+    if not (given.isascii() and given.isdigit() and 0 < int(given[:19]) < 2**63):
+        raise Invalid(
+            f"Nothing was proved: `{name}` is the size of a checkpoint.", errors=_fault(name, "a size")
+        )
+    found = Checkpoint.objects.filter(size=int(given[:19])).first()
+    if found is None:
+        raise NotFound(f"No checkpoint of {given[:19]} entries was signed.")
+    return found
+
+
+def _fault(name: str, detail: str) -> list[dict[str, str]]:
+    return [{"pointer": f"/{name}", "detail": detail}]

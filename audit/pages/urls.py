@@ -1,0 +1,28 @@
+"""Addresses of the log: for readers below /audit/ and /compliance/, for monitors below /audit/log/."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest
+from django.urls import URLPattern, path
+
+from audit.ledger.entry import Actor
+from audit.pages import compliance, explorer, tlog
+
+
+def urls(actor_of: Callable[[HttpRequest], Actor]) -> list[URLPattern]:
+    """`actor_of` names who sent a request: accounts live above."""
+    return [
+        path("audit/", explorer.log, name="audit"),
+        path("audit/export/", explorer.exporter(actor_of)),
+        path("audit/checkpoints/", explorer.checkpoints),
+        path("audit/verify.py", explorer.verifier),
+        path("audit/<int:index>/", explorer.entry, name="entry"),
+        path("audit/<int:index>/entry.json", explorer.body),
+        path("audit/<int:index>/proof", explorer.proof),
+        path("audit/log/checkpoint", tlog.newest),
+        path("audit/log/key", tlog.key),
+        path("audit/log/tile/<int:level>/<path:place>", tlog.tile),
+        path("compliance/", compliance.index, name="compliance"),
+        path("compliance/controls/<str:key>/", compliance.detail, name="control"),
+        path("compliance/controls/<str:key>/export/", compliance.exporter(actor_of)),
+    ]
