@@ -29,7 +29,13 @@ def test_a_migrated_database_has_every_guard_and_a_table_of_each_app_is_governed
         "approvals",
         "orchestration",
     }
-    call_command("check", database=["default"])
+    call_command("check", "--deploy", database=["default"])
+
+
+def test_a_database_without_our_tables_can_still_be_migrated(monkeypatch):
+    """`migrate` asks the database checks first, so they must not ask for what it is about to make."""
+    monkeypatch.setattr(guarded, "faults", lambda: ["The trigger that comes next is missing."])
+    call_command("migrate", verbosity=0, skip_checks=False)
 
 
 NO_GUARD = (
