@@ -48,6 +48,7 @@ def decide(request: HttpRequest, key: str) -> HttpResponse:
     """One person's decision on one stage; a refusal redraws the page with what was typed."""
     change, posted = _fetch(request, key), request.POST
     try:
+        _check_looked_at(change, posted.get("decision", ""), posted.getlist("opened"))
         changes.decide(
             change,
             stage=_stage(posted.get("stage", "")),
@@ -129,6 +130,17 @@ def context(request: HttpRequest, change: Change, refused: Refusal | None = None
 
 def _fetch(request: HttpRequest, key: str) -> Change:
     return access.get_change_or_404(request.user, key)
+
+
+def _check_looked_at(change: Change, decision: str, opened: list[str]) -> None:
+    """At high risk an approval says that each flagged step was opened; saying no never needs it."""
+    if change.risk != "high" or not decision.startswith("approve"):
+        return
+    left = [
+        flag["title"] for flag in facts.flags(asking.current_revision(change)) if flag["id"] not in opened
+    ]
+    if left:
+        raise Invalid(f"Your decision was not saved. Open {' and '.join(left)} first, then decide.")
 
 
 def _stage(text: str) -> UUID:
