@@ -84,6 +84,7 @@ def _day(value: str) -> datetime:
 FILTERS: dict[str, Callable[[str], Q]] = {
     "": _free,
     "kind": _kind,
+    "verb": _kind,
     "actor": _actor,
     "subject": lambda value: Q(entry__subject__iexact=value),
     "from": lambda value: Q(entry__occurred_at__gte=_day(value)),

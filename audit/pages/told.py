@@ -22,6 +22,7 @@ FIRST = (
     "exit_code",
     "name",
 )
+ID = re.compile(r"([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 WENT_TO = re.compile(r"(CHG|RUN)-[1-9][0-9]*", re.ASCII)
 SHOWN = 3
 LENGTH = 90
@@ -55,9 +56,9 @@ def told(leaf: Leaf, names: Mapping[str, str]) -> Told:
         words=in_words(kind),
         state=kind.rpartition(".")[2],
         at=entry.occurred_at,
-        actor=names.get(actor["id"], actor["id"]),
+        actor=names.get(actor["id"]) or short(actor["id"]),
         actor_kind=actor["kind"],
-        subject=subject,
+        subject=short(subject),
         url=f"/go/{subject}/" if WENT_TO.fullmatch(subject) else "",
         detail=summary(said["data"]) if said else "Its bytes cannot be read: see its page.",
     )
@@ -70,6 +71,11 @@ def sealed(leaf: Leaf) -> dict[str, Any]:
     except NotCanonical:
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def short(text: str) -> str:
+    """A name that holds an id, with its first digits only; the entry's own page shows it whole."""
+    return ID.sub(r"\1…", text)
 
 
 def in_words(kind: str) -> str:
