@@ -27,6 +27,7 @@ api_urls: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
     path("", include(approvals_api.urls(environment_slugs))),
     path("", include("audit.api.urls")),
+    path("", include("orchestration.api.urls")),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", probes.healthz),

@@ -28,6 +28,12 @@ class NameTaken(Refusal):
     code = "name_taken"
 
 
+class WeakensProtection(Refusal):
+    """Fewer people would have to agree; that takes more than one person's edit."""
+
+    code = "weakens_protection"
+
+
 class OwnVersion(NotAllowed):
     """An author does not approve their own version."""
 
@@ -54,6 +60,9 @@ def create_service(*, slug: str, name: str, tier: int, owner: Team, by: Actor) -
 
 def edit_environment(environment: Environment, *, by: Actor, **edited: Any) -> Environment:
     """Other facts about an environment; every change that was asked of it, and has not started, is sent back."""
+    _check_not_weaker(environment, edited)
+    if edited.get("protected") is False and environment.protected:
+        raise WeakensProtection(f"{environment.name} stays protected: an edit alone cannot lift that.")
     with transaction.atomic():
         _edit(environment, "environment.edited", by=by, columns=edited, told=edited)
         changes.recall(environment=environment, by=by, why=f"{environment.name} was edited")
@@ -63,6 +72,7 @@ def edit_environment(environment: Environment, *, by: Actor, **edited: Any) -> E
 def edit_service(service: Service, *, by: Actor, **edited: Any) -> Service:
     """Other facts about a service; the same holds."""
     told = {key: value.slug if isinstance(value, Team) else value for key, value in edited.items()}
+    _check_not_weaker(service, edited)
     with transaction.atomic():
         _edit(service, "service.edited", by=by, columns=edited, told=told)
         changes.recall(service=service, by=by, why=f"{service.name} was edited")
@@ -71,6 +81,7 @@ def edit_service(service: Service, *, by: Actor, **edited: Any) -> Service:
 
 def add_version(definition: Definition, *, origin: str, by: Acting) -> WorkflowVersion:
     """Store a version, which waits for its approval; the same content is the same version."""
+    _check_author(definition, by)
     with transaction.atomic():
         workflow = _workflow(definition, by=by.actor)
         found = WorkflowVersion.objects.filter(digest=definition.digest).first()
@@ -136,6 +147,21 @@ def _replace(workflow: Workflow, version: WorkflowVersion, *, by: Actor) -> None
         _move_version(workflow.active, V.RETIRED, by=by)
     _move_version(version, V.ACTIVE, by=by)
     _activate(workflow, version, by=by)
+
+
+def _check_not_weaker(row: Environment | Service, edited: dict[str, Any]) -> None:
+    """A higher number is a less critical tier, of which policy asks less."""
+    if edited.get("tier", row.tier) > row.tier:
+        raise WeakensProtection(
+            f"{row.name} stays at tier {row.tier}: an edit alone cannot make it less critical."
+        )
+
+
+def _check_author(definition: Definition, by: Acting) -> None:
+    """Whoever writes for a team is in it."""
+    owner = definition.document["metadata"]["owner"]
+    if not by.user.memberships.filter(team__slug=owner, ended_at=None).exists():
+        raise NotAllowed(f"Versions of this workflow come from the team {owner}; nothing was stored.")
 
 
 def _check_approver(version: WorkflowVersion, by: Acting) -> None:

@@ -1,30 +1,16 @@
-"""Lists with search and cursor: `is:waiting env:production service:web-bank "free words"`."""
+"""Lists with search and cursor; the grammar is `orchestration/search.py`."""
 
 import shlex
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 
 from orchestration import access
-from orchestration.models import Change, Run
+from orchestration.models import Run
+from orchestration.search import CHANGE_KEYS, RUN_KEYS, searched, terms
 
 PAGE = 25
-CHANGE_KEYS = {
-    "is": "state",
-    "state": "state",
-    "env": "environment__slug",
-    "service": "service__slug",
-    "workflow": "workflow__slug",
-    "requester": "requester__username",
-}
-RUN_KEYS = {
-    "is": "state",
-    "state": "state",
-    "env": "change__environment__slug",
-    "service": "change__service__slug",
-    "workflow": "change__workflow__slug",
-}
 
 
 def changes(request: HttpRequest) -> dict[str, Any]:
@@ -43,34 +29,6 @@ def runs(request: HttpRequest) -> dict[str, Any]:
     found = Run.objects.filter(change__in=visible).select_related("change__service", "change__environment")
     found = searched(found, request.GET.get("q", ""), RUN_KEYS, request.user)
     return {**paged(found, request.GET), **chips(request.GET), "q": request.GET.get("q", "")}
-
-
-def searched(found: "QuerySet[Any]", text: str, keys: dict[str, str], user: Any) -> "QuerySet[Any]":
-    """The rows that match every word; an unknown key matches nothing rather than everything."""
-    for key, value in terms(text):
-        if (key, value) == ("is", "mine"):
-            found = (
-                found.filter(requester=user)
-                if found.model is Change
-                else found.filter(change__requester=user)
-            )
-        elif key in keys:
-            found = found.filter(**{keys[key]: value})
-        elif key == "":
-            found = found.filter(_words(value, found.model))
-        else:
-            return found.none()
-    return found
-
-
-def terms(text: str) -> list[tuple[str, str]]:
-    """`[(key, value)]`; free words have an empty key."""
-    try:
-        parts = shlex.split(text)
-    except ValueError:  # an unclosed quote: search for what stands there
-        parts = text.replace('"', "").split()
-    pairs = (part.partition(":") for part in parts)
-    return [(key, value) if colon else ("", key) for key, colon, value in pairs]
 
 
 def paged(found: "QuerySet[Any]", query: QueryDict) -> dict[str, Any]:
@@ -96,13 +54,6 @@ def chips(query: QueryDict) -> dict[str, Any]:
             for number, (key, value) in enumerate(found)
         ]
     }
-
-
-def _words(value: str, model: type) -> Q:
-    prefix = "" if model is Change else "change__"
-    match = Q(**{f"{prefix}title__icontains": value})
-    number = value.upper().removeprefix("CHG-").removeprefix("RUN-")
-    return match | Q(number=int(number)) if number.isdecimal() and len(number) < 18 else match
 
 
 def _with(query: QueryDict, **changed: str) -> str:

@@ -1,0 +1,1 @@
+"""The doors of the API about workflows, changes and runs."""

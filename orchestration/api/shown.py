@@ -1,0 +1,136 @@
+"""Rows as the API shows them: a change with its chain, its timeline, a permit. Reads only, decides nothing."""
+
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+
+from approvals import chain as chains
+from approvals import permit as permits
+from approvals.chain import Progress, Verdict
+from approvals.models import Chain, Permit
+from audit.canonical import parse
+from audit.models import ActorName, Entry
+from orchestration.api import serializers as shapes
+from orchestration.asking import current_revision
+from orchestration.models import Change, Revision, Run, Step
+
+TIMELINE = 500  # entries of one change; the audit log holds the rest
+
+
+def rows(found: QuerySet[Change]) -> QuerySet[Change]:
+    """With what a row shows."""
+    return found.select_related("workflow", "service", "environment", "requester", "revision")
+
+
+def change(row: Change) -> dict[str, Any]:
+    """A change, whole, as JSON."""
+    row = rows(Change.objects.filter(pk=row.pk)).get()
+    revision = current_revision(row)
+    decision = revision.chain.decision
+    for name, value in {
+        "reason": revision.reason,
+        "inputs": revision.inputs,
+        "not_before": revision.not_before,
+        "not_after": revision.not_after,
+        "workflow_version": revision.workflow_version.number,
+        "workflow_digest": revision.workflow_version.digest,
+        "steps": steps(revision),
+        "chain": chain(revision.chain),
+        "policy_decision": {
+            "id": decision.pk,
+            "bundle": decision.bundle.digest,
+            "decided_at": decision.decided_at,
+            "output": decision.output,
+        },
+        "run": run_key(row),
+    }.items():
+        setattr(row, name, value)
+    return dict(shapes.ChangeDetail(row).data)
+
+
+def steps(revision: Revision) -> list[dict[str, Any]]:
+    """What was signed, from its very bytes, without the text of the scripts: those have digests in the document."""
+    planned: list[dict[str, Any]] = parse(bytes(revision.document))["steps"]
+    return [{**step, "files": sorted(step.get("files", {}))} for step in planned]
+
+
+def chain(row: Chain) -> dict[str, Any]:
+    """A chain with each stage as it stands."""
+    given = list(row.sign_offs.select_related("user").order_by("given_at"))
+    return {
+        "id": row.pk,
+        "digest": row.digest,
+        "state": row.state,
+        "opened_at": row.opened_at,
+        "expires_at": row.expires_at,
+        "stages": [
+            {
+                **{
+                    name: getattr(one.stage, name)
+                    for name in ("id", "name", "order", "quorum", "teams", "signature")
+                },
+                "why": one.stage.why,
+                "given": one.given,
+                "state": _state(one, row),
+                "sign_offs": [said for said in given if said.stage_id == one.stage.pk],
+            }
+            for one in chains.progress(row)
+        ],
+    }
+
+
+def decided(row: Change, verdict: Verdict) -> dict[str, Any]:
+    """What a decision led to."""
+    row = Change.objects.get(pk=row.pk)
+    return {"verdict": verdict.value, "state": row.state, "run": run_key(row)}
+
+
+def run_key(row: Change) -> str | None:
+    run = row.runs.order_by("-number").first()
+    return run.key if run else None
+
+
+def timeline(row: Change) -> list[Entry]:
+    """The entries about a change, its runs and its digests, oldest first."""
+    subjects = [row.key, *(run.key for run in row.runs.all())]
+    subjects += row.revisions.values_list("digest", flat=True)
+    entries = list(
+        Entry.objects.filter(subject__in=subjects).select_related("leaf").order_by("id")[:TIMELINE]
+    )
+    names = ActorName.objects.filter(actor__in={entry.actor for entry in entries})
+    known = dict(names.values_list("actor", "name"))
+    for entry in entries:
+        told = {
+            "index": entry.leaf.index if hasattr(entry, "leaf") else None,
+            "actor_name": known.get(entry.actor, entry.actor),
+            "data": parse(bytes(entry.body))["data"],
+        }
+        for name, value in told.items():
+            setattr(entry, name, value)
+    return entries
+
+
+def run_steps(run: Run) -> QuerySet[Step]:
+    """The steps of a run with their attempts."""
+    return run.steps.order_by("position").prefetch_related(Prefetch("attempts"))
+
+
+def permit(row: Permit) -> dict[str, Any]:
+    """A permit, and whether it is what our key signed."""
+    return {
+        "id": row.pk,
+        "document": parse(bytes(row.document)),
+        "signature": row.signature,
+        "key_id": row.key_id,
+        "issued_at": row.issued_at,
+        "expires_at": row.expires_at,
+        "authentic": permits.read(row) is not None,
+    }
+
+
+def _state(one: Progress, row: Chain) -> str:
+    if one.complete:
+        return "complete"
+    if row.state != Chain.State.OPEN:
+        return "closed"
+    return "open" if one.open else "waiting"
