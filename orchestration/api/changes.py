@@ -191,10 +191,10 @@ class Timeline(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": "changes:read"}
 
-    @extend_schema(responses=shapes.EntryRow(many=True))
+    @extend_schema(responses=shapes.TimelineRow(many=True))
     def get(self, request: Request, key: str) -> Response:
         change = access.get_change_or_404(request.user, key)
-        return Response(shapes.EntryRow(shown.timeline(change), many=True).data)
+        return Response(shapes.TimelineRow(shown.timeline(change), many=True).data)
 
 
 class MyInbox(APIView):

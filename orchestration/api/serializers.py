@@ -319,7 +319,7 @@ class CommentRow(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-class EntryRow(serializers.Serializer[Any]):
+class TimelineRow(serializers.Serializer[Any]):
     """One act on a change, from the ledger; `index` is its place once it has one."""
 
     id = serializers.UUIDField(source="pk")
