@@ -1,5 +1,5 @@
 """Everything on one machine: a real PostgreSQL, a real Valkey and the product's own processes.
 
-One of three places that start processes. Imports nothing of Django: the supervisor stays small, and a broken
-setting cannot keep it from stopping what it started.
+One of three places that start processes. Django is loaded once the servers are on their way, and never serves a
+request here: it is what the product's processes are forked from.
 """

@@ -1,12 +1,13 @@
 """`python -m config.embedded`: what `manage.py up` becomes."""
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
 
 from config.embedded.layout import Layout
-from config.embedded.process import die_with_parent
+from config.embedded.process import MARKER, die_with_parent
 from config.embedded.supervisor import Options, Supervisor
 from config.environment import Environment, read_or_exit
 
@@ -28,9 +29,15 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if given.with_parent:
         die_with_parent(signal.SIGTERM)
+    data = given.data.resolve()
+    if os.environ.get(MARKER) != str(
+        data
+    ):  # what is forked shows the environment that this process began with
+        argv = [sys.executable, "-m", "config.embedded", *sys.argv[1:]]
+        os.execve(sys.executable, argv, {**os.environ, MARKER: str(data), "PYTHONUNBUFFERED": "1"})  # noqa: S606 - no shell
     options = Options(host=given.host, port=given.port, demo=given.demo, fast=given.fast)
     try:
-        Supervisor(Layout(given.data.resolve()), options, env).run()
+        Supervisor(Layout(data), options, env).run()
     except KeyboardInterrupt:
         return 130
     except (RuntimeError, OSError) as error:

@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from config.embedded.layout import Layout
-from config.embedded.process import Child, drop_to, is_server_in, kill_all, pids
+from config.embedded.process import Child, Program, drop_to, is_server_in, kill_all, pids
 
 DATABASE = "countersign"
 # Modest memory: the whole product should idle below 350 MiB on a small machine.
@@ -63,14 +64,12 @@ def child(layout: Layout, *, env: dict[str, str], **settings: str) -> Child:
     """The server, to be started."""
     options = [f"-c{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
     place = ["-D", _inside(layout), "-h", "", "-k", "../run"]
+    argv = [binary(layout, "postgres"), *place, *options]
     return Child(
         name="postgres",
-        argv=[binary(layout, "postgres"), *place, *options],
-        env=env,
+        launch=Program(argv=argv, env=env, uid=layout.uid, cwd=_cluster(layout)),
         log=layout.logs / "postgres.log",
-        uid=layout.uid,
-        cwd=_cluster(layout),
-        stop_signal="SIGINT",  # fast shutdown: ends sessions, loses nothing
+        stop_signal=signal.SIGINT,  # fast shutdown: ends sessions, loses nothing
         before=lambda: clear(layout),
     )
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Protocol
 
 PR_SET_PDEATHSIG = 1
 MARKER = "COUNTERSIGN_UP"  # in the environment of every child: finds what a killed supervisor left behind
@@ -42,46 +43,65 @@ def drop_to(uid: int) -> Callable[[], None]:
     return prepare
 
 
-@dataclass
-class Child:
-    """A process that shall run: `argv`, its environment, where its output goes, how it is asked to stop."""
+class Handle(Protocol):
+    """What we know of a process that we started; subprocess.Popen is one."""
 
-    name: str
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int, /) -> None: ...
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of its own, run as `uid` from `cwd`."""
+
     argv: Sequence[str]
     env: Mapping[str, str]
-    log: Path
     uid: int
     cwd: Path
-    stop_signal: str = "SIGTERM"
+
+    def __call__(self, output: IO[bytes]) -> Handle:
+        """In a session of its own, so that a Ctrl-C in the terminal reaches the supervisor alone."""
+        return subprocess.Popen(
+            self.argv,
+            env=dict(self.env),
+            cwd=self.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=drop_to(self.uid),
+        )
+
+
+@dataclass
+class Child:
+    """A process that shall run: how it is started, where its output goes, how it is asked to stop."""
+
+    name: str
+    launch: Callable[[IO[bytes]], Handle]
+    log: Path
+    stop_signal: signal.Signals = signal.SIGTERM
     grace_seconds: float = 15
     before: Callable[[], None] = lambda: None
-    fds: Sequence[int] = ()
-    popen: subprocess.Popen[bytes] | None = None
+    handle: Handle | None = None
     started: float = 0
     failures: int = 0
     due: float | None = None
 
     def start(self) -> None:
-        """Start it in a session of its own, so that a Ctrl-C in the terminal reaches the supervisor alone."""
+        """Start it; its output is added to its log."""
         self.before()
         if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as output:
-            self.popen = subprocess.Popen(
-                self.argv,
-                env=dict(self.env),
-                cwd=self.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=self.fds,
-                start_new_session=True,
-                preexec_fn=drop_to(self.uid),
-            )
+            self.handle = self.launch(output)
         self.started, self.due = time.monotonic(), None
 
     def is_alive(self) -> bool:
-        return self.popen is not None and self.popen.poll() is None
+        return self.handle is not None and self.handle.poll() is None
 
     def revive(self) -> bool:
         """Start it again when it has died and its pause is over; True when it was started."""
@@ -100,20 +120,20 @@ class Child:
 
     def stop(self) -> None:
         """Ask, wait, then kill the whole session."""
-        if self.popen is None:
+        if self.handle is None:
             return
         if self.is_alive():
-            self.popen.send_signal(signal.Signals[self.stop_signal])
+            self.handle.send_signal(self.stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.popen.wait(self.grace_seconds)
+                self.handle.wait(self.grace_seconds)
         self._end()
-        self.popen.wait()
+        self.handle.wait()
 
     def _end(self) -> None:
         """Whatever the process started in its own session goes with it."""
-        if self.popen is not None:
+        if self.handle is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.popen.pid, signal.SIGKILL)
+                os.killpg(self.handle.pid, signal.SIGKILL)
 
 
 def pids(is_wanted: Callable[[Path], bool]) -> list[int]:

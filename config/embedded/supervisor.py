@@ -1,20 +1,21 @@
-"""Starts everything in order, keeps it running, stops it in reverse. Run by `manage.py up`; imports no Django."""
+"""Starts everything in order, keeps it running, stops it in reverse. What `manage.py up` becomes."""
 
 import fcntl
 import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
 from typing import IO
 
 from config.embedded import postgres, valkey
+from config.embedded.fork import Forked
 from config.embedded.layout import Layout
-from config.embedded.process import MARKER, Child, drop_to, kill_all, leftovers
+from config.embedded.process import Child, kill_all, leftovers
 from config.environment import ROOT, Environment
 
 READY_SECONDS = 60
@@ -39,11 +40,18 @@ class Supervisor:
         self.layout, self.options, self.given = layout, options, given
         self.children: list[Child] = []
         self.door: socket.socket
-        self.env = {**os.environ, MARKER: str(layout.data), "COUNTERSIGN_DATA_DIR": str(layout.data)}
-        self.env.setdefault("COUNTERSIGN_RUN_DIR", str(layout.run))
-        self.env.setdefault("PYTHONUNBUFFERED", "1")
-        if options.demo:
-            self.env.setdefault("COUNTERSIGN_DEMO", "1")
+        os.environ["COUNTERSIGN_DATA_DIR"] = str(layout.data)
+        os.environ.setdefault("COUNTERSIGN_RUN_DIR", str(layout.run))
+        os.environ["COUNTERSIGN_DEMO"] = str(int(options.demo))
+        os.chdir(ROOT)
+
+    @cached_property
+    def product(self) -> ModuleType:
+        """Django and all that stands on it, loaded when it is first needed: the servers start meanwhile."""
+        from config.embedded import product
+
+        product.load()
+        return product
 
     def run(self) -> None:
         """Until asked to stop; RuntimeError or OSError when something could not be started."""
@@ -81,13 +89,14 @@ class Supervisor:
         if not self.given.database_url:
             postgres.prepare(self.layout)
             settings = postgres.FAST if self.options.fast else {}
-            server = postgres.child(self.layout, env=self.env, **settings)
+            server = postgres.child(self.layout, env=dict(os.environ), **settings)
             waiting.append((server, lambda: postgres.is_ready(self.layout)))
         if not (self.given.broker_url and self.given.channel_url):
-            server = valkey.child(self.layout, env=self.env)
+            server = valkey.child(self.layout, env=dict(os.environ))
             waiting.append((server, lambda: valkey.is_ready(self.layout)))
         for child, _ in waiting:
             self._bring_up(child)
+        _ = self.product
         for child, ready in waiting:
             _wait_for(child, ready)
         if not self.given.database_url:
@@ -101,17 +110,14 @@ class Supervisor:
 
     def _processes(self) -> None:
         """The product's own processes; what they need runs by now."""
-        manage = [sys.executable, str(ROOT / "manage.py")]
-        celery = [sys.executable, "-m", "celery", "-A", "config.celery"]
+        product, door = self.product, self.door.fileno()
         quiet = ["--loglevel", "warning"]
-        workers = str(self.given.worker_processes)
-        schedule = ["--schedule", str(self.layout.data / "beat"), "--pidfile", ""]
-        web = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--fd", str(self.door.fileno())]
-        web += ["--log-level", "warning", "--no-access-log", "--timeout-graceful-shutdown", "3"]
-        self._bring_up(self._child("sequencer", [*manage, "sequencer"]))
-        self._bring_up(self._child("worker", [*celery, "worker", *quiet, "--concurrency", workers], grace=40))
-        self._bring_up(self._child("beat", [*celery, "beat", *quiet, *schedule]))
-        self._bring_up(self._child("web", web, fds=[self.door.fileno()]))
+        worker = ["worker", *quiet, "--concurrency", str(self.given.worker_processes)]
+        beat = ["beat", *quiet, "--schedule", str(self.layout.data / "beat"), "--pidfile", ""]
+        self._fork("sequencer", "manage.py sequencer", lambda: product.manage("sequencer"))
+        self._fork("worker", "celery worker", lambda: product.celery(*worker), grace_seconds=40)
+        self._fork("beat", "celery beat", lambda: product.celery(*beat))
+        self._fork("web", "uvicorn", lambda: product.web(door), fds=[door])
         _wait_for(self.children[-1], lambda: _answers(self.options.host, self.port))
 
     def _announce(self) -> None:
@@ -150,11 +156,18 @@ class Supervisor:
         host = "localhost" if self.options.host == "127.0.0.1" else self.options.host
         return f"http://{host}:{self.port}/"
 
-    def _child(self, name: str, argv: list[str], *, grace: float = 10, fds: list[int] | None = None) -> Child:
+    def _fork(
+        self,
+        name: str,
+        how: str,
+        body: Callable[[], None],
+        *,
+        fds: Sequence[int] = (),
+        grace_seconds: float = 10,
+    ) -> None:
+        launch = Forked(title=f"countersign {name}: {how}", body=body, fds=fds)
         log = self.layout.logs / f"{name}.log"
-        child = Child(name=name, argv=argv, env=self.env, log=log, uid=os.geteuid(), cwd=ROOT, fds=fds or [])
-        child.grace_seconds = grace
-        return child
+        self._bring_up(Child(name=name, launch=launch, log=log, grace_seconds=grace_seconds))
 
     def _bring_up(self, child: Child) -> None:
         child.start()
@@ -163,16 +176,15 @@ class Supervisor:
 
     def _once(self, *arguments: str) -> None:
         """One management command, to its end."""
-        argv = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        done = subprocess.run(argv, env=self.env, cwd=ROOT, preexec_fn=drop_to(os.geteuid()), check=False)
-        if done.returncode:
+        run = Forked(title="countersign manage.py", body=lambda: self.product.manage(*arguments))
+        if run().wait():
             raise RuntimeError(f"`manage.py {' '.join(arguments)}` failed; see above.")
 
     def _end_leftovers(self) -> None:
         kill_all(lambda: leftovers(self.layout.data))
 
     def _write_table(self) -> None:
-        table = {child.name: child.popen.pid for child in self.children if child.popen}
+        table = {child.name: child.handle.pid for child in self.children if child.handle}
         part = self.layout.table.with_suffix(".part")
         part.write_text(json.dumps({"supervisor": os.getpid(), "url": self.url, "pids": table}))
         part.rename(self.layout.table)

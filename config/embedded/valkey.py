@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from config.embedded.layout import Layout
-from config.embedded.process import Child
+from config.embedded.process import Child, Program
 
 
 def binary(layout: Layout) -> str:
@@ -25,14 +25,9 @@ def child(layout: Layout, *, env: dict[str, str]) -> Child:
     """The server, to be started: append-only, so that a restart forgets no wake-up."""
     place = ["--port", "0", "--unixsocket", "../run/valkey.sock", "--unixsocketperm", "700", "--dir", "."]
     keeping = ["--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]
-    return Child(
-        name="valkey",
-        argv=[binary(layout), *place, *keeping],
-        env=env,
-        log=layout.logs / "valkey.log",
-        uid=layout.uid,
-        cwd=layout.servers / "valkey",
-    )
+    argv = [binary(layout), *place, *keeping]
+    program = Program(argv=argv, env=env, uid=layout.uid, cwd=layout.servers / "valkey")
+    return Child(name="valkey", launch=program, log=layout.logs / "valkey.log")
 
 
 def is_ready(layout: Layout) -> bool:

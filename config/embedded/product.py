@@ -1,0 +1,61 @@
+"""What the product's own processes run, imported once before they are forked. The only Django in this package."""
+
+import gc
+import os
+import sys
+from importlib import import_module
+
+# Imported by one of the processes anyway; here, so that all share it.
+SHARED = (
+    "config.asgi",
+    "celery.apps.beat",
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.prefork",
+    "celery.worker.consumer",
+    "django.core.management.commands.migrate",
+    "kombu.transport.redis",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+)
+
+
+def load() -> None:
+    """Import everything, then keep the collector's hands off it: a page that it touches is shared no more."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    import django
+
+    django.setup()
+    for name in SHARED:
+        import_module(name)
+    from django.urls import get_resolver
+
+    _ = get_resolver().url_patterns
+    gc.collect()
+    gc.freeze()
+
+
+def manage(*arguments: str) -> None:
+    """A management command."""
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(["manage.py", *arguments])
+
+
+def celery(*arguments: str) -> None:
+    """A command of Celery's."""
+    from celery.bin.celery import main
+
+    sys.argv = ["celery", "-A", "config.celery", *arguments]
+    main()
+
+
+def web(fd: int) -> None:
+    """HTTP and sockets on a listening descriptor."""
+    import uvicorn
+
+    uvicorn.run(
+        "config.asgi:application", fd=fd, log_level="warning", access_log=False, timeout_graceful_shutdown=3
+    )
