@@ -21,10 +21,16 @@ BASES = (os.path.realpath(sys.executable), f"/usr/bin/python3.{sys.version_info.
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this up")
 
 
-@pytest.fixture
-def stack():
+@pytest.fixture(scope="module")
+def shared():
     with running(demo=False) as stack:
         yield stack
+
+
+@pytest.fixture
+def stack(shared):
+    """One that runs, whatever the test before did to it."""
+    return shared if shared.process else shared.start()
 
 
 def test_a_stop_leaves_no_process(stack):
@@ -36,13 +42,13 @@ def test_a_stop_leaves_no_process(stack):
 
 
 def test_whatever_is_killed_comes_back_and_nothing_is_lost(stack):
-    stack.query("CREATE TABLE kept AS SELECT 7 AS n")
+    stack.query("CREATE TABLE kept_by_servers AS SELECT 7 AS n")
     before = stack.pids()
     for name in before:
         stack.kill(name)
     after = wait_for(lambda: (now := stack.pids()) and all(now[name] != before[name] for name in now) and now)
     wait_for(lambda: all(Path(f"/proc/{pid}").exists() for pid in after.values()))
-    assert wait_for(lambda: stack.query("SELECT n FROM kept")) == [(7,)]
+    assert wait_for(lambda: stack.query("SELECT n FROM kept_by_servers")) == [(7,)]
     assert wait_for(stack.answers)
 
 
@@ -111,7 +117,7 @@ def home_for_all():
 def _everybody_can_run(python: str) -> bool:
     """Whether it starts for an ordinary user, who can read this checkout and its packages as well."""
     env = {"PYTHONPATH": str(Path(psycopg.__file__).parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-    argv = [python, "-c", "import psycopg, config.embedded"]
+    argv = [python, "-c", "import kombu.transport.redis, config.embedded"]
     with contextlib.suppress(OSError):
         return subprocess.run(argv, cwd=ROOT, user=NOBODY, env=env, check=False).returncode == 0
     return False
