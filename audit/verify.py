@@ -273,7 +273,8 @@ def check_export(args: argparse.Namespace) -> "list[str]":
         raise CannotTell("the export has no checkpoint")
     size = check_entries(args.folder / "entries.jsonl", [*heads, *outside])
     if args.state is not None:
-        args.state.write_text(notes[-1], "utf-8")
+        newest = max(range(len(heads)), key=lambda number: heads[number].size)
+        args.state.write_text(notes[newest], "utf-8")
     print(f"Verified: {size} entries and {len(heads)} checkpoints fit each other and the key of {key.name}.")
     missing = [] if outside else ["whether the whole log was exchanged: give --pinned or --state"]
     return [
