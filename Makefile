@@ -22,7 +22,7 @@ test: lint types chromium ## check everything
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/djlint --check --lint --quiet templates
+	$(BIN)/djlint --lint --quiet templates
 	$(BIN)/lint-imports
 
 types: .venv/installed ## mypy, strict
@@ -31,7 +31,6 @@ types: .venv/installed ## mypy, strict
 format: .venv/installed ## put everything into the house's form
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
-	$(BIN)/djlint --reformat --quiet templates
 
 lock: .venv/installed ## resolve the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/all.lock

@@ -6,10 +6,11 @@ from itertools import count
 from django.db import connection, transaction
 
 from audit.canonical import uuid7
+from audit.ledger import checkpoint
 from audit.ledger.entry import system
 from audit.ledger.record import record
 from audit.ledger.sequencer import Sequencer
-from audit.models import Coupled, Entry
+from audit.models import Checkpoint, Coupled, Entry
 
 TESTER = system("system:test")
 _numbers = count()
@@ -48,6 +49,13 @@ def sequence():
         pass
     sequencer.sign(now=time.monotonic())
     return sequencer
+
+
+def newest() -> Checkpoint:
+    """The newest checkpoint, which there must be."""
+    found = checkpoint.latest()
+    assert found is not None
+    return found
 
 
 def as_insider(sql, *values):

@@ -12,7 +12,7 @@ from audit.canonical import parse
 from audit.models import Checkpoint, Entry
 from tests.accounts.cast import issue, person, team
 from tests.audit.log import sequence, write
-from tests.orchestration.test_journey import Bank
+from tests.orchestration.bank import Bank
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CONTROLS = "/api/v1/reports/controls/"

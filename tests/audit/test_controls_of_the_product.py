@@ -5,8 +5,8 @@ import pytest
 from audit.controls import evaluate
 from audit.controls.evaluate import Scope
 from audit.ledger import checkpoint, examine
-from tests.audit.log import as_insider, sequence
-from tests.orchestration.test_journey import Bank
+from tests.audit.log import as_insider, newest, sequence
+from tests.orchestration.bank import Bank
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,7 +24,7 @@ def done(settings, tmp_path):
 
 
 def test_a_change_that_ran_is_effective_under_every_control_test(done):
-    report = evaluate.evaluate(checkpoint.latest(), Scope())
+    report = evaluate.evaluate(newest(), Scope())
     assert {one.control.id: one.result for one in report.tested} == dict.fromkeys(
         ("CT-01", "CT-02", "CT-03"), "effective"
     )

@@ -11,7 +11,7 @@ from audit.canonical import parse
 from audit.models import Entry
 from orchestration.lifecycle import MOVES, RUN_MOVES, STEP_MOVES
 from orchestration.models import WorkflowVersion
-from tests.orchestration.test_journey import Bank
+from tests.orchestration.bank import Bank
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("accounts", "approvals", "audit", "config", "orchestration")

@@ -16,7 +16,7 @@ from audit.canonical import canonical, parse
 from audit.ledger import checkpoint, examine, export, merkle, note, proofs
 from audit.ledger.record import record
 from audit.models import Checkpoint, Entry, Leaf
-from tests.audit.log import TESTER, as_insider, sequence, stream, write
+from tests.audit.log import TESTER, as_insider, newest, sequence, stream, write
 from tests.audit.test_record import make_team
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -151,7 +151,7 @@ def test_a_rebuilt_and_signed_log_is_found_only_with_a_checkpoint_kept_outside(t
 
 
 def test_a_restored_old_backup_is_found_only_with_a_checkpoint_kept_outside(team):
-    kept = checkpoint.latest().note
+    kept = newest().note
     as_insider("DELETE FROM audit_entry e USING audit_leaf l WHERE l.entry_id = e.id AND l.index >= 140")
     as_insider("DELETE FROM audit_leaf WHERE index >= 140")
     as_insider("DELETE FROM audit_checkpoint")
