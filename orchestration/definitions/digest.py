@@ -62,7 +62,6 @@ def document(content: Content) -> bytes:
             "environment": _record(content.environment),
             "inputs": dict(content.inputs),
             "reason": content.reason,
-            "lock": substitute(version.document["spec"].get("lock", ""), content.known),
             "steps": resolved,
             "effects": sorted({step["effect"] for step in resolved}),
             "files": {name: digest_of_text(text) for name, text in version.files.items()},
