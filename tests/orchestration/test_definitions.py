@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -335,7 +336,7 @@ def named(one):
 
 
 WINDOW = datetime(2026, 1, 1, tzinfo=UTC)
-MATTERS = {
+MATTERS: dict[str, dict[str, Any]] = {
     "the change": {"change_id": UUID(int=9)},
     "the revision": {"number": 2},
     "the service": {"service": Service(id=UUID(int=9), slug="web-bank", version=1)},
