@@ -6,7 +6,8 @@
 
 KEY is the verifier key that you noted when you first saw this log, never one that came with the files alone.
 Exit code: 0 verified, 1 altered, 2 cannot tell, 3 wrong usage. What was not checked is always said.
-It must never answer 0 for something that it did not check.
+It must never answer 0 for something that it did not check. It is one file, longer than the house allows, so that
+it can be handed over alone, read in one sitting and run anywhere.
 """
 
 import argparse

@@ -5,6 +5,7 @@ A third party adds one through the entry-point group `countersign.actions`. An a
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -66,17 +67,17 @@ class Action:
     effect: ClassVar[Effect] = "at_most_once"
 
 
-class ProcessAction(Action):
+class ProcessAction(Action, ABC):
     """Runs as a supervised process tree."""
 
+    @abstractmethod
     def spawn(self, with_: Mapping[str, Any]) -> Spawn:
         """What to start. Pure: nothing is done here."""
-        raise NotImplementedError(f"{self.name} says nothing to start")
 
 
-class InProcessAction(Action):
+class InProcessAction(Action, ABC):
     """Runs in the worker's thread: for waiting on something far away, never for work of its own."""
 
+    @abstractmethod
     def run(self, context: Context) -> Result:
         """Do it; raise Cancelled when told to stop."""
-        raise NotImplementedError(f"{self.name} does nothing")

@@ -65,7 +65,7 @@ def resolve(host: str, port: int) -> str:
     """The one address to connect to; PlaceRefused when any of the host's addresses is not allowed."""
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     addresses = [str(item[4][0]) for item in found]
-    allowed = os.environ.get("COUNTERSIGN_HTTP_ALLOWED_HOSTS", "").split(",")
+    allowed = {one.strip() for one in os.environ.get("COUNTERSIGN_HTTP_ALLOWED_HOSTS", "").split(",")}
     for text in addresses:
         _check(host, ipaddress.ip_address(text.partition("%")[0]), listed=host in allowed)
     return addresses[0]

@@ -19,7 +19,7 @@ from audit.refusals import Invalid, NotAllowed
 from audit.rest.lookup import by_key
 from audit.rest.versions import require_match, versioned
 from orchestration import access, catalogue
-from orchestration.api import serializers as shapes
+from orchestration.api.shapes import catalogue as shapes
 from orchestration.definitions import workflow as definitions
 from orchestration.definitions.workflow import Definition
 from orchestration.models import Environment, Service, Workflow, WorkflowVersion

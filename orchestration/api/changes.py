@@ -15,9 +15,9 @@ from accounts import once
 from accounts.acting import acting
 from audit.rest.versions import require_match, versioned
 from orchestration import access, asking, changes
-from orchestration.api import serializers as shapes
 from orchestration.api import shown
 from orchestration.api.lists import filtered, parameters
+from orchestration.api.shapes import changes as shapes
 from orchestration.models import Change, Comment
 from orchestration.search import CHANGE_KEYS
 

@@ -13,9 +13,9 @@ from accounts.acting import acting
 from audit.refusals import NotFound
 from audit.rest.versions import versioned
 from orchestration import access
-from orchestration.api import serializers as shapes
 from orchestration.api import shown
 from orchestration.api.lists import after, filtered, parameters
+from orchestration.api.shapes import runs as shapes
 from orchestration.engine import cancel as cancelling
 from orchestration.engine import logs
 from orchestration.engine import resolve as resolving

@@ -10,7 +10,7 @@ from approvals.chain import Progress, Verdict
 from approvals.models import Chain, Permit
 from audit.canonical import parse
 from audit.models import ActorName, Entry
-from orchestration.api import serializers as shapes
+from orchestration.api.shapes import changes as shapes
 from orchestration.asking import current_revision
 from orchestration.models import Change, Revision, Run, Step
 

@@ -1,0 +1,203 @@
+"""What the API shows and takes about changes, their chains and sign-offs. Reads rows, decides nothing."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from approvals.models import SignOff
+from audit.rest.strict import StrictSerializer
+
+MAX_TEXT = 10_000
+
+
+class Who(serializers.Serializer[Any]):
+    """A person or a service account in few words."""
+
+    id = serializers.UUIDField(source="pk")
+    username = serializers.CharField()
+    name = serializers.CharField()
+
+
+class ChangeRow(serializers.Serializer[Any]):
+    """A change in few words."""
+
+    id = serializers.UUIDField(source="pk")
+    key = serializers.CharField()
+    title = serializers.CharField()
+    state = serializers.CharField()
+    workflow = serializers.CharField(source="workflow.slug")
+    service = serializers.CharField(source="service.slug")
+    environment = serializers.CharField(source="environment.slug")
+    requester = Who()
+    revision = serializers.IntegerField(source="revision.number", allow_null=True, default=None)
+    digest = serializers.CharField(source="revision.digest", allow_null=True, default=None)
+    version = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class SignOffRow(serializers.ModelSerializer[SignOff]):
+    """One person's decision."""
+
+    person = Who(source="user")
+    stage = serializers.UUIDField(source="stage_id")
+    digest = serializers.CharField(source="subject")
+
+    class Meta:
+        model = SignOff
+        fields = [
+            "id", "stage", "person", "decision", "digest", "chain_digest", "comment", "condition", "signature",
+            "given_at", "withdrawn_at",
+        ]  # fmt: skip
+
+
+class Why(serializers.Serializer[Any]):
+    """The rule behind a demand, with the values that it read."""
+
+    rule = serializers.CharField()
+    message = serializers.CharField()
+    read = serializers.ListField(child=serializers.DictField())
+
+
+class StageRow(serializers.Serializer[Any]):
+    """One stage of the chain as it stands."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    order = serializers.IntegerField()
+    quorum = serializers.IntegerField()
+    given = serializers.IntegerField()
+    teams = serializers.ListField(child=serializers.CharField())
+    signature = serializers.CharField()
+    state = serializers.ChoiceField(choices=["open", "waiting", "complete", "closed"])
+    why = Why()
+    sign_offs = SignOffRow(many=True)
+
+
+class ChainRow(serializers.Serializer[Any]):
+    """Who must agree."""
+
+    id = serializers.UUIDField()
+    digest = serializers.CharField()
+    state = serializers.CharField()
+    opened_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    stages = StageRow(many=True)
+
+
+class Judged(serializers.Serializer[Any]):
+    """The policy decision behind the chain."""
+
+    id = serializers.UUIDField()
+    bundle = serializers.CharField()
+    decided_at = serializers.DateTimeField()
+    output = serializers.DictField()
+
+
+class ChangeDetail(ChangeRow):
+    """A change, whole."""
+
+    reason = serializers.CharField()
+    inputs = serializers.DictField()
+    not_before = serializers.DateTimeField(allow_null=True)
+    not_after = serializers.DateTimeField(allow_null=True)
+    workflow_version = serializers.IntegerField()
+    workflow_digest = serializers.CharField()
+    steps = serializers.ListField(child=serializers.DictField())
+    chain = ChainRow()
+    policy_decision = Judged()
+    run = serializers.CharField(allow_null=True)
+
+
+class Request(StrictSerializer):
+    """What a change needs."""
+
+    workflow = serializers.CharField(max_length=50)
+    service = serializers.CharField(max_length=50)
+    environment = serializers.CharField(max_length=50)
+    inputs = serializers.DictField(required=False, default=dict)
+    reason = serializers.CharField(max_length=MAX_TEXT)
+    not_before = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    not_after = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class Ask(StrictSerializer):
+    """What a preview needs."""
+
+    workflow = serializers.CharField(max_length=50)
+    service = serializers.CharField(max_length=50)
+    environment = serializers.CharField(max_length=50)
+    inputs = serializers.DictField(required=False, default=dict)
+    reason = serializers.CharField(max_length=MAX_TEXT, required=False, allow_blank=True, default="")
+
+
+class Previewed(serializers.Serializer[Any]):
+    """What policy would demand."""
+
+    allowed = serializers.BooleanField()
+    deny = serializers.ListField(child=serializers.DictField())
+    require = serializers.ListField(child=serializers.DictField())
+    warn = serializers.ListField(child=serializers.DictField())
+    digest_preview = serializers.CharField()
+
+
+class Edit(StrictSerializer):
+    """What a new revision may alter; what is left out stays."""
+
+    inputs = serializers.DictField(required=False)
+    reason = serializers.CharField(max_length=MAX_TEXT, required=False)
+    not_before = serializers.DateTimeField(required=False, allow_null=True)
+    not_after = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class Decide(StrictSerializer):
+    """One decision on one stage, naming what the person saw."""
+
+    stage = serializers.UUIDField()
+    decision = serializers.ChoiceField(choices=SignOff.Kind.values)
+    digest = serializers.CharField(max_length=71)
+    chain_digest = serializers.CharField(max_length=71)
+    comment = serializers.CharField(max_length=MAX_TEXT, required=False, allow_blank=True, default="")
+    condition = serializers.CharField(max_length=MAX_TEXT, required=False, allow_blank=True, default="")
+
+
+class Decided(serializers.Serializer[Any]):
+    """What the sign-offs amount to now."""
+
+    verdict = serializers.CharField()
+    state = serializers.CharField()
+    run = serializers.CharField(allow_null=True)
+
+
+class Remark(StrictSerializer):
+    text = serializers.CharField(max_length=MAX_TEXT)
+
+
+class CommentRow(serializers.Serializer[Any]):
+    """A remark; it decides nothing."""
+
+    id = serializers.UUIDField()
+    author = Who()
+    text = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class TimelineRow(serializers.Serializer[Any]):
+    """One act on a change, from the ledger; `index` is its place once it has one."""
+
+    id = serializers.UUIDField(source="pk")
+    index = serializers.IntegerField(allow_null=True)
+    kind = serializers.CharField()
+    subject = serializers.CharField()
+    actor = serializers.CharField()
+    actor_name = serializers.CharField()
+    occurred_at = serializers.DateTimeField()
+    data = serializers.DictField()  # type: ignore[assignment]  # the entry's own word
+
+
+class Inbox(serializers.Serializer[Any]):
+    """What waits for this person: to decide, to edit, to answer."""
+
+    waiting = ChangeRow(many=True)
+    sent_back = ChangeRow(many=True)
+    unknown = ChangeRow(many=True)
