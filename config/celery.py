@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -14,6 +14,14 @@ app.autodiscover_tasks(["orchestration", "accounts"])
 
 
 # Celery knows no other way to be told of its processes; no domain code listens to a signal.
+@worker_init.connect
+def _open(**_: Any) -> None:
+    """The worker's main process, before it has a pool."""
+    from orchestration.engine import nodes
+
+    nodes.new_worker()
+
+
 @worker_process_init.connect
 def _begin(**_: Any) -> None:
     """A pool process of its own: known to the database, its heart beating, looking for work itself."""

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -73,10 +74,10 @@ class Fork:
         return self.code
 
     def wait(self, timeout: float | None = None) -> int:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        since = time.monotonic()
         while (code := self.poll()) is None:
-            if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(self.pid)
+            if timeout is not None and time.monotonic() - since > timeout:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
             time.sleep(PAUSE_SECONDS)
         return code
 

@@ -176,6 +176,12 @@ def _pause(seconds: float) -> None:
 _draining = mmap(-1, 1)
 
 
+def new_worker() -> None:
+    """A byte of its own for a worker that begins: it may be forked from whoever started the one that drains."""
+    global _draining  # noqa: PLW0603 - one worker, one byte
+    _draining = mmap(-1, 1)
+
+
 def drain() -> None:
     """Let no process of this worker claim another step."""
     _draining[0] = 1
