@@ -19,7 +19,9 @@ def deaf() -> None:
 
 
 def test_a_forked_child_that_does_not_listen_is_killed_when_its_grace_is_over(tmp_path):
-    child = Child(name="deaf", launch=Forked(title="deaf", body=deaf), log=tmp_path / "log", grace_seconds=0.2)
+    child = Child(
+        name="deaf", launch=Forked(title="deaf", body=deaf), log=tmp_path / "log", grace_seconds=0.2
+    )
     child.start()
     wait_for(lambda: "deaf" in child.log.read_text())
     handle = child.handle

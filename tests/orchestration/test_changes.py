@@ -1,12 +1,10 @@
 """What people do with changes: who may, what voids what, and that nothing is decided on what was not seen."""
 
-import threading
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from accounts import permissions, teams
 from accounts.acting import Acting
@@ -390,64 +388,6 @@ def test_what_one_may_not_see_is_not_found(bank):
         with pytest.raises(NotFound):
             access.get_change_or_404(bank.user("ravi"), key)
     assert access.get_change_or_404(bank.user("noor"), change.key) == change
-
-
-# --- races ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.races
-def test_an_edit_and_the_last_sign_off_meet_and_nothing_stale_is_ever_approved(committing):
-    """I3 and A07: whoever comes first, what is approved is what was signed, and an edit leaves nothing signed."""
-    change, outcomes = committing.change(), set()
-    for _ in range(ROUNDS):
-        change = Change.objects.get(pk=change.pk)
-        committing.say(change, "jonas")
-        seen = revision(change)
-        asked = asking.ask_again(
-            change, inputs={"version": "43"}, reason="Now.", by=committing.people["mara"]
-        )
-        given = {
-            "stage": seen.chain.stages.get(name="Security").pk,
-            "digest": seen.digest,
-            "chain_digest": seen.chain.digest,
-            "decision": "approve",
-            "comment": "",
-            "condition": "",
-            "by": committing.people["noor"],
-        }
-        outcomes.add(
-            at_once(partial(changes.revise, change, asked), partial(changes.decide, change, **given))
-        )
-        now, newest = Change.objects.get(pk=change.pk), revision(change)
-        assert (now.state, newest.number) == ("waiting", seen.number + 1)
-        assert not newest.chain.sign_offs.exists()
-        assert not change.runs.exclude(state="cancelled").exists()
-    assert outcomes <= {(None, None), (None, "StaleVersion")}
-
-
-ROUNDS = 500
-
-
-def at_once(*acts):
-    """Each act in a thread of its own, all let go by one barrier; the refusals that came, by class name."""
-    barrier = threading.Barrier(len(acts))
-    said: list[str | None] = [None] * len(acts)
-
-    def run(place, act):
-        try:
-            barrier.wait()
-            act()
-        except Refusal as refusal:
-            said[place] = type(refusal).__name__
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(acts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return tuple(said)
 
 
 def test_a_change_without_its_entry_cannot_be_committed(committing):

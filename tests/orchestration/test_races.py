@@ -15,7 +15,7 @@ from orchestration.models import Change, Run
 from tests.orchestration.bank import Bank
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.races]
-ROUNDS = int(os.environ.get("RACE_ROUNDS", "100"))  # `make races` asks for 500
+ROUNDS = int(os.environ.get("RACE_ROUNDS", "25"))  # `make races` asks for 500
 
 
 class Pair:
