@@ -16,7 +16,6 @@ run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C s
 	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
 test: lint types chromium ## check everything
-	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m pytest -n 2
 
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
