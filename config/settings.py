@@ -108,8 +108,8 @@ BROKER_URL = env.broker_url or f"redis+socket://{RUN_DIR}/valkey.sock?virtual_ho
 CHANNEL_URL = env.channel_url or f"unix://{RUN_DIR}/valkey.sock?db=1"
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
-        # longer than the 5 s for which the layer waits in one read, else a quiet channel looks like a dead server
+        # one subscription for all sockets of a process; a hint that nobody hears costs a poll
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {"hosts": [{"address": CHANNEL_URL, "socket_timeout": 15, "socket_connect_timeout": 2}]},
     }
 }
