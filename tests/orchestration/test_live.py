@@ -6,7 +6,6 @@ import json
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
-from channels_redis.core import RedisChannelLayer
 from django.db import transaction
 from django.test import Client
 
@@ -19,14 +18,7 @@ from tests.approvals.cast import person
 from tests.orchestration.deeds import holding
 from tests.orchestration.world import SETUP, step
 
-pytestmark = pytest.mark.usefixtures("_quick_goodbye")
 HOME = b"http://localhost"
-
-
-@pytest.fixture
-def _quick_goodbye(monkeypatch):
-    """A socket that closes waits for its pending read of the channel layer."""
-    monkeypatch.setattr(RedisChannelLayer, "brpop_timeout", 0.2)
 
 
 def signed_in(user) -> Client:
@@ -54,7 +46,7 @@ def talk(client, play, origin=HOME):
             return await play(live)
         finally:
             await live.send_input({"type": "websocket.disconnect", "code": 1001})
-            await live.wait(0.5)  # its pending read of the channel layer need not end by itself
+            await live.wait(0.5)
 
     return async_to_sync(run)()
 
