@@ -15,7 +15,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.db import connection, transaction
 
@@ -26,6 +25,7 @@ from audit.ledger.entry import system
 from audit.ledger.record import encode, record
 from audit.ledger.sequencer import Sequencer
 from audit.models import Leaf
+from benchmarks.row import Row
 
 CLIENTS = 32
 SECONDS = 4.0
@@ -54,17 +54,17 @@ class Took:
     def rate(self) -> float:
         return len(self.seconds) / SECONDS
 
-    def rows(self, name: str) -> list[dict[str, Any]]:
+    def rows(self, name: str) -> list[Row]:
         count = len(self.seconds)
         return [
-            _row(f"{name}, {CLIENTS} clients", self.rate, "per second"),
-            _row(f"{name}, median", self.seconds[count // 2] * 1000, "ms"),
-            _row(f"{name}, 99th percentile", self.seconds[count * 99 // 100] * 1000, "ms"),
+            Row(f"{name}, {CLIENTS} clients", self.rate, "per second"),
+            Row(f"{name}, median", self.seconds[count // 2] * 1000, "ms"),
+            Row(f"{name}, 99th percentile", self.seconds[count * 99 // 100] * 1000, "ms"),
         ]
 
 
-def run() -> list[dict[str, Any]]:
-    """Rows of {name, value, unit}, controls included."""
+def run() -> list[Row]:
+    """Controls included."""
     with connection.cursor() as cursor:
         cursor.execute(CHAIN)
     try:
@@ -75,7 +75,7 @@ def run() -> list[dict[str, Any]]:
     return [*rows, *_offline()]
 
 
-def _compared(name: str, work: float) -> list[dict[str, Any]]:
+def _compared(name: str, work: float) -> list[Row]:
     size = Leaf.objects.count()
     with _placing():
         entries = _clients(lambda: _append(work))
@@ -86,9 +86,9 @@ def _compared(name: str, work: float) -> list[dict[str, Any]]:
     return [
         *entries.rows(f"entry, {name}"),
         *chained.rows(f"entry in one locked chain, {name} (control)"),
-        _row(f"entries against the control, {name}", entries.rate / chained.rate, "times"),
-        _row(f"from act to signed checkpoint, {name}, median", median * 1000, "ms"),
-        _row(f"from act to signed checkpoint, {name}, 95th percentile", late * 1000, "ms"),
+        Row(f"entries against the control, {name}", entries.rate / chained.rate, "times"),
+        Row(f"from act to signed checkpoint, {name}, median", median * 1000, "ms"),
+        Row(f"from act to signed checkpoint, {name}, 95th percentile", late * 1000, "ms"),
     ]
 
 
@@ -156,7 +156,7 @@ class _placing:  # noqa: N801 - reads as a word in its `with`
             connection.close()
 
 
-def _offline() -> list[dict[str, Any]]:
+def _offline() -> list[Row]:
     """Everything again, by the stand-alone verifier."""
     with tempfile.TemporaryDirectory() as folder:
         size = export.write(Path(folder)).size
@@ -165,8 +165,4 @@ def _offline() -> list[dict[str, Any]]:
         began = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         took = time.perf_counter() - began
-    return [_row("entries verified offline", size / took, "per second")]
-
-
-def _row(name: str, value: float, unit: str) -> dict[str, Any]:
-    return {"name": name, "value": round(value, 3), "unit": unit}
+    return [Row("entries verified offline", size / took, "per second")]

@@ -20,6 +20,7 @@ from approvals.models import Chain
 from approvals.policy import bundles, decide, pool
 from audit.canonical import uuid7
 from audit.ledger.entry import system
+from benchmarks.row import Row
 
 BENCH = system("system:benchmark")
 DIGEST = "sha256:" + "a" * 64
@@ -27,28 +28,28 @@ ROUNDS = 500
 CHAINS = 30
 
 
-def run() -> list[dict[str, Any]]:
-    """Rows of {name, value, unit}, controls included."""
+def run() -> list[Row]:
+    """Controls included."""
     people = _people()
     bundle = bundles.first_start(STARTER, by=BENCH)
     told = _facts(people["noor"])
     engine = pool.engine()
     return [
         *_evaluations(lambda: engine.evaluate(bundle.digest, bundle.sources, told)),
-        _row("decision, a process each (control)", _each(lambda: _fresh(bundle, told), 10), "ms"),
-        _row("decision, stored and recorded", _each(lambda: decide(told), 50), "ms"),
+        Row("decision, a process each (control)", _each(lambda: _fresh(bundle, told), 10), "ms"),
+        Row("decision, stored and recorded", _each(lambda: decide(told), 50), "ms"),
         *_gate(people),
     ]
 
 
-def _evaluations(ask: Callable[[], Any]) -> list[dict[str, Any]]:
+def _evaluations(ask: Callable[[], Any]) -> list[Row]:
     ask()
     one = _each(ask, ROUNDS)
     began = time.perf_counter()
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda _: ask(), range(ROUNDS)))
     rate = ROUNDS / (time.perf_counter() - began)
-    return [_row("evaluation in the pool", one, "ms"), _row("evaluations, 4 threads", rate, "per second")]
+    return [Row("evaluation in the pool", one, "ms"), Row("evaluations, 4 threads", rate, "per second")]
 
 
 def _fresh(bundle: Any, told: dict[str, Any]) -> None:
@@ -59,7 +60,7 @@ def _fresh(bundle: Any, told: dict[str, Any]) -> None:
         engine.close()
 
 
-def _gate(people: dict[str, User]) -> list[dict[str, Any]]:
+def _gate(people: dict[str, User]) -> list[Row]:
     opened = [_complete(people) for _ in range(CHAINS)]
     permits = []
     began = time.perf_counter()
@@ -74,7 +75,7 @@ def _gate(people: dict[str, User]) -> list[dict[str, Any]]:
         with transaction.atomic():
             gate.authorise(gate.Start(**again))
     later = (time.perf_counter() - began) / CHAINS * 1000
-    return [_row("gate, first start with its permit", first, "ms"), _row("gate, later start", later, "ms")]
+    return [Row("gate, first start with its permit", first, "ms"), Row("gate, later start", later, "ms")]
 
 
 def _complete(people: dict[str, User]) -> Chain:
@@ -133,7 +134,3 @@ def _each(act: Callable[[], Any], rounds: int) -> float:
     for _ in range(rounds):
         act()
     return (time.perf_counter() - began) / rounds * 1000
-
-
-def _row(name: str, value: float, unit: str) -> dict[str, Any]:
-    return {"name": name, "value": round(value, 2), "unit": unit}

@@ -1,0 +1,68 @@
+"""One command, one table: `python -m benchmarks [NAME ...] [--json FILE]`. Each family gets a product of its own."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.stack import ROOT, Stack, running
+
+RUNNING = ("memory", "start", "steps")  # time the product that runs
+ALONE = ("policy", "ledger")  # write to a database of their own
+ONE = "--one"  # a family in a process of its own: it is configured for one database
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join((*RUNNING, *ALONE))}; else all"
+    )
+    parser.add_argument("--json", type=Path, help="keep the rows in this file, too")
+    asked = parser.parse_args()
+    names = asked.names or (*RUNNING, *ALONE)
+    if wrong := set(names) - {*RUNNING, *ALONE}:
+        parser.error(f"There is no benchmark {', '.join(sorted(wrong))}. Nothing was measured.")
+    rows = []
+    for name in names:
+        print(f"\n{name}", flush=True)
+        with running(demo=False) as stack:
+            measured = _measured(name, stack)
+        for row in measured:
+            print(f"  {row['name']:<70} {row['value']:>12,.2f} {row['unit']}", flush=True)
+        rows += measured
+    if asked.json:
+        asked.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def _measured(name: str, stack: Stack) -> list[dict[str, object]]:
+    env = {
+        **os.environ,
+        "COUNTERSIGN_DATA_DIR": str(stack.home),
+        "COUNTERSIGN_RUN_DIR": str(stack.layout.run),
+    }
+    if name in ALONE:
+        stack.query(f"CREATE DATABASE bench_{name}")
+        host = quote(str(stack.layout.run), safe="")
+        env["COUNTERSIGN_DATABASE_URL"] = f"postgres://countersign@/bench_{name}?host={host}"
+        subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], env=env, cwd=ROOT, check=True)
+    command = [sys.executable, "-m", "benchmarks", ONE, name]
+    done = subprocess.run(command, env=env, cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    told: list[dict[str, object]] = json.loads(done.stdout)
+    return told
+
+
+def _one(name: str) -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    import django
+
+    django.setup()
+    rows = import_module(f"benchmarks.{name}").run()
+    print(json.dumps([row.told() for row in rows]))
+
+
+if __name__ == "__main__":
+    _one(sys.argv[2]) if sys.argv[1:2] == [ONE] else main()

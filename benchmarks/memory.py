@@ -1,0 +1,44 @@
+"""What everything costs while it does nothing: each page counted once, shared ones in parts. Needs a running stack.
+
+The proportional set size of Linux: a page that five processes share counts a fifth in each.
+"""
+
+import json
+import os
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import psutil
+
+from benchmarks.row import Row
+from config.embedded.layout import Layout
+from config.embedded.process import leftovers
+
+SETTLE_SECONDS = 10
+
+
+def run() -> list[Row]:
+    """By process of the stack, and their sum."""
+    time.sleep(SETTLE_SECONDS)
+    home = Path(os.environ["COUNTERSIGN_DATA_DIR"])
+    table = json.loads(Layout(home).table.read_text())
+    names = {pid: name for name, pid in [*table["pids"].items(), ("supervisor", table["supervisor"])]}
+    found: dict[str, float] = defaultdict(float)
+    for pid in {*leftovers(home), *names} - {os.getpid()}:
+        found[_family(pid, names)] += _megabytes(pid)
+    rows = [Row(f"memory of {name}, idle", value, "MiB") for name, value in sorted(found.items())]
+    return [*rows, Row("memory of everything, idle", sum(found.values()), "MiB")]
+
+
+def _family(pid: int, names: dict[int, str]) -> str:
+    """Which process of the stack it is, or descends from."""
+    for one in [psutil.Process(pid), *psutil.Process(pid).parents()]:
+        if one.pid in names:
+            return names[one.pid]
+    return "others"
+
+
+def _megabytes(pid: int) -> float:
+    told = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in told.splitlines() if line.startswith("Pss:")) / 1024
