@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format lock assets bench screenshots clean chromium
+.PHONY: help run test lint types format lock assets bench docs screenshots clean chromium
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ assets: $(ASSETS) ## build the style sheet and the scripts
 
 bench: .venv/installed $(ASSETS) ## measure, as ratios against controls
 	$(BIN)/python -m benchmarks
+
+docs: .venv/installed ## write the tables of the reference from the code
+	$(BIN)/python -m docs.tables
 
 screenshots: .venv/installed $(ASSETS) chromium ## the pictures of the README
 	$(BIN)/python -m docs.screenshots

@@ -20,6 +20,7 @@ from audit.refusals import Invalid, NotAllowed, NotFound
 
 VERBS = ("view", "request", "sign_off", "operate")
 DOES = {"view": "see", "request": "request", "sign_off": "sign off", "operate": "operate"}
+LOG = {"codename": "view_entry", "content_type__app_label": "audit"}
 Row = TypeVar("Row", bound=models.Model)
 Anybody = User | AnonymousUser
 
@@ -74,7 +75,7 @@ def grant(team: Team, verb: str, obj: models.Model, *, by: Actor) -> None:
             group_id=team.group_id, permission=permission, **_named(obj)
         )
         if made:
-            _record("permission.granted", team, verb, obj, by)
+            _record("permission.granted", team, verb, by, **_told(obj))
 
 
 def revoke(team: Team, verb: str, obj: models.Model, *, by: Actor) -> None:
@@ -86,7 +87,25 @@ def revoke(team: Team, verb: str, obj: models.Model, *, by: Actor) -> None:
             group_id=team.group_id, permission=permission, **_named(obj)
         ).delete()
         if gone:
-            _record("permission.revoked", team, verb, obj, by)
+            _record("permission.revoked", team, verb, by, **_told(obj))
+
+
+def open_log(team: Team, *, by: Actor) -> None:
+    """Let a team read the audit log and the control tests: the one grant that is about no single record."""
+    with transaction.atomic():
+        _lock(team)
+        if not team.group.permissions.filter(**LOG).exists():
+            team.group.permissions.add(Permission.objects.get(**LOG))
+            _record("permission.granted", team, "view", by, object="log", object_id="*")
+
+
+def close_log(team: Team, *, by: Actor) -> None:
+    """Take it back."""
+    with transaction.atomic():
+        _lock(team)
+        if team.group.permissions.filter(**LOG).exists():
+            team.group.permissions.remove(Permission.objects.get(**LOG))
+            _record("permission.revoked", team, "view", by, object="log", object_id="*")
 
 
 def strays() -> int:
@@ -130,15 +149,13 @@ def _lock(team: Team) -> None:
     )
 
 
-def _record(kind: str, team: Team, verb: str, obj: models.Model, by: Actor) -> None:
+def _told(obj: models.Model) -> dict[str, str]:
+    """How an entry names an object."""
+    name = f"{obj._meta.model_name}:{getattr(obj, 'slug', obj.pk)}"
+    return {"object": name, "object_id": str(obj.pk)}
+
+
+def _record(kind: str, team: Team, verb: str, by: Actor, **about: str) -> None:
     Team.objects.filter(pk=team.pk, version=team.version).update(version=F("version") + 1)
     team.version += 1
-    record(
-        kind,
-        of=team,
-        subject=f"team:{team.slug}",
-        actor=by,
-        verb=verb,
-        object=f"{obj._meta.model_name}:{getattr(obj, 'slug', obj.pk)}",
-        object_id=str(obj.pk),
-    )
+    record(kind, of=team, subject=f"team:{team.slug}", actor=by, verb=verb, **about)

@@ -38,66 +38,98 @@ class GateClosed(Refusal):
 
 
 class Frozen(GateClosed):
+    """A freeze holds in this environment; the step is asked about again when it may be over."""
+
     code, waits = "gate_frozen", True
 
 
 class TooEarly(GateClosed):
+    """The window of the change has not begun."""
+
     code, waits = "gate_too_early", True
 
 
 class LedgerBehind(GateClosed):
+    """Too much is recorded but not sealed; nothing starts until the log has caught up."""
+
     code, waits = "gate_ledger_behind", True
 
 
 class TooLate(GateClosed):
+    """The window of the change is over."""
+
     code = "gate_too_late"
 
 
 class NotRunnable(GateClosed):
+    """The change is in a state from which nothing starts."""
+
     code = "gate_state"
 
 
 class StopAsked(GateClosed):
+    """Somebody asked to stop the run."""
+
     code = "gate_stop_asked"
 
 
 class ChainNotComplete(GateClosed):
+    """The approval chain is not complete."""
+
     code = "gate_chain_not_complete"
 
 
 class ChainAltered(GateClosed):
+    """A stage, the expiry or the people in conflict are not those that were signed when the chain was opened."""
+
     code = "gate_chain_altered"
 
 
 class ApprovalExpired(GateClosed):
+    """The sign-offs have expired."""
+
     code = "gate_approval_expired"
 
 
 class OtherContent(GateClosed):
+    """What would run is not what was signed off."""
+
     code = "gate_other_content"
 
 
 class BundleAltered(GateClosed):
+    """The policy behind the decision is not the one that was signed."""
+
     code = "gate_bundle_altered"
 
 
 class SignOffForged(GateClosed):
+    """A sign-off does not carry a true signature, or came back after it was withdrawn."""
+
     code = "gate_sign_off_forged"
 
 
 class Vetoed(GateClosed):
+    """Somebody rejected it or sent it back."""
+
     code = "gate_vetoed"
 
 
 class QuorumLost(GateClosed):
+    """Somebody who approved may no longer do so; another person has to."""
+
     code = "gate_quorum_lost"
 
 
 class PermitWrong(GateClosed):
+    """There is no permit for this run, or its signature is not true."""
+
     code = "gate_permit_wrong"
 
 
 class PermitExpired(GateClosed):
+    """The permit has ended."""
+
     code = "gate_permit_expired"
 
 

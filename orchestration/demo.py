@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 from django.conf import settings
-from django.contrib.auth.models import Permission
 from django.db import transaction
 
 from accounts import permissions, teams
@@ -96,10 +95,9 @@ def _places(bank: Bank) -> None:
 
 def _grants(bank: Bank) -> None:
     """Readers see; everybody else may request and sign off; a service is operated by its owner and Platform."""
-    view_entries = Permission.objects.get(codename="view_entry", content_type__app_label="audit")
     for team in Team.objects.select_related("group"):
         if team.slug in bank["auditors"]:
-            team.group.permissions.add(view_entries)
+            permissions.open_log(team, by=SEEDER)
         verbs = ["view"] if team.slug in bank["readers"] else ["view", "request", "sign_off"]
         for one in [*Workflow.objects.all(), *Environment.objects.all(), *Service.objects.all()]:
             for verb in [*verbs, *(["operate"] if _operates(team, one) else [])]:

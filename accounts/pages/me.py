@@ -34,7 +34,7 @@ def create_token(request: HttpRequest) -> HttpResponse:
     now, by = datetime.now(UTC), acting(request)
     try:
         issued = tokens.create(
-            user=by.user,
+            user=_account(request, by.user),
             name=_name(request),
             scopes=request.POST.getlist("scopes"),
             expires_at=now + _life(request),
@@ -96,6 +96,8 @@ def _fields(request: HttpRequest, refusal: Refusal | None) -> list[dict[str, Any
     given = request.POST if refusal else {}
     wrong = {one["pointer"]: one["detail"] for one in refusal.errors} if refusal else {}
     life = given.get("days", "30")
+    accounts = _accounts(acting(request).user)
+    account = given.get("account", accounts[0].username)
     return [
         {
             "name": "name",
@@ -117,7 +119,33 @@ def _fields(request: HttpRequest, refusal: Refusal | None) -> list[dict[str, Any
             "options": [(value, words, value == life) for value, words in LIVES.items()],
             "error": wrong.get("/expires_at", ""),
         },
+        {
+            "name": "account",
+            "id": "f-account",
+            "label": "Acts as",
+            "kind": "select",
+            "required": True,
+            "value": account,
+            "options": [(one.username, one.name, one.username == account) for one in accounts],
+            "error": wrong.get("/account", ""),
+        },
     ]
+
+
+def _accounts(user: User) -> list[User]:
+    """Oneself, and the machines that one answers for."""
+    machines = User.objects.filter(person=user.person_id, kind=User.Kind.SERVICE, is_active=True)
+    return [user, *machines.order_by("username")]
+
+
+def _account(request: HttpRequest, user: User) -> User:
+    """Whom the token is for."""
+    username = request.POST.get("account", user.username)
+    for one in _accounts(user):
+        if one.username == username:
+            return one
+    words = "Choose an account that you answer for."
+    raise Invalid(f"No token was made. {words}", errors=[{"pointer": "/account", "detail": words}])
 
 
 def _scopes(request: HttpRequest, user: User) -> list[tuple[str, bool]]:

@@ -116,7 +116,7 @@ def stop(seen: Run) -> None:
 
 
 def violations() -> dict[str, int]:
-    """Invariants, counted: each must be 0 (governance.md, section 7)."""
+    """Invariants, counted: each must be 0 (docs/explanation/gate.md)."""
     unproven = Step.objects.filter(state=S.RUNNING).exclude(run__permit__isnull=False)
     pairless = Run.objects.filter(state=R.RUNNING).exclude(change__state=C.RUNNING)
     early = Step.objects.filter(state=S.RUNNING, attempt=0)

@@ -32,6 +32,17 @@ def test_the_value_of_a_token_is_on_the_page_once(client, mara):
     assert value not in client.get("/me/").content.decode()
 
 
+def test_a_token_may_act_as_a_machine_that_one_answers_for_and_as_nobody_else(client, mara):
+    machine = teams.create_service_account(username="ci", name="ci@payments", person=mara.person, by=TEST)
+    teams.create_service_account(username="other", name="other", person=person("Noor").person, by=TEST)
+    page = client.get("/me/").content.decode()
+    assert '<option value="ci"' in page
+    assert '<option value="other"' not in page
+    assert client.post("/me/tokens/", {**TYPED, "account": "other"}).status_code == 422
+    client.post("/me/tokens/", {**TYPED, "account": "ci"})
+    assert Token.objects.get().user == machine
+
+
 @pytest.mark.parametrize(
     "wrong", [{"name": ""}, {"days": "9999"}, {"scopes": ["everything"]}, {"scopes": []}]
 )

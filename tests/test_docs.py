@@ -1,0 +1,165 @@
+"""The documents are true of the code: tables are what the code says, links lead somewhere, examples load.
+
+A page that tells more than the code does is as wrong as one that tells less.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from approvals.policy import bundles
+from audit.controls.catalogue import controls
+from audit.controls.judgements import JUDGES
+from docs import tables
+from orchestration.definitions.workflow import load, load_folder
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks/README.md"])
+PAGES = [page for page in PAGES if page.exists()]
+LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)|(?:srcset|src)=\"([^\"]+)\"")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FOLDERS = "accounts|approvals|audit|config|orchestration|examples|tests|docs|static|templates"
+NAMED_FILE = re.compile(rf"`((?:{FOLDERS})/[^`\s]*)`")
+OTHER_WORDS = (
+    "successfully|please|oops|pipeline|playbook|change request|approval request|audit trail|hash chain"
+)
+
+
+def name(page):
+    return str(page.relative_to(ROOT))
+
+
+def text(page):
+    return page.read_text("utf-8")
+
+
+def blocks(language):
+    return [
+        pytest.param(found[2], id=f"{name(page)}:{text(page)[: found.start()].count(chr(10)) + 1}")
+        for page in PAGES
+        for found in BLOCK.finditer(text(page))
+        if found[1] == language
+    ]
+
+
+def anchors(page):
+    """The names that a heading gets: lower case, spaces to dashes, the rest dropped."""
+    heads = re.findall(r"^#+ (.+)$", BLOCK.sub("", text(page)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def codes(node):
+    """What a class says its code is: `code = "x"`, `code: ClassVar[str] = "x"`, `code, waits = "x", True`."""
+    for one in node.body:
+        if isinstance(one, ast.Assign | ast.AnnAssign) and one.value is not None:
+            target = one.target if isinstance(one, ast.AnnAssign) else one.targets[0]
+            first, value = (target, one.value)
+            if isinstance(target, ast.Tuple) and isinstance(one.value, ast.Tuple):
+                first, value = target.elts[0], one.value.elts[0]
+            if ast.unparse(first) == "code" and isinstance(value, ast.Constant):
+                yield value.value
+
+
+@pytest.mark.parametrize("doc", PAGES, ids=name)
+def test_every_table_is_what_the_code_says(doc):
+    assert tables.rendered(text(doc)) == text(doc), "run `make docs`"
+
+
+def test_every_kind_of_table_stands_on_a_page():
+    placed = [found[2] for page in PAGES for found in tables.MARKED.finditer(text(page))]
+    assert sorted(placed) == sorted(tables.TABLES)
+
+
+def test_every_refusal_in_the_source_has_its_row():
+    """Read from the text, so that a class which nothing imports is not overlooked."""
+    paths = [path for app in tables.APPS for path in (ROOT / app).rglob("*.py")]
+    classes = [
+        node for path in paths for node in ast.walk(ast.parse(text(path))) if isinstance(node, ast.ClassDef)
+    ]
+    written = {code for node in classes for code in codes(node)}
+    told = set(re.findall(r"^\| `(\w+)` \|", text(ROOT / "docs/reference/refusals.md"), re.MULTILINE))
+    assert len(written) > 50
+    assert told == written
+
+
+def test_every_state_is_explained():
+    page = text(ROOT / "docs/reference/states.md")
+    told = set(
+        re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)))
+    )
+    from orchestration.models import Change, Run, Step
+
+    states = {str(one) for model in (Change, Run, Step) for one in model.State}
+    assert told == states
+
+
+def test_every_reason_of_a_control_test_is_listed():
+    page = text(ROOT / "docs/reference/control-tests.md")
+    reasons = page.partition("| Reason |")[2]
+    told = set(re.findall(r"^\| `(\w+)` \|", reasons, re.MULTILINE))
+    tree = ast.parse((ROOT / "audit/controls/judgements.py").read_text("utf-8"))
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Judgement"
+    ]
+    written = {one.value for call in calls for one in call.args[1:2] if isinstance(one, ast.Constant)}
+    assert told == written | {"approval_late", "approval_missing"}  # those two are chosen by a variable
+    assert set(controls()) == set(JUDGES)
+
+
+@pytest.mark.parametrize("doc", PAGES, ids=name)
+def test_every_link_leads_somewhere(doc):
+    missing = []
+    for link in (next(filter(None, found)) for found in LINK.findall(text(doc))):
+        target, _, anchor = link.partition("#")
+        if target.startswith(("http:", "https:", "mailto:")):
+            continue
+        place = (doc.parent / target).resolve() if target else doc
+        if not place.exists() or (anchor and anchor not in anchors(place)):
+            missing.append(link)
+    assert missing == []
+
+
+@pytest.mark.parametrize("doc", PAGES, ids=name)
+def test_every_file_that_is_named_exists(doc):
+    named = [found for found in NAMED_FILE.findall(text(doc)) if "<" not in found]
+    assert [one for one in named if not (ROOT / one).exists()] == []
+
+
+def test_every_page_is_reachable_from_the_index():
+    index = ROOT / "docs/README.md"
+    linked = {(index.parent / found[0].partition("#")[0]).resolve() for found in LINK.findall(text(index))}
+    left = set((ROOT / "docs").rglob("*.md")) - linked - {index}
+    assert sorted(map(name, left)) == []
+
+
+@pytest.mark.parametrize("source", blocks("yaml"))
+def test_every_workflow_on_a_page_is_accepted(source):
+    named = set(re.findall(r"\./([\w.-]+)", source))
+    assert load(source, dict.fromkeys(named, "#!/bin/sh\n")).slug
+
+
+@pytest.mark.parametrize("doc", [page for page in PAGES if "```rego" in text(page)], ids=name)
+def test_every_policy_on_a_page_compiles_and_its_tests_pass(doc):
+    """The blocks of one page are one bundle: rules, and tests in a package of that name."""
+    found = [one[2] for one in BLOCK.finditer(text(doc)) if one[1] == "rego"]
+    kinds = ["_test" if "_test\n" in source else "" for source in found]
+    files = {f"doc{at}{kind}.rego": found[at] for at, kind in enumerate(kinds)}
+    candidate = bundles.examine(files)
+    assert candidate.tests
+    assert candidate.failures == []
+
+
+def test_the_examples_are_accepted():
+    folders = sorted(path for path in (ROOT / "examples/workflows").iterdir() if path.is_dir())
+    assert len(folders) >= 4
+    assert all(load_folder(folder).slug == folder.name for folder in folders)
+
+
+def test_the_documents_use_the_words_of_the_glossary():
+    """And not these for the same things."""
+    wrong = re.compile(rf"\b({OTHER_WORDS})\b", re.IGNORECASE)
+    assert [(name(page), found[0]) for page in PAGES for found in wrong.finditer(text(page))] == []
