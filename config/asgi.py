@@ -2,10 +2,13 @@
 
 import os
 import warnings
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -15,9 +18,33 @@ _http = get_asgi_application()  # apps must be ready before the consumers are im
 
 from config.urls import websocket_urlpatterns  # noqa: E402
 
+POOL = {
+    "min_size": 1,
+    "max_size": 20,
+    "timeout": 10,
+}  # connections of one web process; seconds to wait for one
+Message = MutableMapping[str, Any]
+
+
+async def lifespan(
+    _: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """The web process begins: from here on connections are pooled, for each request has a thread of its own."""
+    while True:
+        phase = (await receive())["type"]
+        if phase == "lifespan.startup":
+            database = settings.DATABASES["default"]
+            database["CONN_MAX_AGE"] = 0  # given back at the end of the request
+            database["OPTIONS"]["pool"] = POOL
+        await send({"type": f"{phase}.complete"})
+        if phase == "lifespan.shutdown":
+            return
+
+
 application = ProtocolTypeRouter(
     {
         "http": _http,
+        "lifespan": lifespan,
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

@@ -1,6 +1,7 @@
 """Celery carries wake-ups, never truth: a lost message costs seconds, a duplicate one costs a query."""
 
 import os
+import sys
 from typing import Any
 
 from celery import Celery
@@ -10,6 +11,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("countersign")
 app.config_from_object("config.celeryconfig")
+# A connection lives longer than a task: its statements are planned already. Each task lets go of a broken one itself.
+app.conf.CELERY_DB_REUSE_MAX = sys.maxsize
 app.autodiscover_tasks(["orchestration", "accounts"])
 
 
