@@ -5,14 +5,21 @@ A page that tells more than the code does is as wrong as one that tells less.
 
 import ast
 import re
+import runpy
+import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from django.core.management import get_commands, load_command_class
+from jsonschema import Draft202012Validator
 
 from approvals.policy import bundles
 from audit.controls.catalogue import controls
 from audit.controls.judgements import JUDGES
+from config.environment import INTERNAL, Environment, name_of
 from docs import tables
+from orchestration.actions.base import ProcessAction
 from orchestration.definitions.workflow import load, load_folder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -163,3 +170,45 @@ def test_the_documents_use_the_words_of_the_glossary():
     """And not these for the same things."""
     wrong = re.compile(rf"\b({OTHER_WORDS})\b", re.IGNORECASE)
     assert [(name(page), found[0]) for page in PAGES for found in wrong.finditer(text(page))] == []
+
+
+def calls():
+    """Every command in a block of a page, with what a person would put in its place."""
+    for page in PAGES:
+        for block in re.findall(r"^```\n(.*?)^```", text(page), re.MULTILINE | re.DOTALL):
+            for line in block.splitlines():
+                if "manage.py " in line:
+                    yield pytest.param(line.partition("manage.py ")[2], id=f"{name(page)}:{line[-40:]}")
+
+
+@pytest.mark.parametrize("line", list(calls()))
+def test_every_command_on_a_page_is_understood(line):
+    command, *arguments = shlex.split(line)
+    app = get_commands()[command]
+    assert app in tables.APPS
+    load_command_class(app, command).create_parser("manage.py", command).parse_args(arguments)
+
+
+def test_every_make_target_on_a_page_exists_and_has_its_row():
+    targets = set(re.findall(r"^([a-z]+):.*## ", text(ROOT / "Makefile"), re.MULTILINE))
+    named = {
+        found for page in PAGES for found in re.findall(r"(?:`|^)make ([a-z]+)", text(page), re.MULTILINE)
+    }
+    assert named - targets == set()
+    assert targets - {"help"} - named == set()
+
+
+def test_every_setting_on_a_page_is_one():
+    known = {name_of(one) for one in fields(Environment)} | INTERNAL
+    named = {found for page in PAGES for found in re.findall(r"COUNTERSIGN_[A-Z_]+[A-Z]", text(page))}
+    assert {one for one in named if one.removesuffix("_FILE") not in known} == set()
+
+
+def test_the_action_on_a_page_is_one(tmp_path):
+    page = text(ROOT / "docs/how-to/add-an-action.md")
+    module = tmp_path / "checksum.py"
+    module.write_text(next(found[2] for found in BLOCK.finditer(page) if found[1] == "python"), "utf-8")
+    action = runpy.run_path(str(module))["Checksum"]()
+    assert isinstance(action, ProcessAction)
+    assert not list(Draft202012Validator(action.schema).iter_errors({"file": "a"}))
+    assert action.spawn({"file": "a"}).argv == ("sha256sum", "--", "a")
