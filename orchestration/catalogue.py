@@ -100,6 +100,15 @@ def approve_version(version: WorkflowVersion, *, by: Acting) -> Workflow:
     return workflow
 
 
+def may_approve(version: WorkflowVersion, *, by: Acting) -> bool:
+    """Whether this person is one who decides about this version."""
+    try:
+        _check_approver(version, by)
+    except NotAllowed:
+        return False
+    return True
+
+
 def refuse_version(version: WorkflowVersion, *, reason: str, by: Acting) -> None:
     """Say no to a waiting version; it stays as history."""
     with transaction.atomic():

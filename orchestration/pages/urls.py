@@ -2,13 +2,16 @@
 
 from django.urls import include, path
 
-from orchestration.pages import changes, demo, environments, inbox, requests, runs, workflows
+from orchestration.pages import changes, demo, environments, inbox, requests, runs, versions, workflows
 
 workflow_urls = [
     path("", workflows.catalogue, name="workflows"),
     path("<slug:slug>/", workflows.detail, name="workflow"),
     path("<slug:slug>/new/", requests.new, name="request"),
     path("<slug:slug>/preview/", requests.preview, name="preview"),
+    path("<slug:slug>/versions/<int:number>/", versions.detail, name="version"),
+    path("<slug:slug>/versions/<int:number>/approve/", versions.approve, name="approve_version"),
+    path("<slug:slug>/versions/<int:number>/refuse/", versions.refuse, name="refuse_version"),
 ]
 change_urls = [
     path("", changes.index, name="changes"),
