@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from config.embedded.layout import Layout
 from config.embedded.process import leftovers
 
 ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 120  # a first start seeds the demo bank
+ANNOUNCED = re.compile(rb'\{"url".*\}\n')
 
 
 class Stack:
@@ -52,23 +55,30 @@ class Stack:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("COUNTERSIGN_")}
         argv = [self.python, "-m", "config.embedded", "--fast", f"--data={self.home}"]
         argv += [f"--port={self.port}", *(["--demo"] if self.demo else [])]
+        # A file, not a pipe: nobody would read on, and what `up` forks holds a pipe open beyond its end.
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - read as long as the process lives
         self.process = subprocess.Popen(
             argv,
             env={**kept, **self.env},
             cwd=ROOT,
             user=self.user,
-            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
             stderr=subprocess.STDOUT,
         )
-        said = b""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            said += line
-            if line.startswith(b'{"url"'):
-                self.port = urlsplit(json.loads(line)["url"]).port or 0
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if told := ANNOUNCED.search(self.said()):
+                self.port = urlsplit(json.loads(told[0])["url"]).port or 0
                 return self
-        self._forget()
-        raise RuntimeError(f"the stack did not come up:\n{said.decode(errors='replace')}{self.logs()}")
+            time.sleep(0.05)
+        said = self.said().decode(errors="replace")
+        self.stop()
+        raise RuntimeError(f"the stack did not come up:\n{said}{self.logs()}")
+
+    def said(self) -> bytes:
+        """What `up` itself printed since its start."""
+        return os.pread(self.output.fileno(), 1_000_000, 0)
 
     def stop(self) -> int | None:
         """As a person does it: Ctrl-C, and nothing is left. The exit code, where it ran."""
@@ -90,8 +100,7 @@ class Stack:
     def _forget(self) -> None:
         if self.process is not None:
             self.process.wait()
-            if self.process.stdout:
-                self.process.stdout.close()
+            self.output.close()
             self.process = None
 
     def remove(self) -> None:

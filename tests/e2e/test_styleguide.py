@@ -24,20 +24,6 @@ POLICY = "; ".join(
 NOOR = User(username="noor.haddad", name="Noor Haddad", title="Security")
 
 
-@pytest.fixture(scope="session")
-def browser_type_launch_args() -> dict[str, object]:
-    """The system's Chromium; nothing is downloaded."""
-    return {
-        "executable_path": "/usr/bin/chromium",
-        "args": ["--no-sandbox", "--disable-gpu", "--disable-quic"],
-    }
-
-
-@pytest.fixture(scope="session")
-def browser_context_args() -> dict[str, object]:
-    return {"viewport": {"width": 1280, "height": 800}}
-
-
 def _html(theme: str) -> str:
     request = RequestFactory().get("/styleguide/")
     request.COOKIES["theme"] = theme

@@ -1,0 +1,197 @@
+"""The whole product in a real browser: asked for, countersigned by two people, run live, proved. Real processes."""
+
+import re
+from http.client import HTTPConnection
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.stack import running
+
+pytestmark = [pytest.mark.browser, pytest.mark.faults]
+LATE = 20_000  # ms; a step that is slow on a busy machine
+PAGES = {
+    "Mara Lindqvist": ("/inbox/", "/inbox/requests/", "/workflows/", "/workflows/deploy-service/", "/changes/",
+                       "/runs/", "/runs/RUN-1/", "/environments/", "/me/", "/policies/", "/nothing/here/"),
+    "Noor Haddad": ("/inbox/", "/changes/CHG-1/", "/audit/", "/audit/1/", "/compliance/",
+                    "/compliance/controls/CT-01/", "/people/"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stack():
+    with running(demo=True) as stack:
+        yield stack
+
+
+@pytest.fixture
+def person(browser, stack):
+    """A page of this person, in a browser of their own that has seen nothing else."""
+    contexts = []
+
+    def page_of(name, **options):
+        context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=stack.url, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto("/welcome/")
+        page.get_by_role("button", name=f"as {name}").click()
+        return page
+
+    yield page_of
+    for context in contexts:
+        context.close()
+
+
+def ask(page, *, service="web-bank", environment="production", version="2026.48"):
+    """Fill the form in; the preview has answered when this returns."""
+    page.goto("/workflows/deploy-service/new/")
+    page.select_option("#f-service", service)
+    page.check(f"input[value={environment}]")
+    page.fill("#f-inputs-version", version)
+    page.fill("#f-reason", "Ships the new transfer page.")
+    expect(page.locator("#preview")).to_contain_text("This needs")
+
+
+def submit(page):
+    page.get_by_role("button", name="Submit for approval").click()
+    expect(page).to_have_url(re.compile(r"/changes/CHG-\d+/"))
+    return page.url.rstrip("/").rsplit("/", 1)[1]
+
+
+def approve(page, key):
+    page.goto(f"/changes/{key}/")
+    for flag in page.locator("[data-flag]").all():
+        flag.click()
+    page.locator("input[name=decision][value=approve]").check()
+    page.fill("#comment", "Read the plan.")
+    page.locator("[data-decide-button]").click()
+    expect(page.locator("#timeline")).to_contain_text("approved as")
+
+
+def run_to_its_end(mara, person, key):
+    """Both approve, while Mara only looks."""
+    for reviewer in ("Lena Falk", "Noor Haddad"):
+        approve(person(reviewer), key)
+    expect(mara.locator("#part-head")).to_contain_text("Succeeded", timeout=LATE)
+
+
+def test_a_change_is_asked_for_countersigned_run_live_and_proved(stack, person):
+    mara = person("Mara Lindqvist")
+    ask(mara)
+    preview = mara.locator("#preview")
+    expect(preview).to_contain_text("This needs 2 approvals: Security and Service owner")
+    expect(preview).to_contain_text("You cannot approve this yourself")
+    key = submit(mara)
+
+    rail = mara.locator("#part-rail")
+    expect(rail).to_contain_text("You requested this change, so someone else must approve it")
+    assert rail.locator("form").count() == 0
+    mara.evaluate("window.stayed = true")
+
+    run_to_its_end(mara, person, key)
+    assert mara.evaluate("window.stayed"), "the page went live without being loaded again"
+    expect(mara.locator("#part-run")).to_contain_text("5 of 5 steps done")
+    expect(mara.locator("#timeline")).to_contain_text("A worker finished it: succeeded")
+    expect(mara.locator("#part-log")).to_contain_text("2026.48")
+
+    noor = person("Noor Haddad")
+    noor.goto(f"/changes/{key}/")
+    permit = noor.locator("#timeline li", has_text="issued the permit").locator("a.seq")
+    permit.click()
+    expect(noor.get_by_role("heading", name="Permit issued")).to_be_visible()
+    expect(noor.locator(".proof")).to_contain_text("is in the log and unchanged", timeout=LATE)
+    expect(noor.locator(".proof")).to_contain_text("It is included in the checkpoint")
+    signed = noor.request.get(f"/api/v1/runs/{run_of(mara)}/permit/").json()
+    assert signed["authentic"] is True
+
+    noor.goto("/compliance/controls/CT-01/")
+    row = noor.locator("tr", has_text=key)
+    expect(row).to_contain_text("Passed")
+    expect(row).to_contain_text("Approved, and permitted for exactly this content")
+    page = mara.request.get("/demo/site/production/web-bank/").text()
+    assert "2026.48" in page, "the step really changed what is served"
+
+
+def run_of(page):
+    return page.locator("#part-head a[href^='/runs/']").inner_text()
+
+
+def test_the_requester_is_refused_by_the_server_too_and_the_attempt_is_in_the_log(stack, person):
+    mara = person("Mara Lindqvist")
+    ask(mara, version="2026.49")
+    key = submit(mara)
+    change = mara.request.get(f"/api/v1/changes/{key}/").json()
+    stage = change["chain"]["stages"][0]
+    token = next(one["value"] for one in mara.context.cookies() if one["name"] == "csrftoken")
+    answer = mara.request.post(
+        f"/api/v1/changes/{key}/sign-offs/",
+        data={"stage": stage["id"], "decision": "approve", "digest": change["digest"],
+              "chain_digest": change["chain"]["digest"], "comment": ""},
+        headers={"X-CSRFToken": token, "Idempotency-Key": "own"},
+    )  # fmt: skip
+    assert (answer.status, answer.json()["code"]) == (403, "own_change")
+    refused = "SELECT count(*) FROM audit_entry WHERE kind = 'attempt.refused' AND subject = %s"
+    assert stack.query(refused, key) == [(1,)]
+
+
+def test_the_page_is_right_without_a_socket(person):
+    mara = person("Mara Lindqvist")
+    mara.route_web_socket(re.compile(".*"), lambda socket: socket.close())
+    ask(mara, version="2026.50")
+    key = submit(mara)
+    mara.evaluate("window.stayed = true")
+    run_to_its_end(mara, person, key)
+    assert mara.evaluate("window.stayed")
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", None])
+def test_a_socket_is_refused_to_a_foreign_page_and_to_nobody(stack, person, origin):
+    cookies = person("Mara Lindqvist").context.cookies()
+    session = "; ".join(f"{one['name']}={one['value']}" for one in cookies)
+    who = {"Origin": origin, "Cookie": session} if origin else {"Origin": stack.url}
+    assert shake_hands(stack, who) == 403
+    assert shake_hands(stack, {"Origin": stack.url, "Cookie": session}) == 101
+
+
+def shake_hands(stack, headers):
+    connection = HTTPConnection("localhost", stack.port, timeout=10)
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    connection.request(
+        "GET", "/ws/", headers={**upgrade, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", **headers}
+    )
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_has_a_fault_that_axe_finds_or_scrolls_sideways(person, name, scheme):
+    page = person(name, color_scheme=scheme, bypass_csp=True)
+    for path in PAGES[name]:
+        page.goto(path)
+        found = Axe().run(page).response["violations"]
+        assert [(one["id"], [node["html"][:300] for node in one["nodes"]]) for one in found] == [], path
+        for width in (1280, 390, 320):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+        page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_keys_move_open_and_explain_and_none_decides(person):
+    noor = person("Noor Haddad")
+    noor.goto("/changes/")
+    noor.keyboard.press("j")
+    noor.keyboard.press("j")
+    second = (
+        noor.locator("[data-list] tbody tr:not(.group), [data-list] > li").nth(1).locator("a[href]").first
+    )
+    where = second.get_attribute("href")
+    noor.keyboard.press("Enter")
+    expect(noor).to_have_url(re.compile(re.escape(where)))
+    noor.keyboard.press("?")
+    expect(noor.locator("#keys")).to_be_visible()
+    noor.keyboard.press("Escape")
+    noor.keyboard.press("Control+k")
+    assert noor.evaluate("document.activeElement.type") in {"search", "text"}
