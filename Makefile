@@ -39,6 +39,12 @@ lock: .venv/installed ## resolve the dependencies anew
 
 assets: $(ASSETS) ## build the style sheet and the scripts
 
+races: .venv/installed ## 500 rounds of every race
+	RACE_ROUNDS=500 $(BIN)/python -m pytest -m races
+
+soak: .venv/installed ## 2,000 approvals while workers are killed at random
+	COUNTERSIGN_TEST_APPROVALS=2000 $(BIN)/python -m pytest -s tests/faults/test_approvals.py
+
 bench: .venv/installed $(ASSETS) ## measure, as ratios against controls
 	$(BIN)/python -m benchmarks
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from celery import current_app
 from django.db import transaction
 
+from orchestration.engine.failpoints import failpoint
 from orchestration.mailbox import Mailbox
 
 TASK = "orchestration.wake"
@@ -22,6 +23,7 @@ def wake(step_id: UUID) -> None:
 
 
 def _publish(wakes: dict[UUID, None]) -> None:
+    failpoint("dispatch.before_wake")
     with current_app.producer_pool.acquire(block=True, timeout=2) as producer:
         for step_id in wakes:
             message = {"v": VERSION, "id": str(step_id)}

@@ -1,10 +1,7 @@
 """Real processes, really killed: accepted work is never lost, and never done twice in secret."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,57 +9,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.stack import ROOT, Stack, running, wait_for
+from tests.faults.product import telling
+from tests.stack import Stack, wait_for
 
 pytestmark = pytest.mark.faults
-SWIFT = {
-    "COUNTERSIGN_LEASE_TTL_SECONDS": "9",
-    "COUNTERSIGN_HEARTBEAT_SECONDS": "0.5",
-    "COUNTERSIGN_POLL_SECONDS": "1",
-}
-
-
-@pytest.fixture(scope="module")
-def stack():
-    with running(demo=False, env=SWIFT) as stack:
-        yield stack
-
-
-@pytest.fixture
-def witness(tmp_path):
-    """A file to which each attempt writes when it begins and when it ends."""
-    return tmp_path / "witness"
-
-
-@pytest.fixture(scope="module")
-def ask(stack):
-    """Makes approved runs; the answer comes when their transactions have committed."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("COUNTERSIGN_")}
-    env = {
-        **kept,
-        "COUNTERSIGN_DATA_DIR": str(stack.home),
-        "COUNTERSIGN_RUN_DIR": str(stack.layout.run),
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-    }
-    argv, pipe = [sys.executable, "-m", "tests.faults.ask"], subprocess.PIPE
-    with subprocess.Popen(argv, env=env, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as asker:
-        into, out = asker.stdin, asker.stdout
-        assert into is not None
-        assert out is not None
-
-        def ask(*steps, count=1):
-            into.write(json.dumps({"count": count, "steps": steps}) + "\n")
-            into.flush()
-            return json.loads(out.readline())
-
-        yield ask
-        into.close()
-
-
-def telling(key: str, witness: Path, seconds: float, **more: Any) -> dict[str, Any]:
-    """A step that leaves a trace outside the product."""
-    said = f'echo "begin $STEP_ATTEMPT" >> {witness}; sleep {seconds}; echo "end $STEP_ATTEMPT" >> {witness}'
-    return {"key": key, "uses": "command", "with": {"argv": ["/bin/sh", "-c", said]}, **more}
 
 
 def state(stack: Stack, run: str) -> Any:
