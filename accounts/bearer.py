@@ -121,7 +121,7 @@ class AccountThrottle(BaseThrottle):
 
 
 def client_address(request: HttpRequest) -> str:
-    """The peer's address; a header that anybody can send is not believed."""
+    """The peer's address, or what a proxy on this machine says it is: the web server believes nobody else."""
     return str(request.META.get("REMOTE_ADDR", ""))[:45]
 
 

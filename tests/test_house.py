@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -91,6 +92,11 @@ def test_no_function_is_longer_than_sixty_lines():
     assert len(functions) > 500
     long = [f"{name}: {one.name}" for name, one in functions if one.end_lineno - one.lineno >= FUNCTION_LINES]
     assert long == []
+
+
+def test_half_of_the_functions_fit_in_eight_lines():
+    functions = nodes((ast.FunctionDef, ast.AsyncFunctionDef))
+    assert median(one.end_lineno - one.lineno + 1 for _, one in functions) <= 8
 
 
 def test_every_module_says_what_it_is_for():
