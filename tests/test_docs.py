@@ -25,6 +25,7 @@ from config.environment import INTERNAL, Environment, name_of
 from docs import tables
 from orchestration.actions.base import ProcessAction
 from orchestration.definitions.workflow import load, load_folder
+from orchestration.engine.resolve import BECOMES
 from orchestration.models import Change, Run, Step
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -256,3 +257,21 @@ def test_every_variable_of_a_step_is_listed():
         .partition("\n    }")[0]
     )
     assert column("reference/workflow.md", "Variable") == set(re.findall(r'"([A-Z_]+)":', code))
+
+
+def test_every_gauge_is_explained():
+    made = set(re.findall(r'"(countersign_\w+)"', text(ROOT / "config/probes.py")))
+    told = {one.partition("{")[0] for one in column("how-to/watch-it.md", "Gauge")}
+    assert told == made
+
+
+def test_the_answers_to_an_unknown_step_are_the_buttons_of_its_page():
+    page = text(ROOT / "templates/orchestration/parts/run.html")
+    rows = (
+        text(ROOT / "docs/how-to/watch-it.md")
+        .partition("| Answer |")[2]
+        .partition("\n\n")[0]
+        .splitlines()[2:]
+    )
+    assert [row for row in rows if row.split("|")[1].strip() not in page] == []
+    assert len(rows) == len(BECOMES)
