@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 
 from django.db.models import Q, QuerySet
 
-from audit.models import ActorName, Leaf
+from audit.canonical import parse as parse_body
+from audit.models import ActorName, Entry, Leaf
 from audit.refusals import Invalid
 
 MAX_LENGTH = 500
+MAX_STORY = 1_000  # entries of one thing that are read for what they name
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,16 @@ def _actor(value: str) -> Q:
 
 
 def _free(value: str) -> Q:
-    return Q(entry__subject__icontains=value) | Q(entry__kind__icontains=value)
+    return Q(entry__subject__icontains=value) | Q(entry__kind__icontains=value) | _about(value)
+
+
+def _about(value: str) -> Q:
+    """The whole story of one thing: its own entries, and those of the content and the runs that they name."""
+    subject, told = value.upper(), set[str]()
+    for body in Entry.objects.filter(subject=subject).values_list("body", flat=True)[:MAX_STORY]:
+        data = parse_body(bytes(body))["data"]
+        told |= {data[name] for name in ("digest", "run") if isinstance(data.get(name), str)}
+    return Q(entry__subject__in={subject, *told})
 
 
 def _day(value: str) -> datetime:
@@ -86,6 +97,7 @@ FILTERS: dict[str, Callable[[str], Q]] = {
     "kind": _kind,
     "verb": _kind,
     "actor": _actor,
+    "about": _about,
     "subject": lambda value: Q(entry__subject__iexact=value),
     "from": lambda value: Q(entry__occurred_at__gte=_day(value)),
     "to": lambda value: Q(entry__occurred_at__lt=_day(value)),

@@ -17,6 +17,7 @@ from audit.canonical import parse, uuid7
 from audit.models import Entry
 from audit.refusals import Invalid, NotAllowed, NotFound, StaleVersion
 from tests.approvals.cast import OTHER, TEST, Bank, authorise, complete, join, leave, person, sign, sql, start
+from tests.races import rounds
 
 
 def test_an_approval_is_signed_and_recorded_without_its_words(bank):
@@ -346,7 +347,7 @@ def test_fifty_clicks_of_one_person_are_one_sign_off(racing):
 @pytest.mark.races
 def test_a_withdrawal_that_meets_the_start_and_the_start_never_both_win(racing):
     """The caller's change lock is left out on purpose: the chain's own lock must be enough."""
-    for _ in range(100):
+    for _ in rounds():
         chain = complete(racing, environment="production")
         row = chain.sign_offs.get(user=racing.sam)
 
@@ -374,7 +375,7 @@ def test_nobody_leaves_a_team_between_the_gates_look_and_its_commit(racing):
 
 @pytest.mark.races
 def test_a_membership_that_ends_while_the_gate_looks_is_either_seen_or_held_off(racing):
-    for _ in range(60):
+    for _ in rounds():
         chain = complete(racing)
         started, left = at_once(lambda chain=chain: authorise(chain), lambda: leave(racing.sam, "security"))
         assert left is None

@@ -2,6 +2,7 @@
 
 import pytest
 
+from audit import search
 from audit.controls import evaluate
 from audit.controls.evaluate import Scope
 from audit.ledger import checkpoint, examine
@@ -20,6 +21,7 @@ def done(settings, tmp_path):
     bank.say(change, "noor", "Security")
     bank.run()
     sequence()
+    change.bank = bank
     return change
 
 
@@ -38,3 +40,12 @@ def test_everything_the_product_wrote_fits_and_an_edited_state_does_not(done):
     assert [one.text for one in examine.examine(checkpoint.verifier()).findings] == [
         f"The change {done.pk} was edited: it is not as its newest entry sealed it."
     ]
+
+
+def test_the_search_tells_the_whole_story_of_a_change_and_of_no_other(done):
+    other = done.bank.change()
+    sequence()
+    story = set(search.find(search.parse(f"about:{done.key}")).values_list("entry__kind", flat=True))
+    assert {"change.requested", "chain.opened", "sign_off.given", "permit.issued", "step.succeeded"} <= story
+    assert search.find(search.parse(f"about:{done.key} kind:sign_off.*")).count() == 2
+    assert not search.find(search.parse(f"about:{other.key} kind:sign_off.*")).exists()

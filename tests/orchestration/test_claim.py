@@ -22,6 +22,7 @@ from orchestration.models import Change, LogChunk, Run, RunEvent, Step, StepAtte
 from tests.approvals.cast import leave, sql
 from tests.orchestration.deeds import both, claimed, ended, holding, told, vanish
 from tests.orchestration.world import SETUP, states, step
+from tests.races import ROUNDS, rounds
 
 
 def together(*deeds):
@@ -213,23 +214,21 @@ def test_the_reaper_leaves_a_lease_alone_that_was_renewed_meanwhile(world):
 
 @pytest.mark.races
 def test_two_workers_at_a_barrier_start_one_attempt_in_every_round(world):
-    rounds = 500
-    run = world.run(*[step(f"s{i}") for i in range(rounds)])
-    for one in run.steps.order_by("position"):
+    run = world.run(*[step(f"s{i}") for i in range(ROUNDS)])
+    for _, one in zip(rounds(), run.steps.order_by("position"), strict=True):
         said = together(lambda: claimed(one), lambda: claimed(one))  # noqa: B023 - the round's own
         assert sorted(answer is None for answer in said) == [False, True], said
-    assert StepAttempt.objects.count() == rounds
-    assert Step.objects.filter(state="running", attempt=1).count() == rounds
+    assert StepAttempt.objects.count() == ROUNDS
+    assert Step.objects.filter(state="running", attempt=1).count() == ROUNDS
 
 
 @pytest.mark.races
 def test_two_parents_that_finish_together_make_their_child_ready_once(world):
-    rounds = 60
     steps = []
-    for i in range(rounds):
+    for i in range(ROUNDS):
         steps += [step(f"a{i}"), step(f"b{i}"), step(f"c{i}", needs=[f"a{i}", f"b{i}"])]
     by_key = {one.key: one for one in world.run(*steps).steps.all()}
-    for i in range(rounds):
+    for i in rounds():
         held = [holding(by_key[f"a{i}"]), holding(by_key[f"b{i}"])]
         together(*[lambda one=one: ended(one) for one in held])
         child = Step.objects.get(pk=by_key[f"c{i}"].pk)
@@ -240,7 +239,7 @@ def test_two_parents_that_finish_together_make_their_child_ready_once(world):
 @pytest.mark.races
 def test_cancel_and_start_and_complete_take_turns(world):
     """Whatever comes first, the run ends in one state, without a deadlock, and its change with it."""
-    for _ in range(30):
+    for _ in rounds():
         run = world.run(step("a"), step("b", needs=["a"]))
         a = run.steps.get(key="a")
 

@@ -1,6 +1,5 @@
 """Two people at the same instant, many times: one clear result, and never a start that was not agreed to."""
 
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,9 +12,9 @@ from audit.refusals import Refusal
 from orchestration import asking, changes
 from orchestration.models import Change, Run
 from tests.orchestration.bank import Bank
+from tests.races import rounds
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.races]
-ROUNDS = int(os.environ.get("RACE_ROUNDS", "25"))  # `make races` asks for 500
 
 
 class Pair:
@@ -67,7 +66,7 @@ def refused(results):
 
 
 def test_two_approvers_of_a_quorum_of_one_make_one_run(bank, pair):
-    for _ in range(ROUNDS):
+    for _ in rounds():
         change = bank.change()
         bank.say(change, "noor", "Security")
         results = pair.at_once(
@@ -81,7 +80,7 @@ def test_two_approvers_of_a_quorum_of_one_make_one_run(bank, pair):
 
 
 def test_two_approvers_of_a_quorum_of_two_both_count_and_make_one_run(bank, pair):
-    for _ in range(ROUNDS):
+    for _ in rounds():
         asked = bank.ask()
         for demand in asked.decision.output["require"]:
             demand["quorum"] = 2 if demand["stage"] == "Service owner" else 1
@@ -97,7 +96,7 @@ def test_two_approvers_of_a_quorum_of_two_both_count_and_make_one_run(bank, pair
 
 
 def test_approve_and_reject_never_both_stand(bank, pair):
-    for _ in range(ROUNDS):
+    for _ in rounds():
         change = bank.change()
         bank.say(change, "noor", "Security")
         results = pair.at_once(
@@ -110,7 +109,7 @@ def test_approve_and_reject_never_both_stand(bank, pair):
 
 
 def test_an_edit_and_an_approval_never_leave_a_run_of_the_old_content(bank, pair):
-    for _ in range(ROUNDS):
+    for _ in rounds():
         change = bank.change()
         bank.say(change, "noor", "Security")
         asked = asking.ask_again(change, inputs={"version": "43"}, reason="Again.", by=bank.people["mara"])
@@ -126,7 +125,7 @@ def test_an_edit_and_an_approval_never_leave_a_run_of_the_old_content(bank, pair
 
 
 def test_one_person_who_approves_twice_at_once_counts_once(bank, pair):
-    for _ in range(ROUNDS):
+    for _ in rounds():
         change = bank.change()
         results = pair.at_once(
             lambda change=change: bank.say(change, "jonas", "Service owner"),
