@@ -191,16 +191,11 @@ def _find(workflow: str, service: str, environment: str, *, by: Acting) -> Found
     what = Service.objects.select_related("owner").filter(slug=service).first()
     problems = []
     if what is None or not permissions.may(by.user, "view", what):
-        problems.append(
-            {"pointer": "/service", "detail": f"There is no service named {service or 'nothing'}."}
-        )
+        said = f"There is no service named {service}." if service else "Choose a service."
+        problems.append({"pointer": "/service", "detail": said})
     if where is None or not permissions.may(by.user, "view", where):
-        problems.append(
-            {
-                "pointer": "/environment",
-                "detail": f"There is no environment named {environment or 'nothing'}.",
-            }
-        )
+        said = f"There is no environment named {environment}." if environment else "Choose an environment."
+        problems.append({"pointer": "/environment", "detail": said})
     elif where.slug not in flow.active.environments:
         problems.append({"pointer": "/environment", "detail": f"{flow.title} does not run in {where.name}."})
     if problems or what is None or where is None:

@@ -126,8 +126,10 @@ def _absolute(when: datetime) -> str:
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """A length of time: 40 s, 9 m, 1 h 18 m."""
-    return "" if seconds is None else words.span(seconds)
+    """A length of time: 0.4 s, 40 s, 9 m, 1 h 18 m."""
+    if seconds is None:
+        return ""
+    return f"{seconds:.1f} s" if 0 <= seconds < 9.95 else words.span(seconds)
 
 
 @register.simple_tag
@@ -187,3 +189,10 @@ def appearance(context: template.Context) -> SafeString:
         if cookies.get(name) in allowed
     ]
     return format_html_join("", ' data-{}="{}"', chosen)
+
+
+@register.filter
+def common_state(stages: Iterable[Mapping[str, Any]]) -> str:
+    """The state of stages that stand side by side: the one they share; else somebody is still waited for."""
+    states = {str(stage["state"]) for stage in stages}
+    return states.pop() if len(states) == 1 and not states & {"yours"} else "waiting"

@@ -9,7 +9,7 @@ from typing import Any
 
 from audit.templatetags.states import Look, look
 
-WIDTH, HEIGHT, GAP_X, GAP_Y, EDGE = 152, 44, 32, 16, 2
+WIDTH, HEIGHT, GAP_X, GAP_Y, EDGE = 152, 44, 24, 16, 2
 FITTING = 720  # a drawing up to this width may shrink to its card and still be read
 
 

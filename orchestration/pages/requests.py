@@ -66,7 +66,7 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         shown = _preview(asking.preview(**given, by=acting(request)))
     except Refusal as refusal:
-        shown = {"summary": "Not ready to submit.", "points": [_problem(refusal)]}
+        shown = {"summary": "Not ready to submit.", "points": _problems(refusal)}
     return render(request, "components/preview_result.html", {"preview": shown})
 
 
@@ -164,10 +164,11 @@ def _demand(stage: dict[str, Any]) -> dict[str, Any]:
     return {
         "state": "waiting",
         "title": f"{stage['stage'].replace('_', ' ').capitalize()}, {stage['quorum']} of {who or 'nobody'}",
-        "note": f"{stage['why']['message']} ({read}). Rule {stage['why']['rule']}.",
+        "note": f"{stage['why']['message'].rstrip('.')} ({read}). Rule {stage['why']['rule']}.",
     }
 
 
-def _problem(refusal: Refusal) -> dict[str, str]:
-    details = "; ".join(error["detail"] for error in refusal.errors)
-    return {"state": "warning", "title": str(refusal), "note": details}
+def _problems(refusal: Refusal) -> list[dict[str, str]]:
+    """What is still to be done, a point each."""
+    said = [error["detail"] for error in refusal.errors] or [str(refusal)]
+    return [{"state": "warning", "title": one} for one in said]

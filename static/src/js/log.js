@@ -61,7 +61,7 @@ class Log {
     this.trim();
     if (page.ended) delete this.element.dataset.active;
     if (this.follow) this.toEnd();
-    else this.count(this.last - before);
+    else if (before) this.count(this.last - before); // what was there when the page opened is not new
   }
 
   // A chunk may end in the middle of a line; the rest comes with a later chunk of the same stream.
@@ -123,7 +123,8 @@ class Log {
   }
 
   count(more) {
-    this.unseen = Math.max(0, this.unseen + more);
+    const whole = this.lines.scrollHeight - this.lines.clientHeight < 24;
+    this.unseen = whole ? 0 : Math.max(0, this.unseen + more);
     if (!this.jump) return;
     this.jump.hidden = this.unseen === 0;
     this.jump.textContent = `Jump to end, ${this.unseen} new`;
