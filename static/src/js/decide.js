@@ -5,6 +5,7 @@ function wire(form) {
   const button = find("[data-decide-button]");
   const why = find("[data-decide-why]");
   const closing = why.textContent;
+  const kept = find("[data-ask-hint]").textContent;
   const comment = find("textarea[name=comment]");
   const flags = [...form.querySelectorAll(".flag input")];
 
@@ -29,7 +30,7 @@ function wire(form) {
     find("[data-decide-hint]").textContent = choice ? choice.dataset.hint : "No decision is preselected.";
     find("[data-condition-field]").hidden = !(choice && "condition" in choice.dataset);
     find("[data-ask-label]").textContent = choice ? choice.dataset.ask : "What did you check?";
-    find("[data-ask-hint]").textContent = choice && "mustSay" in choice.dataset ? "Required. Kept in the audit log." : "Kept in the audit log.";
+    find("[data-ask-hint]").textContent = choice && "mustSay" in choice.dataset ? `Required. ${kept}` : kept;
     const count = find("[data-flags-count]");
     if (count) count.textContent = `${seen()} of ${flags.length}`;
   };
