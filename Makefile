@@ -43,7 +43,7 @@ races: .venv/installed ## 500 rounds of every race
 	RACE_ROUNDS=500 $(BIN)/python -m pytest -m races
 
 soak: .venv/installed ## 2,000 approvals while workers are killed at random
-	COUNTERSIGN_TEST_APPROVALS=2000 $(BIN)/python -m pytest -s tests/faults/test_approvals.py
+	SOAK_APPROVALS=2000 $(BIN)/python -m pytest -s tests/faults/test_approvals.py
 
 bench: .venv/installed $(ASSETS) ## measure, as ratios against controls
 	$(BIN)/python -m benchmarks

@@ -15,7 +15,7 @@ from tests.faults.product import environment, manage
 from tests.stack import ROOT, running, wait_for
 
 pytestmark = pytest.mark.faults
-APPROVALS = int(os.environ.get("COUNTERSIGN_TEST_APPROVALS", "40"))  # `make soak` asks for 2,000
+APPROVALS = int(os.environ.get("SOAK_APPROVALS", "40"))  # `make soak` asks for 2,000
 
 
 class Killer(threading.Thread):
