@@ -5,18 +5,32 @@ import warnings
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import django
+from asgiref.sync import sync_to_async
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
-from django.core.asgi import get_asgi_application
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest, HttpResponseBase
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # WhiteNoise hands files out through synchronous iterators; they are small and read whole, so the hint changes nothing
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
-_http = get_asgi_application()  # apps must be ready before the consumers are imported
+django.setup()  # apps must be ready before the consumers are imported
 
 from config.urls import websocket_urlpatterns  # noqa: E402
+
+
+class Handler(ASGIHandler):
+    """Views and middleware are synchronous: one thread runs a request from end to end, without hops between."""
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async=False)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        return await sync_to_async(self.get_response, thread_sensitive=True)(request)
+
 
 POOL = {
     "min_size": 1,
@@ -43,7 +57,7 @@ async def lifespan(
 
 application = ProtocolTypeRouter(
     {
-        "http": _http,
+        "http": Handler(),
         "lifespan": lifespan,
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
