@@ -29,7 +29,7 @@ def main() -> None:
     rows = []
     for name in names:
         print(f"\n{name}", flush=True)
-        with running(demo=False) as stack:
+        with running(demo=False, durable=True) as stack:
             measured = _measured(name, stack)
         for row in measured:
             print(f"  {row['name']:<70} {row['value']:>12,.2f} {row['unit']}", flush=True)

@@ -33,6 +33,7 @@ class Stack:
         self,
         *,
         demo: bool = True,
+        durable: bool = False,
         env: dict[str, str] | None = None,
         home: Path | None = None,
         port: int = 0,
@@ -40,7 +41,7 @@ class Stack:
         python: str = sys.executable,
     ) -> None:
         self.home = home or Path(tempfile.mkdtemp(prefix="countersign-stack-"))
-        self.port, self.demo, self.env = port, demo, env or {}
+        self.port, self.demo, self.durable, self.env = port, demo, durable, env or {}
         self.user, self.python = user, python
         self.layout = Layout(self.home)
         self.process: subprocess.Popen[bytes] | None = None
@@ -53,8 +54,12 @@ class Stack:
         """Up and answering; RuntimeError with the output when it did not come up."""
         self._forget()
         kept = {key: value for key, value in os.environ.items() if not key.startswith("COUNTERSIGN_")}
-        argv = [self.python, "-m", "config.embedded", "--fast", f"--data={self.home}"]
-        argv += [f"--port={self.port}", *(["--demo"] if self.demo else [])]
+        argv = [self.python, "-m", "config.embedded", "--json", f"--data={self.home}"]
+        argv += [
+            f"--port={self.port}",
+            *(["--demo"] if self.demo else []),
+            *([] if self.durable else ["--fast"]),
+        ]
         # A file, not a pipe: nobody would read on, and what `up` forks holds a pipe open beyond its end.
         self.output = tempfile.TemporaryFile()  # noqa: SIM115 - read as long as the process lives
         self.process = subprocess.Popen(

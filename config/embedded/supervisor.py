@@ -25,12 +25,14 @@ ASKED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 @dataclass(frozen=True)
 class Options:
-    """How to run: `demo` seeds the demo bank and allows persona switches; `fast` is for tests, see postgres.FAST."""
+    """How to run: `demo` seeds the demo bank and allows persona switches; `fast` is for tests, see postgres.FAST;
+    `json` tells the address to a program."""
 
     host: str
     port: int
     demo: bool
     fast: bool
+    json: bool
 
 
 class Supervisor:
@@ -122,7 +124,7 @@ class Supervisor:
 
     def _announce(self) -> None:
         self._write_table()
-        if self.options.fast:
+        if self.options.json:
             print(json.dumps({"url": self.url}), flush=True)
             return
         print(f"\n  Countersign runs at {self.url}\n", flush=True)

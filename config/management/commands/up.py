@@ -20,8 +20,9 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, help="0 takes any free one")
         parser.add_argument("--demo", action="store_true", help="seed the demo bank, allow persona switches")
         parser.add_argument(
-            "--fast", action="store_true", help="for tests: not durable, announces itself as JSON"
+            "--fast", action="store_true", help="for tests: a power failure may lose what was accepted"
         )
+        parser.add_argument("--json", action="store_true", help="announce the address as one line of JSON")
         parser.add_argument(
             "--with-parent", action="store_true", help="stop when the process that started this ends"
         )
@@ -29,7 +30,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["data"]:
             options["data"] = options["data"].resolve()
-        flags = [f"--{name.replace('_', '-')}" for name in ("demo", "fast", "with_parent") if options[name]]
+        flags = [
+            f"--{name.replace('_', '-')}" for name in ("demo", "fast", "json", "with_parent") if options[name]
+        ]
         named = [
             f"--{name}={options[name]}" for name in ("data", "host", "port") if options[name] is not None
         ]
