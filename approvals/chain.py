@@ -224,6 +224,7 @@ def _document(chain: Chain, stages: Iterable[Stage]) -> dict[str, Any]:
         "chain": str(chain.pk),
         "subject": chain.subject,
         "decision": str(chain.decision_id),
+        "windows": chain.decision.output["windows"],
         "conflicted": sorted(str(person) for person in chain.conflicted),
         "expires_at": timestamp(chain.expires_at),
         "stages": sorted((_pinned(stage) for stage in stages), key=lambda row: str(row["stage"])),

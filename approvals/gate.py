@@ -15,7 +15,7 @@ from approvals import chain as chains
 from approvals import freezes, signoffs
 from approvals import permit as permits
 from approvals.chain import Verdict
-from approvals.models import Chain, Permit, SignOff, Stage
+from approvals.models import Chain, Decision, Permit, SignOff, Stage
 from approvals.policy import bundles
 from approvals.policy.engine import PolicyUnavailable
 from audit.canonical import Json
@@ -44,7 +44,7 @@ class Frozen(GateClosed):
 
 
 class TooEarly(GateClosed):
-    """The window of the change has not begun."""
+    """The window of the change, or the one that policy names, has not begun."""
 
     code, waits = "gate_too_early", True
 
@@ -56,7 +56,7 @@ class LedgerBehind(GateClosed):
 
 
 class TooLate(GateClosed):
-    """The window of the change is over."""
+    """The window of the change, or the last that policy names, is over."""
 
     code = "gate_too_late"
 
@@ -207,6 +207,7 @@ def _first(start: Start, now: datetime, size: int) -> Permit:
     stages = list(chain.stages.all())
     _check_chain(start, chain, stages, now)
     _check_bundle(chain)
+    _check_policy_windows(start, chain.decision, now)
     counted = chains.standing(chain, stages, share=True)
     _check_sign_offs(start, chain, counted)
     _check_verdict(start, chain, stages, counted)
@@ -241,6 +242,19 @@ def _check_bundle(chain: Chain) -> None:
         bundles.verify(chain.decision.bundle)
     except PolicyUnavailable as tampered:
         raise BundleAltered(str(tampered)) from tampered
+
+
+def _check_policy_windows(start: Start, decision: Decision, now: datetime) -> None:
+    """Where policy names windows, a run begins within one of them. The chain's signature covers them."""
+    read = datetime.fromisoformat
+    spans = [(read(one["not_before"]), read(one["not_after"])) for one in decision.output["windows"]]
+    if not spans or any(begin <= now < end for begin, end in spans):
+        return
+    later = [begin for begin, _ in spans if begin > now]
+    if later:
+        raise TooEarly(f"By policy {start.change_key} may not start before {_at(min(later))}.")
+    last = max(end for _, end in spans)
+    raise TooLate(f"By policy {start.change_key} had to start before {_at(last)}. Request it again.")
 
 
 def _check_sign_offs(start: Start, chain: Chain, counted: list[SignOff]) -> None:

@@ -122,6 +122,8 @@ def _what(revision: Revision) -> Fact:
 def _when(revision: Revision) -> Fact:
     if revision.not_before:
         return _fact("When", f"Not before {revision.not_before:%d %b %H:%M} UTC", "then by itself")
+    if revision.chain.decision.output["windows"]:
+        return _fact("When", "In a window of the policy", "then by itself")
     return _fact("When", "Right after approval", "by itself, no later stop")
 
 

@@ -139,12 +139,20 @@ def _preview(found: dict[str, Any]) -> dict[str, Any]:
     denied = [{"state": "denied", "title": one["message"], "note": one["rule"]} for one in found["deny"]]
     asked = [_demand(stage) for stage in found["require"]]
     warned = [{"state": "warning", "title": one["message"], "note": one["rule"]} for one in found["warn"]]
+    windows = [{"state": "waiting", "title": one["message"], "note": _span(one)} for one in found["windows"]]
     yourself = {
         "state": "person",
         "title": "You cannot approve this yourself",
         "note": "You are the requester.",
     }
-    return {"summary": summary(found), "points": [*denied, *asked, *([yourself] if asked else []), *warned]}
+    return {
+        "summary": summary(found),
+        "points": [*denied, *asked, *([yourself] if asked else []), *windows, *warned],
+    }
+
+
+def _span(window: dict[str, Any]) -> str:
+    return f"Starts from {window['not_before']} to {window['not_after']}. Rule {window['rule']}."
 
 
 def summary(found: dict[str, Any]) -> str:

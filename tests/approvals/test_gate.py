@@ -12,11 +12,13 @@ from approvals import chain as chains
 from approvals import freezes, gate, permit, signoffs
 from approvals.chain import Verdict
 from approvals.models import Chain, Permit
+from approvals.policy import bundles
 from audit.canonical import digest, parse, uuid7
 from audit.models import Entry
 from tests.approvals.cast import (
     DIGEST,
     OTHER,
+    STARTER,
     TEST,
     authorise,
     become,
@@ -46,6 +48,37 @@ def test_a_later_step_starts_under_the_permit_of_the_first(bank):
     issued = authorise(chain, run_id=run)
     again = authorise(chain, run_id=run, permit_id=issued.pk, first=False, change_state="running")
     assert again == issued
+
+
+AT_NIGHT = """
+# METADATA
+# title: At night only
+# custom:
+#   rule: at-night
+windows contains {
+	"rule": "at-night", "message": "Only at night.", "not_before": "%s", "not_after": "%s",
+} if { input.api == "v1" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "refusal"),
+    [(-1, 1, None), (1, 2, gate.TooEarly), (-2, -1, gate.TooLate)],
+)
+def test_a_run_begins_within_a_window_that_policy_names(bank, begins, ends, refusal):
+    hours = [(timezone.now() + timedelta(hours=one)).strftime("%Y-%m-%dT%H:%M:%SZ") for one in (begins, ends)]
+    sources = {path.name: path.read_text() for path in STARTER.glob("*.rego")}
+    sources["notes.rego"] = sources["notes.rego"].replace("windows := []", AT_NIGHT % tuple(hours))
+    bundles.activate(bundles.examine(sources), source="test", by=TEST)
+    chain = complete(bank)
+    if refusal is None:
+        assert permit.read(authorise(chain))
+        return
+    with pytest.raises(refusal, match="By policy"):
+        authorise(chain)
+    sql("UPDATE approvals_decision SET output = jsonb_set(output, '{windows}', '[]')")
+    with pytest.raises(gate.ChainAltered):
+        authorise(chain)
 
 
 @pytest.mark.parametrize(
