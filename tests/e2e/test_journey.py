@@ -7,6 +7,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tests.e2e import playing
+from tests.e2e.playing import approve, ask, submit
 from tests.stack import running
 
 pytestmark = [pytest.mark.browser, pytest.mark.faults]
@@ -31,42 +33,13 @@ def person(browser, stack):
     contexts = []
 
     def page_of(name, **options):
-        context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=stack.url, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.goto("/welcome/")
-        page.get_by_role("button", name=f"as {name}").click()
+        page = playing.person(browser, stack.url, name, **options)
+        contexts.append(page.context)
         return page
 
     yield page_of
     for context in contexts:
         context.close()
-
-
-def ask(page, *, service="web-bank", environment="production", version="2026.48"):
-    """Fill the form in; the preview has answered when this returns."""
-    page.goto("/workflows/deploy-service/new/")
-    page.select_option("#f-service", service)
-    page.check(f"input[value={environment}]")
-    page.fill("#f-inputs-version", version)
-    page.fill("#f-reason", "Ships the new transfer page.")
-    expect(page.locator("#preview")).to_contain_text("This needs")
-
-
-def submit(page):
-    page.get_by_role("button", name="Submit for approval").click()
-    expect(page).to_have_url(re.compile(r"/changes/CHG-\d+/"))
-    return page.url.rstrip("/").rsplit("/", 1)[1]
-
-
-def approve(page, key):
-    page.goto(f"/changes/{key}/")
-    for flag in page.locator("[data-flag]").all():
-        flag.click()
-    page.locator("input[name=decision][value=approve]").check()
-    page.fill("#comment", "Read the plan.")
-    page.locator("[data-decide-button]").click()
-    expect(page.locator("#timeline")).to_contain_text("approved as")
 
 
 def run_to_its_end(mara, person, key):
