@@ -7,7 +7,6 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from urllib.parse import quote
 
 from tests.stack import ROOT, Stack, running
 
@@ -46,8 +45,7 @@ def _measured(name: str, stack: Stack) -> list[dict[str, object]]:
     }
     if name in ALONE:
         stack.query(f"CREATE DATABASE bench_{name}")
-        host = quote(str(stack.layout.run), safe="")
-        env["COUNTERSIGN_DATABASE_URL"] = f"postgres://countersign@/bench_{name}?host={host}"
+        env["COUNTERSIGN_DATABASE_URL"] = stack.database(f"bench_{name}")
         subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], env=env, cwd=ROOT, check=True)
     command = [sys.executable, "-m", "benchmarks", ONE, name]
     done = subprocess.run(command, env=env, cwd=ROOT, check=True, stdout=subprocess.PIPE)

@@ -130,10 +130,13 @@ class Stack:
         """Pids of everything that belongs to this stack."""
         return leftovers(self.home)
 
+    def database(self, name: str = "countersign") -> str:
+        """The address of a database of this stack."""
+        return f"postgresql://countersign@/{name}?host={quote(str(self.layout.run), safe='')}"
+
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows, if it asks for any, on a connection of its own."""
-        address = f"postgresql://countersign@/countersign?host={quote(str(self.layout.run), safe='')}"
-        with psycopg.connect(address) as connection:
+        with psycopg.connect(self.database(), autocommit=True) as connection:
             cursor = connection.execute(sql.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
