@@ -14,7 +14,8 @@ from tests.stack import running
 pytestmark = [pytest.mark.browser, pytest.mark.faults]
 LATE = 20_000  # ms; a step that is slow on a busy machine
 PAGES = {
-    "Mara Lindqvist": ("/inbox/", "/inbox/requests/", "/workflows/", "/workflows/deploy-service/", "/changes/",
+    "Mara Lindqvist": ("/inbox/", "/inbox/requests/", "/workflows/", "/workflows/deploy-service/",
+                       "/workflows/deploy-service/new/", "/changes/",
                        "/runs/", "/runs/RUN-1/", "/environments/", "/me/", "/policies/", "/nothing/here/"),
     "Noor Haddad": ("/inbox/", "/changes/CHG-1/", "/audit/", "/audit/1/", "/compliance/",
                     "/compliance/controls/CT-01/", "/people/"),
@@ -50,9 +51,12 @@ def run_to_its_end(mara, person, key):
 
 
 def test_a_change_is_asked_for_countersigned_run_live_and_proved(stack, person):
+    before = counted(person("Noor Haddad"))
     mara = person("Mara Lindqvist")
-    ask(mara)
+    ask(mara, environment="staging")
     preview = mara.locator("#preview")
+    expect(preview).not_to_contain_text("2 approvals")
+    mara.check("input[value=production]")
     expect(preview).to_contain_text("This needs 2 approvals: Security and Service owner")
     expect(preview).to_contain_text("You cannot approve this yourself")
     key = submit(mara)
@@ -78,12 +82,21 @@ def test_a_change_is_asked_for_countersigned_run_live_and_proved(stack, person):
     signed = noor.request.get(f"/api/v1/runs/{run_of(mara)}/permit/").json()
     assert signed["authentic"] is True
 
+    after = counted(noor)
+    assert after == (before[0] + 1, before[1] + 1), "one more run, and it passed"
     noor.goto("/compliance/controls/CT-01/")
     row = noor.locator("tr", has_text=key)
     expect(row).to_contain_text("Passed")
     expect(row).to_contain_text("Approved, and permitted for exactly this content")
     page = mara.request.get("/demo/site/production/web-bank/").text()
     assert "2026.48" in page, "the step really changed what is served"
+
+
+def counted(page):
+    """How many runs CT-01 looked at, and how many passed."""
+    page.goto("/compliance/")
+    row = page.locator("tr", has_text="CT-01,")
+    return tuple(int(row.locator(f"[data-label={label}]").inner_text()) for label in ("Tested", "Passed"))
 
 
 def run_of(page):
@@ -144,6 +157,8 @@ def test_no_page_has_a_fault_that_axe_finds_or_scrolls_sideways(person, name, sc
     page = person(name, color_scheme=scheme, bypass_csp=True)
     for path in PAGES[name]:
         page.goto(path)
+        expect(page.locator("#preview[aria-busy=true]")).to_have_count(0)  # dimmed while it asks
+        page.wait_for_timeout(200 if path.endswith("/new/") else 0)  # it fades in
         found = Axe().run(page).response["violations"]
         assert [(one["id"], [node["html"][:300] for node in one["nodes"]]) for one in found] == [], path
         for width in (1280, 390, 320):
@@ -155,8 +170,8 @@ def test_no_page_has_a_fault_that_axe_finds_or_scrolls_sideways(person, name, sc
 def test_keys_move_open_and_explain_and_none_decides(person):
     noor = person("Noor Haddad")
     noor.goto("/changes/")
-    noor.keyboard.press("j")
-    noor.keyboard.press("j")
+    for key in "jjkj":
+        noor.keyboard.press(key)
     second = (
         noor.locator("[data-list] tbody tr:not(.group), [data-list] > li").nth(1).locator("a[href]").first
     )
