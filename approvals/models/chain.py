@@ -1,55 +1,15 @@
-"""Policy bundles, decisions, chains, sign-offs, permits, freezes. A chain knows a digest, never a change."""
+"""Chains, their stages, sign-offs and permits. A chain knows a digest, never a change."""
 
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 
 from accounts.models import Person, User
+from approvals.models.policy import Decision
 from audit.canonical import uuid7
 from audit.models import Coupled
-
-
-class Bundle(Coupled):
-    """An immutable set of Rego files, named by its digest. Serials only rise; one is active."""
-
-    digest = models.CharField(max_length=71, unique=True)
-    serial = models.PositiveIntegerField(unique=True)
-    sources = models.JSONField(help_text="path -> text, tests included")
-    rules = models.JSONField(
-        help_text="id, title, description, answers, place (file:line) of each rule that answers"
-    )
-    tests = models.JSONField(
-        help_text="name, file, line of each test; all passed, or the bundle would not be here"
-    )
-    source = models.CharField(
-        max_length=200, help_text="where it came from: a commit, an upload, the starter pack"
-    )
-    signature = models.TextField()
-    active = models.BooleanField(default=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["active"], condition=Q(active=True), name="bundle_one_active")
-        ]
-
-
-class Decision(models.Model):
-    """A recorded evaluation, complete enough to be repeated: bundle, input, output, time."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    bundle = models.ForeignKey(Bundle, on_delete=models.PROTECT, related_name="decisions")
-    input = models.JSONField()
-    output = models.JSONField()
-    input_digest = models.CharField(max_length=71)
-    output_digest = models.CharField(max_length=71)
-    decided_at = models.DateTimeField(auto_now_add=True)
-    took_microseconds = models.PositiveIntegerField()
-
-    class Meta:
-        indexes = [models.Index(fields=["bundle", "decided_at"], name="decision_by_bundle")]
 
 
 class Chain(Coupled):
@@ -143,19 +103,3 @@ class Permit(Coupled):
     key_id = models.CharField(max_length=64)
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField()
-
-
-class Freeze(Coupled):
-    """When changes may not start; judged by database time at every start."""
-
-    name = models.CharField(max_length=100)
-    reason = models.TextField(blank=True)
-    environments = ArrayField(models.SlugField(), help_text="slugs")
-    starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField()
-    lifted_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="freeze_has_a_length")
-        ]

@@ -1,0 +1,7 @@
+"""The rows of this floor: what policy decided, who agreed, what may not start. A chain knows no change."""
+
+from approvals.models.chain import Chain, Permit, SignOff, Stage
+from approvals.models.freeze import Freeze
+from approvals.models.policy import Bundle, Decision
+
+__all__ = ["Bundle", "Chain", "Decision", "Freeze", "Permit", "SignOff", "Stage"]
