@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from accounts.models import User
 from approvals import eligibility, keys
 from approvals.clock import database_time
 from approvals.models import Chain, Decision, SignOff, Stage
@@ -41,6 +42,8 @@ class Demand(Protocol):
     def order(self) -> int: ...
     @property
     def quorum(self) -> int: ...
+    @property
+    def distinct(self) -> str: ...
 
 
 class Said(Protocol):
@@ -87,7 +90,7 @@ def completed(
     stages: Collection[Demand], sign_offs: Iterable[Said], *, conflicted: Collection[UUID]
 ) -> dict[UUID, datetime]:
     """Stage -> the moment its quorum was reached. A later order counts only what was given after the earlier."""
-    votes = _one_a_person(sign_offs, conflicted)
+    votes = _one_a_person(stages, sign_offs, conflicted)
     done: dict[UUID, datetime] = {}
     opened: datetime | None = None
     for order in sorted({stage.order for stage in stages}):
@@ -102,13 +105,23 @@ def completed(
     return done
 
 
-def _one_a_person(sign_offs: Iterable[Said], conflicted: Collection[UUID]) -> list[Said]:
-    """Of several approvals by one person the first counts, wherever it was given."""
-    first: dict[UUID, Said] = {}
+def may_sign_also(stage: UUID, signed: Collection[UUID], stages: Iterable[Demand]) -> bool:
+    """Whether somebody who signed these stages may sign this one too: only where each of them says so aloud."""
+    repeatable = {one.pk for one in stages if one.distinct == Stage.Distinct.STAGE}
+    return not signed or (stage not in signed and {stage, *signed} <= repeatable)
+
+
+def _one_a_person(
+    stages: Collection[Demand], sign_offs: Iterable[Said], conflicted: Collection[UUID]
+) -> list[Said]:
+    """Of several approvals by one person the first counts, and others only where the stages allow more than one."""
+    counted: dict[UUID, list[Said]] = {}
     for one in sorted(sign_offs, key=lambda one: (one.given_at, str(one.stage_id))):
         if one.decision in APPROVING and one.person_id not in conflicted:
-            first.setdefault(one.person_id, one)
-    return list(first.values())
+            mine = counted.setdefault(one.person_id, [])
+            if may_sign_also(one.stage_id, {vote.stage_id for vote in mine}, stages):
+                mine.append(one)
+    return [one for mine in counted.values() for one in mine]
 
 
 def _moments(stage: Demand, votes: Iterable[Said], *, after: datetime | None) -> list[datetime]:
@@ -126,7 +139,7 @@ def progress(chain: Chain) -> list[Progress]:
     stages = list(chain.stages.all())
     counted = standing(chain, stages)
     done = completed(stages, counted, conflicted=chain.conflicted)
-    votes = _one_a_person(counted, chain.conflicted)
+    votes = _one_a_person(stages, counted, chain.conflicted)
     return [
         Progress(
             stage,
@@ -142,6 +155,12 @@ def standing(chain: Chain, stages: Sequence[Stage], *, share: bool = False) -> l
     """The sign-offs of this chain that are not withdrawn and whose givers may still decide."""
     given = list(chain.sign_offs.filter(withdrawn_at=None))
     return eligibility.standing(stages, given, share=share)
+
+
+def signed_by(chain: Chain, user: User) -> set[UUID]:
+    """The stages on which this person has decided, and has not taken it back."""
+    mine = chain.sign_offs.filter(person_id=user.person_id, withdrawn_at=None)
+    return set(mine.values_list("stage_id", flat=True))
 
 
 def open_chain(*, digest: str, decision: Decision, conflicted: Collection[UUID], by: Actor) -> Chain:
@@ -199,6 +218,7 @@ def move(chain: Chain, to: Chain.State, *, by: Actor, **data: Any) -> None:
 def _stage(chain: Chain, demand: Mapping[str, Any]) -> Stage:
     rule = demand["why"]["rule"]
     teams, users = eligibility.pin(demand["teams"], demand.get("users", []), rule=rule)
+    later, _ = eligibility.pin(demand.get("escalate_to", []), [], rule=rule)
     stage = Stage(
         chain=chain,
         name=demand["stage"],
@@ -208,6 +228,11 @@ def _stage(chain: Chain, demand: Mapping[str, Any]) -> Stage:
         team_ids=list(teams.values()),
         user_ids=users,
         signature=demand["signature"],
+        distinct=demand.get("distinct", Stage.Distinct.CHAIN),
+        member_for=demand.get("member_for", 0),
+        due_at=chain.opened_at + timedelta(seconds=demand["due_in"]) if "due_in" in demand else None,
+        escalate_to=list(later),
+        escalate_ids=list(later.values()),
         why=demand["why"],
     )
     can = len(eligibility.people(stage, conflicted=chain.conflicted))
@@ -248,7 +273,20 @@ def _pinned(stage: Stage) -> dict[str, Any]:
         "user_ids": sorted(str(user) for user in stage.user_ids),
         "signature": stage.signature,
         "rule": stage.why["rule"],
+        **_besides(stage),
     }
+
+
+def _besides(stage: Stage) -> dict[str, Any]:
+    """What a stage may say beyond the usual; what it does not say is left out, so that each chain keeps its digest."""
+    said = {
+        "distinct": stage.distinct if stage.distinct != Stage.Distinct.CHAIN else None,
+        "member_for": stage.member_for,
+        "due_at": timestamp(stage.due_at) if stage.due_at else None,
+        "escalate_to": list(stage.escalate_to),
+        "escalate_ids": sorted(str(team) for team in stage.escalate_ids),
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def _record(chain: Chain, kind: str, *, by: Actor, **data: Any) -> None:

@@ -6,12 +6,14 @@ between the gate's look and its permit. It must never ask about permissions on o
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
 from accounts.models import Team, User
+from approvals.clock import database_time
 from approvals.models import SignOff, Stage
 from approvals.policy.engine import PolicyRefused
 
@@ -39,14 +41,14 @@ class Eligible:
 
 def people(stage: Stage, *, conflicted: Collection[UUID]) -> list[Eligible]:
     """Who may decide this stage now, one row a person, by name."""
-    rows = _rows(stage.team_ids, stage.user_ids)
+    rows = _rows(_teams_now(stage), stage.user_ids)
     once = {row.person: row for row in sorted(rows, key=lambda row: row.name) if row.person not in conflicted}
     return sorted(once.values(), key=lambda row: row.name)
 
 
 def may_decide(stage: Stage, user: User, *, conflicted: Collection[UUID]) -> bool:
     """Whether this account may decide this stage now."""
-    rows = _rows(stage.team_ids, stage.user_ids, only=[user.pk])
+    rows = _rows(_teams_now(stage), stage.user_ids, only=[user.pk])
     return any(row.person == user.person_id and row.person not in conflicted for row in rows)
 
 
@@ -56,7 +58,7 @@ def standing(stages: Iterable[Stage], sign_offs: Collection[SignOff], *, share: 
     A reject or a send-back stands whoever leaves: a veto does not lapse with a membership.
     """
     by_id = {stage.pk: stage for stage in stages}
-    teams = {team for stage in by_id.values() for team in stage.team_ids}
+    teams = {team for stage in by_id.values() for team in (*stage.team_ids, *stage.escalate_ids)}
     users = {user for stage in by_id.values() for user in stage.user_ids}
     givers = sorted({one.user_id for one in sign_offs if one.approves})
     rows = _rows(teams, users, only=givers, share=share) if givers else []
@@ -87,9 +89,17 @@ def _still(sign_off: SignOff, stage: Stage | None, rows: Iterable[Eligible]) -> 
     return stage is not None and any(
         row.user == sign_off.user_id
         and row.person == sign_off.person_id
-        and (row.team in stage.team_ids if row.team is not None else row.user in stage.user_ids)
+        and _asks(stage, row, at=sign_off.given_at)
         for row in rows
     )
+
+
+def _asks(stage: Stage, row: Eligible, *, at: datetime) -> bool:
+    return row.user in stage.user_ids if row.team is None else row.team in stage.teams_asked(at)
+
+
+def _teams_now(stage: Stage) -> list[UUID]:
+    return stage.teams_asked(database_time()) if stage.escalate_ids else list(stage.team_ids)
 
 
 def _rows(

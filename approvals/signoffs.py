@@ -50,7 +50,7 @@ class StageNotOpen(Refusal):
 
 
 class AlreadyDecided(Refusal):
-    """A person counts once per chain."""
+    """A person counts once per chain, or once per stage where policy says so."""
 
     code = "already_decided"
 
@@ -99,7 +99,7 @@ def give(
     now = database_time()
     _check_current(chain, seen, now)
     _check_eligible(chain, asked, by)
-    _check_first(chain, by)
+    _check_first(chain, asked, stages, by)
     _check_turn(chain, asked, stages)
     _check_words(seen)
     _store(chain, asked, seen, by=by, at=now)
@@ -207,8 +207,8 @@ def _check_eligible(chain: Chain, stage: Stage, by: Acting) -> None:
         )
 
 
-def _check_first(chain: Chain, by: Acting) -> None:
-    if chain.sign_offs.filter(person_id=by.user.person_id, withdrawn_at=None).exists():
+def _check_first(chain: Chain, stage: Stage, stages: list[Stage], by: Acting) -> None:
+    if not chains.may_sign_also(stage.pk, chains.signed_by(chain, by.user), stages):
         raise AlreadyDecided(
             "You have decided on this change already. A person counts once; withdraw that first."
         )
@@ -264,7 +264,7 @@ def _store(chain: Chain, stage: Stage, seen: Seen, *, by: Acting, at: datetime) 
         with transaction.atomic():  # a savepoint: the refusal must leave the caller's transaction usable
             sign_off.save(force_insert=True)
     except IntegrityError as error:
-        if "sign_off_one_per_person_and_chain" not in str(error):
+        if "sign_off_one_per_person_and_stage" not in str(error):
             raise
         raise AlreadyDecided("You have decided on this change already. A person counts once.") from error
     _record("sign_off.given", sign_off, stage, by=by)

@@ -1,6 +1,8 @@
 """Chains, their stages, sign-offs and permits. A chain knows a digest, never a change."""
 
+from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -34,6 +36,10 @@ class Chain(Coupled):
 class Stage(models.Model):
     """One step of a chain. Stages of one order are parallel; a later order opens after the earlier."""
 
+    class Distinct(models.TextChoices):
+        CHAIN = "chain"  # whoever signs here signs nowhere else
+        STAGE = "stage"  # whoever signs here may sign other stages that say the same
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="stages")
     name = models.CharField(max_length=100)
@@ -43,6 +49,13 @@ class Stage(models.Model):
     team_ids = ArrayField(models.UUIDField())
     user_ids = ArrayField(models.UUIDField(), default=list)
     signature = models.CharField(max_length=10, default="session")
+    distinct = models.CharField(max_length=5, choices=Distinct, default=Distinct.CHAIN)
+    member_for = models.PositiveIntegerField(
+        default=0, help_text="seconds of membership before one may decide"
+    )
+    due_at = models.DateTimeField(null=True, blank=True)
+    escalate_to = ArrayField(models.SlugField(), default=list, help_text="slugs, asked as well once past due")
+    escalate_ids = ArrayField(models.UUIDField(), default=list)
     why = models.JSONField()
 
     class Meta:
@@ -51,6 +64,11 @@ class Stage(models.Model):
             models.CheckConstraint(condition=Q(quorum__gte=1), name="stage_quorum_at_least_one"),
             models.UniqueConstraint(fields=["chain", "name"], name="stage_name_once_per_chain"),
         ]
+
+    def teams_asked(self, at: datetime) -> list[UUID]:
+        """The teams whose people may decide at this moment: past due, those to whom policy escalates as well."""
+        late = self.due_at is not None and at >= self.due_at
+        return [*self.team_ids, *self.escalate_ids] if late else list(self.team_ids)
 
 
 class SignOff(Coupled):
@@ -81,9 +99,9 @@ class SignOff(Coupled):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["chain", "person"],
+                fields=["stage", "person"],
                 condition=Q(withdrawn_at=None),
-                name="sign_off_one_per_person_and_chain",
+                name="sign_off_one_per_person_and_stage",
             ),
         ]
 

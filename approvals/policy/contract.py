@@ -45,6 +45,7 @@ def check_output(answer: Any, *, facts: Mapping[str, Any], places: Mapping[str, 
     _canonical(answer, "The policy's answer")
     for stage in answer["require"]:
         _check_stage(stage, facts)
+        _check_due(stage, ends=min(one["expires_in"] for one in answer["require"]))
     if not answer["require"] and not answer["deny"]:
         raise _refused("no rule demands an approval, and without one nothing can be complete", [])
     return _placed(answer, places)
@@ -61,6 +62,14 @@ def _check_stage(stage: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
             raise _refused(
                 f"rule {rule} says that {reading['path']} is {reading['value']!r}, which is not so", []
             )
+
+
+def _check_due(stage: Mapping[str, Any], *, ends: int) -> None:
+    rule = stage["why"]["rule"]
+    if "escalate_to" in stage and "due_in" not in stage:
+        raise _refused(f"rule {rule} escalates {stage['stage']} but does not say when it is due", [])
+    if stage.get("due_in", 0) >= ends:
+        raise _refused(f"rule {rule} makes {stage['stage']} due after the chain has expired", [])
 
 
 def lookup(facts: Mapping[str, Any], path: str) -> Any:

@@ -71,6 +71,7 @@ def _check_demands(output: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     for stage in output["require"]:
         rule = stage["why"]["rule"]
         teams, users = eligibility.pin(stage["teams"], stage.get("users", []), rule=rule)
+        eligibility.pin(stage.get("escalate_to", []), [], rule=rule)
         persons = eligibility.persons(teams.values(), users, without_accounts=conflicted)
         if len(persons) < stage["quorum"]:
             raise PolicyRefused(

@@ -67,7 +67,17 @@ def chain(row: Chain) -> dict[str, Any]:
             {
                 **{
                     name: getattr(one.stage, name)
-                    for name in ("id", "name", "order", "quorum", "teams", "signature")
+                    for name in (
+                        "id",
+                        "name",
+                        "order",
+                        "quorum",
+                        "teams",
+                        "signature",
+                        "distinct",
+                        "due_at",
+                        "escalate_to",
+                    )
                 },
                 "why": one.stage.why,
                 "given": one.given,

@@ -27,12 +27,8 @@ class ChangeQuerySet(QuerySet["Change"]):
         given = Count("sign_offs", filter=Q(sign_offs__withdrawn_at=None, sign_offs__decision__in=AGREEING))
         unfinished = earlier.annotate(given=given).filter(given__lt=F("quorum"))
         mine = _seats(user).filter(~Exists(unfinished), chain=OuterRef("revision__chain"))
-        said = SignOff.objects.filter(
-            chain=OuterRef("revision__chain"), person=user.person_id, withdrawn_at=None
-        )
         return self.filter(
-            Exists(mine),
-            ~Exists(said),
+            Exists(mine.filter(~Exists(_elsewhere(user)))),
             ~Q(revision__chain__conflicted__contains=[user.person_id]),
             state=Change.State.WAITING,
             revision__chain__state=Chain.State.OPEN,
@@ -43,10 +39,20 @@ class ChangeQuerySet(QuerySet["Change"]):
 AGREEING = (SignOff.Kind.APPROVE, SignOff.Kind.APPROVE_WITH_CONDITION)
 
 
+def _elsewhere(user: User) -> QuerySet[SignOff]:
+    """What this person has said that keeps them from the stage: on it, or on one that is to be somebody else's."""
+    said = SignOff.objects.filter(chain=OuterRef("chain"), person=user.person_id, withdrawn_at=None)
+    both_repeatable = Q(stage__distinct=Stage.Distinct.STAGE) & Q(
+        Exists(Stage.objects.filter(pk=OuterRef(OuterRef("pk")), distinct=Stage.Distinct.STAGE))
+    )
+    return said.filter(Q(stage=OuterRef("pk")) | ~both_repeatable)
+
+
 def _seats(user: User) -> QuerySet[Stage]:
     """The stages that ask one of this account's teams, or the account by name."""
     teams = list(Membership.objects.filter(user=user, ended_at=None).values_list("team_id", flat=True))
-    return Stage.objects.filter(Q(team_ids__overlap=teams) | Q(user_ids__contains=[user.pk]))
+    late = Q(due_at__lte=Now(), escalate_ids__overlap=teams)
+    return Stage.objects.filter(Q(team_ids__overlap=teams) | late | Q(user_ids__contains=[user.pk]))
 
 
 class Change(Coupled):

@@ -1,6 +1,8 @@
 """The rail of the change page: who must agree, and what this person can do now. One registry of actions."""
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest
 
@@ -24,10 +26,7 @@ def context(
     given = list(chain.sign_offs.filter(withdrawn_at=None).select_related("user"))
     ranks = chains.progress(chain)
     people = {one.stage.pk: eligibility.people(one.stage, conflicted=chain.conflicted) for one in ranks}
-    open_now = change.state == S.WAITING
-    mine = [
-        one.stage for one in ranks if one.open and open_now and _is_among(me, people[one.stage.pk], given)
-    ]
+    mine = _seats(ranks, people, given, me) if change.state == S.WAITING else []
     return {
         "stages": [_stage(one, given, people[one.stage.pk], one.stage in mine, me) for one in ranks],
         "after": _after(change),
@@ -37,9 +36,19 @@ def context(
     }
 
 
-def _is_among(user: Any, people: list[Eligible], given: list[SignOff]) -> bool:
-    """Eligible, and has not decided yet: one person counts once in a chain."""
-    return any(one.user == user.pk for one in people) and all(one.user_id != user.pk for one in given)
+def _seats(
+    ranks: list[chains.Progress], people: Mapping[UUID, list[Eligible]], given: list[SignOff], me: Any
+) -> list[Stage]:
+    """The open stages that ask this person, and on which what they have said elsewhere lets them decide."""
+    said = {one.stage_id for one in given if one.person_id == me.person_id}
+    stages = [one.stage for one in ranks]
+    return [
+        one.stage
+        for one in ranks
+        if one.open
+        and any(who.user == me.pk for who in people[one.stage.pk])
+        and chains.may_sign_also(one.stage.pk, said, stages)
+    ]
 
 
 def actions(request: HttpRequest, change: Change, given: list[SignOff]) -> list[dict[str, Any]]:
@@ -163,6 +172,6 @@ def _why_not(
         }.get(S(change.state), "Decided. What was signed is what runs.")
     if change.requester_id == request.user.pk:
         return f"You requested this change, so someone else must approve it. {_others(revision)}"
-    if any(one.user_id == request.user.pk for one in given):
+    if not mine and any(one.user_id == request.user.pk for one in given):
         return "You have decided. One person counts once in a chain."
     return "" if mine else f"You can read this change but not decide it. {_others(revision)}"

@@ -133,12 +133,15 @@ def test_no_policy_is_evaluated_inside_a_transaction(ask):
         {"quorum": "9223372036854775808"}, {"quorum": "1e400"}, {"quorum": "null"}, {"quorum": "[1]"},
         {"order": 0}, {"order": '"1"'}, {"expires_in": 0}, {"expires_in": 10**9},
         {"teams": "[]"}, {"teams": '"payments"'}, {"teams": "[1]"}, {"teams": '[" payments"]'},
+        {"more": '"due_in": 59'}, {"more": '"due_in": "600"'}, {"more": '"due_in": 600, "escalate_to": []'},
+        {"more": '"distinct": "nobody"'}, {"more": '"distinct": true'}, {"more": '"member_for": -1'},
+        {"more": '"due_in": 600, "escalate_to": ["payments", "payments"]'}, {"more": '"member_for": 1.5'},
         {"more": '"quorom": 2'}, {"more": '"users": ["nobody"]'},
         {"read": ""}, {"read": '{"path": "input.service.tier", "value": 3}'},
         {"read": '{"path": "input.service.teir", "value": input.service.tier}'},
     ],
 )  # fmt: skip
-def test_an_answer_outside_the_contract_is_refused(asks, bent):
+def test_c08_c12_an_answer_outside_the_contract_is_refused(asks, bent):
     with pytest.raises(PolicyRefused):
         asks(rego(**bent))
     assert not Decision.objects.exists()
@@ -151,9 +154,18 @@ def test_an_answer_outside_the_contract_is_refused(asks, bent):
         ({"quorum": 2}, r"a\.rego:\d+ asks for 2 of payments, but only 1 may agree"),
         ({"when": '{ input.api == "v2" }'}, "no rule demands an approval"),
         ({"quorum": 0}, "rule anybody, /require/0/quorum"),
+        (
+            {"more": '"escalate_to": ["payments"]'},
+            "rule anybody escalates Owner but does not say when it is due",
+        ),
+        ({"more": '"due_in": 3600'}, "rule anybody makes Owner due after the chain has expired"),
+        (
+            {"more": '"due_in": 60, "escalate_to": ["directors"]'},
+            r"a\.rego:\d+ asks team directors, which does not exist",
+        ),
     ],
 )
-def test_the_refusal_names_the_rule_at_fault(asks, bent, sentence):
+def test_c08_the_refusal_names_the_rule_at_fault(asks, bent, sentence):
     with pytest.raises(PolicyRefused, match=sentence):
         asks(rego(**bent))
 

@@ -19,6 +19,7 @@ class Asked:
     pk: UUID
     order: int
     quorum: int
+    distinct: str = "chain"
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,11 @@ def who(letter: str) -> UUID:
 
 
 def asked(text: str) -> list[Asked]:
-    """`A1:2` is stage A of order 1 with quorum 2."""
-    return [Asked(who(one[0]), int(one[1]), int(one[3:])) for one in text.split()]
+    """`A1:2` is stage A of order 1 with quorum 2; `A1:2*` lets its people sign other such stages as well."""
+    return [
+        Asked(who(one[0]), int(one[1]), int(one[3]), "stage" if one.endswith("*") else "chain")
+        for one in text.split()
+    ]
 
 
 WORDS = {"+": "approve", "?": "approve_with_condition", "-": "reject", "<": "send_back"}
@@ -82,6 +86,17 @@ TABLE = [
     ("A1:1", "i<A o-A", "", "rejected"),
     ("", "o-A", "", "rejected"),
     ("A1:0", "", "", "waiting"),
+    ("A1:1* B1:1*", "i+A i+B", "", "complete"),
+    ("A1:1* B1:1*", "i+A i+A", "", "waiting"),
+    ("A1:1* B1:1*", "n+A n+B", "n", "waiting"),
+    ("A1:1* B1:1", "i+A i+B", "", "waiting"),
+    ("A1:1* B1:1", "i+B i+A", "", "waiting"),
+    ("A1:2* B1:1*", "i+A i+B i+A", "", "waiting"),
+    ("A1:2* B1:1*", "i+A i+B o+A", "", "complete"),
+    ("A1:1* B2:1*", "i+A i+B", "", "complete"),
+    ("A1:1* B2:1*", "i+B i+A", "", "waiting"),
+    ("A1:1* B1:1* C1:1", "i+A i+B i+C", "", "waiting"),
+    ("A1:1* B1:1* C1:1", "i+A i+B s+C", "", "complete"),
 ]
 
 
@@ -95,7 +110,13 @@ def test_the_verdict_is_the_same_in_every_order_of_telling(stages, words, confli
 
 people = st.sampled_from("inosl").map(who)
 stages = st.lists(
-    st.builds(Asked, pk=st.sampled_from("ABCD").map(who), order=st.integers(1, 3), quorum=st.integers(1, 3)),
+    st.builds(
+        Asked,
+        pk=st.sampled_from("ABCD").map(who),
+        order=st.integers(1, 3),
+        quorum=st.integers(1, 3),
+        distinct=st.sampled_from(["chain", "chain", "stage"]),
+    ),
     max_size=4,
     unique_by=lambda one: one.pk,
 )
@@ -126,7 +147,8 @@ def test_complete_means_that_each_stage_has_its_own_unconflicted_people(demanded
     if verdict(demanded, told, conflicted=conflict) != Verdict.COMPLETE:
         return
     assert demanded
-    needed = sum(stage.quorum for stage in demanded)
+    repeated = [stage.quorum for stage in demanded if stage.distinct == "stage"]
+    needed = sum(stage.quorum for stage in demanded if stage.distinct == "chain") + max(repeated, default=0)
     agreeing = {one.person_id for one in told if one.decision.startswith("approve")} - conflict
     assert len(agreeing) >= needed
     for stage in demanded:
@@ -153,6 +175,14 @@ def test_a_higher_quorum_never_helps(demanded, told, conflict):
     if not demanded or verdict(demanded, told, conflicted=conflict) == Verdict.COMPLETE:
         return
     harder = [replace(demanded[0], quorum=demanded[0].quorum + 1), *demanded[1:]]
+    assert verdict(harder, told, conflicted=conflict) != Verdict.COMPLETE
+
+
+@given(stages, sign_offs, conflicts)
+def test_asking_for_distinct_people_never_helps(demanded, told, conflict):
+    if verdict(demanded, told, conflicted=conflict) == Verdict.COMPLETE:
+        return
+    harder = [replace(stage, distinct="chain") for stage in demanded]
     assert verdict(harder, told, conflicted=conflict) != Verdict.COMPLETE
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from approvals.models import SignOff
+from approvals.models import SignOff, Stage
 from audit.rest.strict import StrictSerializer
 
 MAX_TEXT = 10_000
@@ -69,6 +69,9 @@ class StageRow(serializers.Serializer[Any]):
     given = serializers.IntegerField()
     teams = serializers.ListField(child=serializers.CharField())
     signature = serializers.CharField()
+    distinct = serializers.ChoiceField(choices=Stage.Distinct.values)
+    due_at = serializers.DateTimeField(allow_null=True)
+    escalate_to = serializers.ListField(child=serializers.CharField())
     state = serializers.ChoiceField(choices=["open", "waiting", "complete", "closed"])
     why = Why()
     sign_offs = SignOffRow(many=True)
