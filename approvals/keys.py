@@ -1,7 +1,9 @@
 """Ed25519 keys outside the database, so that SQL alone cannot mint a sign-off, a permit or a bundle.
 
-Each purpose has its own key: `<purpose>.key` (0600) signs, `<purpose>.pub` verifies, so a process may hold only
-the latter. It must never send a private key anywhere, nor accept a signature made for another domain.
+Each purpose has its own key, and each side of the product its own folder: what the web server holds must not let a
+run start, so permits, bundles and trust in a passkey are signed by workers and terminals alone. Whoever verifies reads
+`public/`. It must never send a private key anywhere, nor accept a signature made for another domain or by the other
+side.
 """
 
 import base64
@@ -17,21 +19,38 @@ from django.conf import settings
 
 from audit.canonical import canonical
 
-Purpose = Literal["policy", "chain", "signoff", "permit"]
+Purpose = Literal["policy", "chain", "signoff", "permit", "trust"]
+Side = Literal["web", "worker"]
+
+# Whose signature is believed. A worker may ask for a change by itself, so it opens chains too; it never signs off.
+BELIEVED: dict[Purpose, tuple[Side, ...]] = {
+    "chain": ("web", "worker"),
+    "signoff": ("web",),
+    "permit": ("worker",),
+    "policy": ("worker",),
+    "trust": ("worker",),
+}
+
+
+class KeyNotHeld(RuntimeError):
+    """This process was asked for a signature that only the other side may give."""
 
 
 def sign(purpose: Purpose, document: object) -> str:
     """`ed25519:<key id>:<base64>` over the purpose and the canonical bytes of `document`."""
-    key = _private(_folder() / f"{purpose}.key")
+    key = _private(_folder(), _side(purpose), purpose)
     signature = base64.b64encode(key.sign(_message(purpose, document))).decode()
     return f"ed25519:{_id(key.public_key())}:{signature}"
 
 
 def verify(purpose: Purpose, document: object, signature: str) -> bool:
-    """Whether a key that we hold for this purpose signed exactly this document."""
+    """Whether a key of a side that is believed for this purpose signed exactly this document."""
     try:
         scheme, key_id, encoded = signature.split(":")
-        key = _public(_folder() / f"{purpose}.pub", key_id)
+        found = (
+            _public(_folder() / "public" / side / f"{purpose}.pub", key_id) for side in BELIEVED[purpose]
+        )
+        key = next((one for one in found if one is not None), None)
         if scheme != "ed25519" or key is None:
             return False
         key.verify(base64.b64decode(encoded, validate=True), _message(purpose, document))
@@ -43,6 +62,21 @@ def verify(purpose: Purpose, document: object, signature: str) -> bool:
 def key_id(signature: str) -> str:
     """The id of the key that a signature says it was made with."""
     return signature.split(":")[1]
+
+
+def holds(purpose: Purpose) -> bool:
+    """Whether this process may sign for this purpose."""
+    return settings.SIGNS_AS == "" or settings.SIGNS_AS in BELIEVED[purpose]
+
+
+def _side(purpose: Purpose) -> Side:
+    """Whose key this process signs with. A terminal is neither side, and signs as the first that is believed."""
+    for side in BELIEVED[purpose]:
+        if settings.SIGNS_AS in {"", side}:
+            return side
+    raise KeyNotHeld(
+        f"A {settings.SIGNS_AS} process signs nothing for {purpose}; {' or '.join(BELIEVED[purpose])} does."
+    )
 
 
 def _message(purpose: str, document: object) -> bytes:
@@ -58,12 +92,13 @@ def _id(key: Ed25519PublicKey) -> str:
 
 
 @lru_cache(maxsize=16)
-def _private(path: Path) -> Ed25519PrivateKey:
-    """The key of this file; made on first use, once, whichever process comes first."""
+def _private(folder: Path, side: Side, purpose: Purpose) -> Ed25519PrivateKey:
+    """The key of this side; made on first use, once, whichever process comes first."""
+    path = folder / side / f"{purpose}.key"
     if not path.exists():
         _make(path)
     key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text()))
-    _publish(path.with_suffix(".pub"), key.public_key())
+    _publish(folder / "public" / side / f"{purpose}.pub", key.public_key())
     return key
 
 
@@ -85,6 +120,7 @@ def _publish(path: Path, key: Ed25519PublicKey) -> None:
     line = key.public_bytes_raw().hex()
     known = path.read_text().split() if path.exists() else []
     if line not in known:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             file.write(line + "\n")
 

@@ -61,6 +61,12 @@ def _level(raw: str) -> str:
     return raw.upper()
 
 
+def _side(raw: str) -> str:
+    if raw not in {"web", "worker"}:
+        raise ValueError("must be web or worker")
+    return raw
+
+
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def parse(raw: str) -> int:
         if not raw.isascii() or not raw.isdigit() or not least <= int(raw) <= most:
@@ -107,6 +113,9 @@ class Environment:
 
     data_dir: Path = _setting(_path, ROOT / ".data", "Where the embedded servers, keys and logs lie.")
     key_dir: Path | None = _setting(_path, None, "Where the keys lie; default: `keys` in the data directory.")
+    signs_as: str = _setting(
+        _side, "", "Whose keys a process signs with: web or worker; nothing for a terminal. `up` sets it."
+    )
     run_dir: Path | None = _setting(_path, None, "Where the embedded servers' sockets are; set by `up`.")
     host: str = _setting(_text, "127.0.0.1", "The address on which `up` listens.")
     port: int = _setting(_whole(0, 65535), 8000, "The port on which `up` listens; 0 takes any free one.")

@@ -13,6 +13,7 @@ env = read_or_exit()
 DATA_DIR = env.data_dir
 RUN_DIR = env.run_dir or Layout(DATA_DIR.resolve()).run
 KEY_DIR = env.key_dir or DATA_DIR / "keys"
+SIGNS_AS = env.signs_as  # whose keys this process signs with: approvals/keys.py
 
 DEBUG = False
 DEMO = env.demo

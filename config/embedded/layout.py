@@ -16,6 +16,7 @@ from pathlib import Path
 
 SOCKET_FOLDER_MAX = 90  # bytes; the kernel's limit is 107, and PostgreSQL appends a name
 STAGE = Path("/var/cache/countersign")  # root's, so nobody else can have put anything there
+SIDES = {"chain": "web", "signoff": "web", "permit": "worker", "policy": "worker"}  # whose key each was
 TEMPORARY = Path("/tmp")  # noqa: S108 - the same for every process; TMPDIR is not
 
 
@@ -81,6 +82,7 @@ class Layout:
             folder.chmod(0o700)
         self._shorten()
         self._secret("secret_key")
+        self._part_keys()
 
     def readable(self, package: Path) -> Path:
         """`package`, or a copy of it where the servers' uid can read."""
@@ -101,6 +103,15 @@ class Layout:
             raise PermissionError(
                 f"{self.run} is somebody else's; nothing was started. Remove it, try again."
             )
+
+    def _part_keys(self) -> None:
+        """Keys of an older installation lay in one folder; each goes to the side that signs with it."""
+        for purpose, side in SIDES.items():
+            old = self.keys / f"{purpose}.key"
+            for path, to in ((old.with_suffix(".pub"), self.keys / "public" / side), (old, self.keys / side)):
+                if path.exists():
+                    to.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    path.rename(to / path.name)
 
     def _secret(self, name: str) -> None:
         path = self.keys / name

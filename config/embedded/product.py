@@ -44,9 +44,18 @@ def manage(*arguments: str) -> None:
     execute_from_command_line(["manage.py", *arguments])
 
 
+def _sign_as(side: str) -> None:
+    """For this process and what it starts; the settings were read before the fork."""
+    from django.conf import settings
+
+    settings.SIGNS_AS = os.environ["COUNTERSIGN_SIGNS_AS"] = side
+
+
 def celery(*arguments: str) -> None:
     """A command of Celery's."""
     from celery.bin.celery import main
+
+    _sign_as("worker")
 
     sys.argv = ["celery", "-A", "config.celery", *arguments]
     main()
@@ -56,6 +65,7 @@ def web(fd: int) -> None:
     """HTTP and sockets on a listening descriptor."""
     import uvicorn
 
+    _sign_as("web")
     uvicorn.run(
         "config.asgi:application", fd=fd, log_level="warning", access_log=False, timeout_graceful_shutdown=3
     )
