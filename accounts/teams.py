@@ -34,6 +34,12 @@ class NotMember(Refusal):
     code = "not_member"
 
 
+class AlreadyAdmin(Refusal):
+    """The account is an admin, or was switched off."""
+
+    code = "already_admin"
+
+
 class AlreadyInactive(Refusal):
     """The account was switched off before."""
 
@@ -124,6 +130,17 @@ def deactivate(user: User, *, by: Actor) -> None:
         for token in user.tokens.filter(revoked_at=None):
             tokens.end(token, by=by)
         UserSession.objects.filter(user=user).delete()
+
+
+def promote(user: User, *, by: Actor) -> None:
+    """Make an account an admin: it sees everything, and still signs nothing off without a grant."""
+    with transaction.atomic():
+        seen = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        row = User.objects.filter(pk=user.pk, version=seen.version, is_active=True, is_superuser=False)
+        if not row.update(is_superuser=True, version=F("version") + 1):
+            raise AlreadyAdmin(f"{user.name} is an admin already, or inactive; nothing was changed.")
+        user.is_superuser, user.version = True, seen.version + 1
+        record("account.promoted", of=user, subject=f"account:{user.pk}", actor=by)
 
 
 def _create(user: User, by: Actor) -> User:

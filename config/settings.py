@@ -101,6 +101,12 @@ LEDGER_ORIGIN = env.ledger_origin  # the log's name
 LEASE_TTL_SECONDS = env.lease_ttl_seconds  # six heartbeats
 HEARTBEAT_SECONDS = env.heartbeat_seconds
 POLL_SECONDS = env.poll_seconds  # how late work starts without a broker
+ACTIONS = [  # the kinds of steps that come with the product; plug-ins add theirs by entry point
+    "orchestration.actions.command.Command",
+    "orchestration.actions.http.Http",
+    "orchestration.actions.wait.Wait",
+    "orchestration.governed.action.Govern",
+]
 GRACE_SECONDS = env.grace_seconds  # from SIGTERM to SIGKILL
 DRAIN_SECONDS = env.drain_seconds  # then repeatable steps go back
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

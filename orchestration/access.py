@@ -11,7 +11,16 @@ from django.db.models import Q, QuerySet
 from accounts import permissions
 from accounts.models import User
 from audit.refusals import NotAllowed, NotFound
-from orchestration.models import Change, Environment, Run, Service, Workflow, WorkflowVersion
+from orchestration.models import (
+    CONTROL_ROOM,
+    ITSELF,
+    Change,
+    Environment,
+    Run,
+    Service,
+    Workflow,
+    WorkflowVersion,
+)
 
 SECRET = "There is nothing here, or it is not yours to see."  # noqa: S105 - a sentence
 ON_CHANGE = {"edit", "withdraw"}  # what only the requester may do
@@ -83,6 +92,13 @@ def requestable_environments(user: Any, version: WorkflowVersion | None) -> Quer
     """Where this account may ask for this version to run."""
     named = version.environments if version else []
     return visible_environments(user, "request").filter(slug__in=named)
+
+
+def requestable_services(user: Any, version: WorkflowVersion | None) -> QuerySet[Service]:
+    """What this account may ask it for: Countersign itself where it lands in the control room, else never."""
+    itself = version is not None and version.environments == [CONTROL_ROOM]
+    found = visible_services(user, "request")
+    return found.filter(slug=ITSELF) if itself else found.exclude(slug=ITSELF)
 
 
 def may_operate(user: Any, change: Change) -> bool:

@@ -4,7 +4,7 @@ What policy may read is derived here from records; nothing a requester claims de
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,8 @@ from orchestration.definitions import inputs as forms
 from orchestration.definitions.digest import Content
 from orchestration.definitions.source import CONTROL
 from orchestration.models import (
+    CONTROL_ROOM,
+    ITSELF,
     Change,
     Environment,
     Revision,
@@ -200,6 +202,9 @@ def _find(workflow: str, service: str, environment: str, *, by: Acting) -> Found
         problems.append({"pointer": "/environment", "detail": f"{flow.title} does not run in {where.name}."})
     if problems or what is None or where is None:
         raise Invalid(f"Nothing was sent. {problems[0]['detail']}", errors=problems)
+    if (what.slug == ITSELF) != (where.slug == CONTROL_ROOM):
+        detail = "Countersign itself is changed in the control room, and nothing else is."
+        raise Invalid(f"Nothing was sent. {detail}", errors=[{"pointer": "/service", "detail": detail}])
     permissions.require(by.user, "request", what)
     permissions.require(by.user, "request", where)
     return flow.active, what, where
@@ -219,7 +224,7 @@ def _draft(
     number: int = 1,
 ) -> Draft:
     version, service, environment = found
-    return Draft(
+    draft = Draft(
         change_id=change_id or uuid7(),
         change_key=key,
         number=number,
@@ -233,6 +238,8 @@ def _draft(
         requester=requester,
         authors=(*authors, *([version.author] if version.author else [])),
     )
+    concerned = User.objects.filter(pk__in=digests.concerned(digests.steps(draft.content(""))))
+    return replace(draft, authors=(*draft.authors, *concerned))
 
 
 def _judge(draft: Draft, *, by: Acting) -> Asked:
@@ -284,6 +291,7 @@ def _facts(draft: Draft) -> dict[str, Any]:
     """What policy may read: derived here from records, never from what the request claims."""
     version, service, environment = draft.version, draft.service, draft.environment
     now, held = freezes.active(environment.slug)
+    steps = digests.steps(draft.content(""))
     return {
         "api": "v1",
         "phase": "request",
@@ -302,7 +310,8 @@ def _facts(draft: Draft) -> dict[str, Any]:
             "version": version.number,
             "digest": version.digest,
             "owner": version.workflow.owner.slug,
-            "effects": sorted({step["effect"] for step in digests.steps(draft.content(""))}),
+            "effects": sorted({step["effect"] for step in steps}),
+            "acts": digests.acts(steps),
         },
         "service": {"slug": service.slug, "tier": service.tier, "owner": service.owner.slug},
         "environment": {

@@ -16,7 +16,7 @@ from audit.models import Coupled
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound, Refusal, StaleVersion
 from orchestration import changes
 from orchestration.definitions.workflow import Definition
-from orchestration.models import Environment, Service, Workflow, WorkflowVersion
+from orchestration.models import CONTROL_ROOM, Environment, Service, Workflow, WorkflowVersion
 
 Row = TypeVar("Row", Environment, Service)
 V = WorkflowVersion.State
@@ -44,6 +44,8 @@ def create_environment(
     *, slug: str, name: str, tier: int, position: int, protected: bool = True, by: Actor
 ) -> Environment:
     """A place where changes land."""
+    if slug == CONTROL_ROOM and not (protected and tier == 1):
+        raise WeakensProtection(f"{slug} is protected and of tier 1; nothing was created.")
     given = {"slug": slug, "name": name, "tier": tier, "position": position, "protected": protected}
     environment = Environment(**given)
     _create(environment, "environment.created", by=by, told=given)
@@ -62,7 +64,9 @@ def edit_environment(environment: Environment, *, by: Actor, **edited: Any) -> E
     """Other facts about an environment; every change that was asked of it, and has not started, is sent back."""
     _check_not_weaker(environment, edited)
     if edited.get("protected") is False and environment.protected:
-        raise WeakensProtection(f"{environment.name} stays protected: an edit alone cannot lift that.")
+        raise WeakensProtection(
+            f"{environment.name} stays protected: an edit alone cannot lift that. Request environment-unprotect."
+        )
     with transaction.atomic():
         _edit(environment, "environment.edited", by=by, columns=edited, told=edited)
         changes.recall(environment=environment, by=by, why=f"{environment.name} was edited")
@@ -73,10 +77,23 @@ def edit_service(service: Service, *, by: Actor, **edited: Any) -> Service:
     """Other facts about a service; the same holds."""
     told = {key: value.slug if isinstance(value, Team) else value for key, value in edited.items()}
     _check_not_weaker(service, edited)
+    if edited.get("owner", service.owner) != service.owner:
+        raise WeakensProtection(
+            f"{service.name} stays with {service.owner.name}: others would be asked. Request service-owner."
+        )
     with transaction.atomic():
         _edit(service, "service.edited", by=by, columns=edited, told=told)
         changes.recall(service=service, by=by, why=f"{service.name} was edited")
     return service
+
+
+def edit_governed(row: Environment | Service, *, by: Actor, **edited: Any) -> None:
+    """An edit that may weaken a protection: only a governed act, itself countersigned, comes here."""
+    told = {key: value.slug if isinstance(value, Team) else value for key, value in edited.items()}
+    about = {row._meta.model_name or "": row}
+    with transaction.atomic():
+        _edit(row, f"{row._meta.model_name}.edited", by=by, columns=edited, told=told)
+        changes.recall(by=by, why=f"{row.name} was edited", **about)
 
 
 def add_version(definition: Definition, *, origin: str, by: Acting) -> WorkflowVersion:
@@ -163,6 +180,7 @@ def _check_not_weaker(row: Environment | Service, edited: dict[str, Any]) -> Non
     if edited.get("tier", row.tier) > row.tier:
         raise WeakensProtection(
             f"{row.name} stays at tier {row.tier}: an edit alone cannot make it less critical."
+            f" Request {row._meta.model_name}-tier."
         )
 
 

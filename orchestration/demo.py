@@ -17,6 +17,7 @@ from approvals.policy import bundles
 from audit.ledger.entry import system
 from orchestration import asking, catalogue, changes
 from orchestration.definitions.workflow import Definition, load
+from orchestration.governed import install as governed
 from orchestration.models import Change, Environment, Service, Workflow
 
 EXAMPLES = settings.BASE_DIR / "examples"
@@ -57,6 +58,7 @@ def _stand(bank: Bank) -> None:
     _places(bank)
     for folder in sorted((EXAMPLES / "workflows").iterdir()):
         catalogue.install(definition(folder), origin=f"examples/workflows/{folder.name}", by=SEEDER)
+    governed.install(Team.objects.get(slug=bank["governance"]), by=SEEDER)
     _grants(bank)
     _freeze(bank, people)
 

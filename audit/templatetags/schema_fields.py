@@ -78,7 +78,7 @@ def _field(
         checked=kind == "boolean" and str(value).lower() in {"true", "on", "1"},
         required=required and kind != "boolean",
         options=tuple(
-            (str(one), str(one), value is not None and str(one) == str(value)) for one in _choices(rule)
+            (one, label, value is not None and one == str(value)) for one, label in _labelled(rule)
         ),
         error=details.get(pointer, ""),
         attributes=tuple(_attributes(rule)),
@@ -92,12 +92,21 @@ def _choices(rule: Mapping[str, Any]) -> list[Any]:
     return list(rule.get("enum", ()))
 
 
+def _labelled(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Value and words: records that a page offers (`x-options`), or what the schema itself allows."""
+    if "x-options" in rule:
+        return [(value, label) for value, label in rule["x-options"]]
+    return [(str(one), str(one)) for one in _choices(rule)]
+
+
 def _kind(rule: Mapping[str, Any]) -> str:
     widget = rule.get("x-ui", {}).get("widget")
     if choices := _choices(rule):
         return (
             "radio" if widget == "radio" or (widget != "select" and len(choices) <= RADIO_MAX) else "select"
         )
+    if "x-options" in rule:
+        return "select"
     if rule.get("type") == "boolean":
         return "boolean"
     if rule.get("type") in {"integer", "number"}:

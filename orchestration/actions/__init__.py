@@ -1,15 +1,14 @@
-"""The kinds of things a step does, by name: ours and those of plug-ins."""
+"""The kinds of things a step does, by name: ours, which the settings list, and those of plug-ins."""
 
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from django.conf import settings
+from django.utils.module_loading import import_string
 from jsonschema import Draft202012Validator
 
 from orchestration.actions.base import Action
-from orchestration.actions.command import Command
-from orchestration.actions.http import Http
-from orchestration.actions.wait import Wait
 
 GROUP = "countersign.actions"
 
@@ -18,7 +17,8 @@ GROUP = "countersign.actions"
 def known() -> dict[str, Action]:
     """Every action by its name. A plug-in cannot take the name of a built-in one."""
     plugged = {entry.name: entry.load()() for entry in entry_points(group=GROUP)}
-    return {**plugged, **{action.name: action for action in (Command(), Http(), Wait())}}
+    ours = [import_string(path)() for path in settings.ACTIONS]
+    return {**plugged, **{action.name: action for action in ours}}
 
 
 def get(name: str) -> Action | None:

@@ -1,6 +1,6 @@
 """What an action is: a name, a schema for its `with:`, an effect class, and one way to run.
 
-A third party adds one through the entry-point group `countersign.actions`. An action never sees a database.
+A third party adds one through the entry-point group `countersign.actions`. An action of theirs never sees a database.
 """
 
 import threading
@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
+from uuid import UUID
 
 Effect = Literal["read_only", "idempotent", "at_most_once", "reconcilable"]
 
@@ -65,6 +66,15 @@ class Action:
     summary: ClassVar[str]
     schema: ClassVar[dict[str, Any]]
     effect: ClassVar[Effect] = "at_most_once"
+    environments: ClassVar[frozenset[str] | None] = None  # slugs of the only places where it may be used
+
+    def faults(self, with_: Mapping[str, Any]) -> dict[str, str]:
+        """What the schema cannot know, by the name in `with:`, in a sentence: that there is no such team."""
+        return {}
+
+    def concerns(self, with_: Mapping[str, Any]) -> frozenset[UUID]:
+        """Accounts that it favours, or that wrote it: they never agree to it."""
+        return frozenset()
 
 
 class ProcessAction(Action, ABC):

@@ -96,9 +96,21 @@ def steps(content: Content) -> list[dict[str, Any]]:
         for step in resolved
         for fault in actions.validate(step["uses"], step["with"])
     ]
+    problems += [] if problems else [fault for step in resolved for fault in _faults(step, content)]
     if problems:
         raise InputsInvalid(f"Nothing was sent. {problems[0]['detail']}", errors=problems)
     return resolved
+
+
+def acts(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The governed acts that these steps perform, by name."""
+    return sorted({step["with"]["act"] for step in steps if step["uses"] == "govern"})
+
+
+def concerned(steps: Sequence[Mapping[str, Any]]) -> frozenset[UUID]:
+    """Accounts that a step favours or whose work it carries out: they never agree to it."""
+    known = [(actions.get(step["uses"]), step["with"]) for step in steps]
+    return frozenset().union(*(action.concerns(with_) for action, with_ in known if action is not None))
 
 
 def title(content: Content) -> str:
@@ -133,6 +145,19 @@ def _files(step: Mapping[str, Any], with_: Any, files: Mapping[str, str]) -> dic
     """The scripts this step names as ./script, and those it lists."""
     named = {item[2:] for item in with_.get("argv", ()) if isinstance(item, str) and item.startswith("./")}
     return {name: files[name] for name in sorted(named | set(step.get("files", ()))) if name in files}
+
+
+def _faults(step: Mapping[str, Any], content: Content) -> Iterator[dict[str, str]]:
+    """What only the records can tell: that there is no such team, or that this is no place for such a step."""
+    action = actions.get(step["uses"])
+    if action is None:
+        return
+    if action.environments is not None and content.environment.slug not in action.environments:
+        places = ", ".join(sorted(action.environments))
+        yield {"pointer": "/environment", "detail": f"{step['uses']} is for {places} only."}
+    for name, detail in action.faults(step["with"]).items():
+        pointer = f"/inputs/{name}" if name in content.inputs else f"/steps/{step['key']}"
+        yield {"pointer": pointer, "detail": detail}
 
 
 def _record(row: Service | Environment) -> dict[str, Any]:

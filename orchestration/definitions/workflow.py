@@ -174,6 +174,12 @@ def _wrong_step(
     if step.get("retries") and once and not step.get("retry_exit_codes"):
         words = "retries need effect: idempotent or read_only, or retry_exit_codes after which nothing has happened."
         yield _problem(source, (*path, "retries"), words)
+    action = actions.get(step["uses"])
+    elsewhere = set(source.value["spec"]["environments"]) - (
+        action.environments if action and action.environments else set()
+    )
+    if action and action.environments is not None and elsewhere:
+        yield _problem(source, path, f"{step['uses']} is for {', '.join(sorted(action.environments))} only.")
     sample = {f"inputs.{name}": inputs.sample(name, rule) for name, rule in rules.items()}
     with_ = resolved(_given(step)["with"], {"service": "service", "environment": "environment", **sample})
     for detail in actions.validate(step["uses"], with_):

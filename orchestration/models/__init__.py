@@ -1,10 +1,19 @@
 """What is changed and how it runs, as rows. States are written by lifecycle.py alone."""
 
-from orchestration.models.catalogue import Environment, Service, Workflow, WorkflowVersion
+from orchestration.models.catalogue import (
+    CONTROL_ROOM,
+    ITSELF,
+    Environment,
+    Service,
+    Workflow,
+    WorkflowVersion,
+)
 from orchestration.models.change import Change, Comment, Revision
 from orchestration.models.run import LogChunk, Run, RunEvent, Step, StepAttempt, WorkerNode
 
 __all__ = [
+    "CONTROL_ROOM",
+    "ITSELF",
     "Change",
     "Comment",
     "Environment",

@@ -8,6 +8,9 @@ from django.db.models import Q
 from accounts.models import Team, User
 from audit.models import Coupled
 
+CONTROL_ROOM = "control-room"  # the environment of governed acts: what changes who must agree
+ITSELF = "countersign"  # and their service
+
 
 class Environment(Coupled):
     """Where a change lands. A record with a tier and protections, never a free-text label."""

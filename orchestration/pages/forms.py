@@ -1,7 +1,12 @@
-"""What was typed into a form, as the types of its JSON Schema. Never decides whether a value is valid."""
+"""What a form offers, and what was typed into it, as the types of its JSON Schema. Never decides what is valid."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from django.db.models import QuerySet
+
+from accounts.models import Team, User
+from orchestration.models import Environment, Service
 
 PREFIX = "inputs."  # keeps a workflow's own names apart from the form's
 
@@ -16,6 +21,29 @@ def values(schema: Mapping[str, Any], posted: Mapping[str, str]) -> dict[str, An
         elif text != "":
             typed[name] = _typed(text, rule)
     return typed
+
+
+def offered(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with the records that there are now, where an input asks for one of them."""
+    rules = {name: _offer(rule) for name, rule in schema.get("properties", {}).items()}
+    return {**schema, "properties": rules}
+
+
+def _offer(rule: Mapping[str, Any]) -> dict[str, Any]:
+    among = rule.get("x-ui", {}).get("choices")
+    return {**rule, "x-options": CHOICES[among]()} if among in CHOICES else dict(rule)
+
+
+def _rows(rows: QuerySet[Any], value: str) -> list[tuple[str, str]]:
+    return [(getattr(row, value), f"{row.name} ({getattr(row, value)})") for row in rows.order_by("name")]
+
+
+CHOICES: dict[str, Callable[[], list[tuple[str, str]]]] = {
+    "accounts": lambda: _rows(User.objects.filter(is_active=True), "username"),
+    "environments": lambda: _rows(Environment.objects.all(), "slug"),
+    "services": lambda: _rows(Service.objects.all(), "slug"),
+    "teams": lambda: _rows(Team.objects.all(), "slug"),
+}
 
 
 def _typed(text: str, rule: Mapping[str, Any]) -> Any:
