@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from accounts import permissions
 from orchestration import access
 from orchestration.definitions.workflow import document as definition_of
-from orchestration.models import Change, Workflow
+from orchestration.models import CONTROL_ROOM, Change, Workflow
 
 
 @require_GET
@@ -32,9 +32,8 @@ def catalogue(request: HttpRequest) -> HttpResponse:
         last=Max("changes__runs__ended_at"),
     ).order_by("-mine", "title")
     requestable = set(access.visible_workflows(request.user, "request").values_list("pk", flat=True))
-    return render(request, "orchestration/workflows.html", {
-        "rows": [_card(workflow, requestable) for workflow in rows], "q": words,
-    })  # fmt: skip
+    cards = [_card(workflow, requestable) for workflow in rows]
+    return render(request, "orchestration/workflows.html", {"groups": _groups(cards), "q": words})
 
 
 @require_GET
@@ -55,6 +54,20 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
         "recent": recent.select_related("service", "environment", "requester").order_by("-number")[:10],
         "may_request": permissions.may(request.user, "request", workflow),
     })  # fmt: skip
+
+
+def _groups(cards: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """What changes a service, then what changes who must agree."""
+    governed = [card for card in cards if card["environments"] == [CONTROL_ROOM]]
+    others = [card for card in cards if card not in governed]
+    return [
+        group
+        for group in (
+            ("What is changed, and how", others),
+            ("Who must agree, and what is protected", governed),
+        )
+        if group[1]
+    ]
 
 
 def graph(document: dict[str, Any]) -> list[dict[str, Any]]:
