@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.models import User
-from approvals import eligibility, keys
+from approvals import eligibility, keys, obligations
 from approvals.clock import database_time
 from approvals.models import Chain, Decision, SignOff, Stage
 from approvals.policy.engine import PolicyRefused
@@ -188,6 +188,7 @@ def open_chain(*, digest: str, decision: Decision, conflicted: Collection[UUID],
         decision=str(decision.pk), bundle=decision.bundle.digest, stages=[_row(stage) for stage in stages],
         conflicted=[str(person) for person in chain.conflicted], expires_at=timestamp(chain.expires_at),
     )  # fmt: skip
+    obligations.open_by_policy(chain, decision.output["obligations"], at=now)
     return chain
 
 

@@ -296,6 +296,7 @@ def _issue(
         "environment": start.environment,
         "stages": [{"stage": str(one.pk), "name": one.name, "quorum": one.quorum} for one in stages],
         "sign_offs": sorted(str(one.pk) for one in counted),
+        "obligations": sorted(str(one.pk) for one in chain.obligations.owed()),  # open when it started
         "issued_at": timestamp(now),
         "expires_at": timestamp(now + permits.LIFETIME),
         "checkpoint_size": size,

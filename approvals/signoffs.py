@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection, transaction
 from accounts.acting import Acting
 from accounts.models import User
 from approvals import chain as chains
-from approvals import eligibility, keys
+from approvals import eligibility, keys, obligations
 from approvals.chain import Verdict
 from approvals.clock import database_time
 from approvals.models import Chain, Permit, SignOff, Stage
@@ -268,6 +268,8 @@ def _store(chain: Chain, stage: Stage, seen: Seen, *, by: Acting, at: datetime) 
             raise
         raise AlreadyDecided("You have decided on this change already. A person counts once.") from error
     _record("sign_off.given", sign_off, stage, by=by)
+    if seen.decision == Kind.APPROVE_WITH_CONDITION:
+        obligations.open_by_condition(sign_off, by=by.actor)
 
 
 def _settle(chain: Chain, stages: list[Stage], *, by: Acting) -> Verdict:

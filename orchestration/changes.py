@@ -130,7 +130,7 @@ def withdraw_sign_off(change: Change, sign_off: UUID, *, by: Acting) -> None:
         verdict = signoffs.withdraw(sign_off, by=by)
         if verdict != Verdict.COMPLETE and change.state in {C.APPROVED, C.SCHEDULED}:
             lifecycle.move(change, C.WAITING, by=by.actor)
-        _tell(change)
+        tell(change)
 
 
 def withdraw(change: Change, *, by: Acting) -> None:
@@ -141,7 +141,7 @@ def withdraw(change: Change, *, by: Acting) -> None:
         change = lock_change(change.pk)
         _void(change, current_revision(change), by=by.actor, why="withdrawn")
         lifecycle.move(change, C.WITHDRAWN, by=by.actor)
-        _tell(change)
+        tell(change)
 
 
 def start(change: Change, *, by: Acting) -> None:
@@ -189,7 +189,7 @@ def comment(change: Change, *, text: str, by: Acting) -> Comment:
             change=change.key,
             comment_digest=digest,
         )
-        _tell(change)
+        tell(change)
     return made
 
 
@@ -260,7 +260,7 @@ def _announce(change: Change, revision: Revision, kind: str, asked: Asked) -> No
         conflicted=sorted(str(person) for person in asked.draft.conflicted),
         policy_decision=str(asked.decision.pk), chain=str(revision.chain.pk), chain_digest=revision.chain.digest,
     )  # fmt: skip
-    _tell(change)
+    tell(change)
 
 
 def _follow(change: Change, revision: Revision, verdict: Verdict, *, by: Acting) -> None:
@@ -274,7 +274,7 @@ def _follow(change: Change, revision: Revision, verdict: Verdict, *, by: Acting)
     elif verdict == Verdict.SENT_BACK:
         runs.void(change, by=by.actor, reason="sent back")
         lifecycle.move(change, C.SENT_BACK, by=by.actor)
-    _tell(change)
+    tell(change)
 
 
 def _void(change: Change, revision: Revision, *, by: Actor, why: str) -> None:
@@ -286,7 +286,7 @@ def _void(change: Change, revision: Revision, *, by: Actor, why: str) -> None:
         chains.void(chain, by=by, why=why)
 
 
-def _tell(change: Change) -> None:
+def tell(change: Change) -> None:
     """Number the news of this change, and hint at it after the commit."""
     change.event_seq += 1
     Change.objects.filter(pk=change.pk).update(event_seq=change.event_seq)

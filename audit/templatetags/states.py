@@ -79,6 +79,11 @@ LOOKS: dict[str, Look] = {
     "draining": Look("wait", "wait", "Draining"),
     "offline": Look("idle", "cancelled", "Offline"),
     "comment": Look("idle", "comment", "Comment"),
+    "obligation": Look("wait", "warn", "Obligation"),
+    "closed": Look("ok", "ok", "Closed"),
+    "question": Look("wait", "comment", "Question"),
+    "hand_over": Look("idle", "person", "Handed over"),
+    "overdue": Look("wait", "expired", "Past due"),
     "person": Look("idle", "person", "Person"),
 }
 

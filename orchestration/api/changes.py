@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from accounts import once
 from accounts.acting import acting
 from audit.rest.versions import require_match, versioned
-from orchestration import access, asking, changes
+from orchestration import access, asking, changes, notices
 from orchestration.api import shown
 from orchestration.api.lists import filtered, parameters
 from orchestration.api.shapes import changes as shapes
@@ -210,6 +210,7 @@ class MyInbox(APIView):
             "waiting": shown.rows(access.waiting_for(user))[:INBOX],
             "sent_back": own.filter(state=Change.State.SENT_BACK)[:INBOX],
             "unknown": own.filter(state=Change.State.UNKNOWN)[:INBOX],
+            "notices": notices.of(user),
         }
         return Response(shapes.Inbox(found).data)
 

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from orchestration.api import catalogue, changes, runs
+from orchestration.api import catalogue, changes, reviewing, runs
 
 workflow_urls = [
     path("", catalogue.Workflows.as_view()),
@@ -24,6 +24,8 @@ change_urls = [
     path("<str:key>/cancel/", changes.Cancel.as_view()),
     path("<str:key>/comments/", changes.Comments.as_view()),
     path("<str:key>/timeline/", changes.Timeline.as_view()),
+    path("<str:key>/obligations/", reviewing.Obligations.as_view()),
+    path("<str:key>/obligations/<uuid:obligation>/close/", reviewing.CloseObligation.as_view()),
 ]
 run_urls = [
     path("", runs.Runs.as_view()),

@@ -12,7 +12,7 @@ from audit.ledger.record import record_refusal
 from audit.refusals import Invalid, Refusal
 from orchestration import access, asking, changes
 from orchestration.models import Change
-from orchestration.pages import facts, fragments, listing, rail, run_view, story, trace
+from orchestration.pages import facts, fragments, listing, rail, reviewing, run_view, story, trace
 
 PARTS = {"head", "rail", "run", "log", "timeline"}
 
@@ -125,6 +125,7 @@ def context(request: HttpRequest, change: Change, refused: Refusal | None = None
         "entries": story.of(change),
         **run_view.context(run, revision),
         **rail.context(request, change, revision, refused),
+        **reviewing.context(request, change, revision),
     }
 
 

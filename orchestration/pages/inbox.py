@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from approvals import freezes
-from orchestration import access
+from orchestration import access, notices
 from orchestration.models import Change, Run
 from orchestration.pages import fragments
 
@@ -45,6 +45,7 @@ def inbox(request: HttpRequest, tab: str = "decide") -> HttpResponse:
         "rows": lists[tab],
         "running": _running(request.user),
         "freezes": freezes.current(),
+        "notices": notices.of(request.user),  # type: ignore[arg-type]  # signed in
         "moving_words": _moving(lists["requests"]),
         "page_actions": [{"label": "New request", "url": "/workflows/", "icon": "plus", "primary": True}],
         "request_action": {"label": "Choose a workflow", "url": "/workflows/"},

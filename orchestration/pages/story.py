@@ -22,6 +22,8 @@ VERBS = {
     "change.cancelled": ("stopped it", "cancelled"),
     "change.unknown": ("lost track of a step; a person must look", "unknown"),
     "sign_off.withdrawn": ("withdrew a sign-off", "cancelled"),
+    "obligation.opened": ("set an obligation", "obligation"),
+    "obligation.closed": ("closed an obligation", "closed"),
     "permit.issued": ("issued the permit", "verified"),
     "attempt.refused": ("was refused", "denied"),
     "run.cancel_requested": ("asked to stop the run", "cancelled"),

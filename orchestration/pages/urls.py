@@ -2,7 +2,17 @@
 
 from django.urls import include, path
 
-from orchestration.pages import changes, demo, environments, inbox, requests, runs, versions, workflows
+from orchestration.pages import (
+    changes,
+    demo,
+    environments,
+    inbox,
+    requests,
+    reviewing,
+    runs,
+    versions,
+    workflows,
+)
 
 workflow_urls = [
     path("", workflows.catalogue, name="workflows"),
@@ -26,6 +36,9 @@ change_urls = [
     path("<str:key>/withdraw/", changes.withdraw, name="withdraw"),
     path("<str:key>/start/", changes.start, name="start"),
     path("<str:key>/comment/", changes.comment, name="comment"),
+    path(
+        "<str:key>/obligations/<uuid:obligation>/close/", reviewing.close_obligation, name="close_obligation"
+    ),
 ]
 run_urls = [
     path("", runs.index, name="runs"),

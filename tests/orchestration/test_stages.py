@@ -2,8 +2,12 @@
 
 import pytest
 
+from accounts import permissions
+from approvals.models import Obligation
 from approvals.policy import bundles
-from orchestration import access
+from audit.refusals import NotAllowed
+from orchestration import access, asking, changes, notices, reviewing
+from orchestration.models import Change
 from tests.approvals.cast import sql
 from tests.factories import TEST, Bank
 
@@ -59,6 +63,11 @@ def bank(db):
     return Bank()
 
 
+def again(change):
+    """As it is now."""
+    return Change.objects.get(pk=change.pk)
+
+
 def inbox(bank, who):
     return list(access.waiting_for(bank.user(who)))
 
@@ -78,3 +87,40 @@ def test_the_inbox_asks_a_second_time_only_where_both_stages_let_one_person_sign
     assert inbox(bank, "jonas") == [change]
     bank.say(change, "jonas")
     assert bool(inbox(bank, "jonas")) is asked
+
+
+# --- obligations ------------------------------------------------------------------------------------------
+
+
+def test_an_obligation_waits_in_the_inbox_of_whoever_owes_it_and_of_whoever_set_it(bank):
+    change = bank.change()
+    bank.say(change, "jonas", "approve_with_condition", condition="Watch the dashboard.")
+    told = {who: [(one.kind, one.text) for one in notices.of(bank.user(who))] for who in bank.people}
+    assert {who for who, said in told.items() if said} == {"mara", "jonas"}
+    assert told["mara"] == [("obligation", "Watch the dashboard.")]
+    bank.say(change, "noor")
+    closed = reviewing.close_obligation(
+        again(change), Obligation.objects.get().pk, note="It was quiet.", by=bank.people["noor"]
+    )
+    assert closed.state == "closed"
+    assert notices.of(bank.user("mara")) == []
+
+
+def test_what_policy_wants_done_waits_for_the_requester_until_the_change_is_edited(bank):
+    judge(when='input.change.inputs.version == "42"')
+    change = bank.change()
+    assert [one.text for one in notices.of(bank.user("mara"))] == ["Watch the dashboards for an hour."]
+    asked = asking.ask_again(change, inputs={"version": "43"}, reason="Another.", by=bank.people["mara"])
+    changes.revise(change, asked)
+    assert notices.of(bank.user("mara")) == []
+
+
+def test_only_who_may_sign_off_here_closes_an_obligation(bank):
+    """Eligible by the chain is not enough: the grant on the service can be taken away."""
+    change = bank.change()
+    bank.say(change, "jonas", "approve_with_condition", condition="Watch the dashboard.")
+    permissions.revoke(bank.teams["security"], "sign_off", bank.service, by=TEST)
+    with pytest.raises(NotAllowed):
+        reviewing.close_obligation(
+            again(change), Obligation.objects.get().pk, note="Quiet.", by=bank.people["noor"]
+        )

@@ -198,9 +198,21 @@ class TimelineRow(serializers.Serializer[Any]):
     data = serializers.DictField()  # type: ignore[assignment]  # the entry's own word
 
 
+class NoticeRow(serializers.Serializer[Any]):
+    """One thing that waits for this person besides a decision."""
+
+    kind = serializers.ChoiceField(choices=["obligation"])
+    change = serializers.CharField(source="change.key")
+    title = serializers.CharField(source="change.title")
+    text = serializers.CharField()
+    who = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
 class Inbox(serializers.Serializer[Any]):
     """What waits for this person: to decide, to edit, to answer."""
 
     waiting = ChangeRow(many=True)
     sent_back = ChangeRow(many=True)
     unknown = ChangeRow(many=True)
+    notices = NoticeRow(many=True)

@@ -1,0 +1,26 @@
+"""What the API shows and takes about what surrounds a decision, obligations first. Reads rows, decides nothing."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from audit.rest.strict import StrictSerializer
+from orchestration.api.shapes.changes import MAX_TEXT, Who
+
+
+class ObligationRow(serializers.Serializer[Any]):
+    """What is still to be done, who said so, and who saw that it was done."""
+
+    id = serializers.UUIDField(source="pk")
+    text = serializers.CharField()
+    state = serializers.ChoiceField(choices=["open", "closed", "void"])
+    set_by = Who(source="sign_off.user", allow_null=True, default=None)
+    rule = serializers.CharField()
+    opened_at = serializers.DateTimeField()
+    closed_by = Who(allow_null=True)
+    closed_at = serializers.DateTimeField(allow_null=True)
+    note = serializers.CharField()
+
+
+class Close(StrictSerializer):
+    note = serializers.CharField(max_length=MAX_TEXT)
