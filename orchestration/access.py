@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from accounts import permissions
 from accounts.models import User
@@ -132,7 +133,7 @@ def waiting_for(user: User) -> QuerySet[Change]:
     """Changes whose open stage asks this account now: the inbox, most urgent first."""
     waiting = Change.objects.waiting_on(user).filter(pk__in=visible_changes(user).values("pk"))
     known = waiting.select_related("service", "environment", "requester", "workflow", "revision__chain")
-    return known.order_by("revision__chain__expires_at", "number")
+    return known.order_by(Coalesce("due_at", "revision__chain__expires_at"), "number")
 
 
 def may_view_topic(user: Any, kind: str, key: UUID) -> bool:

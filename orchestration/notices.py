@@ -2,17 +2,22 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from accounts.models import User
 from approvals.models import Obligation
 from orchestration import access
 from orchestration.models import Change
 
-WORDS = {"obligation": ("an obligation is open", "#obligations")}
+WORDS = {
+    "obligation": ("an obligation is open", "#obligations"),
+    "expired": ("it expired before it could start; request it again if it is still needed", ""),
+}
+TOLD = timedelta(days=3)  # how long an expiry is news
 LIMIT = 50  # of each kind; more than that is a search
 
 
@@ -20,7 +25,7 @@ LIMIT = 50  # of each kind; more than that is a search
 class Notice:
     """One thing, on one change."""
 
-    kind: str  # obligation
+    kind: str
     change: Change
     text: str
     who: str  # by name; empty for the policy
@@ -39,7 +44,7 @@ class Notice:
 
 def of(user: User) -> list[Notice]:
     """All of them, the oldest first."""
-    return sorted(_obligations(user), key=lambda one: one.at)
+    return sorted([*_obligations(user), *_expired(user)], key=lambda one: one.at)
 
 
 def _obligations(user: User) -> list[Notice]:
@@ -51,6 +56,13 @@ def _obligations(user: User) -> list[Notice]:
         Notice("obligation", about[row.chain_id], row.text, row.set_by, row.opened_at)
         for row in rows
         if row.chain_id in about
+    ]
+
+
+def _expired(user: User) -> list[Notice]:
+    lately = Change.objects.filter(requester=user, state=Change.State.EXPIRED, updated_at__gt=Now() - TOLD)
+    return [
+        Notice("expired", one, one.title, "", one.updated_at) for one in lately.order_by("number")[:LIMIT]
     ]
 
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
 
 from accounts.models import Person, User
 from approvals.models.policy import Decision
@@ -33,6 +34,21 @@ class Chain(Coupled):
     expires_at = models.DateTimeField()
 
 
+class StageQuerySet(QuerySet["Stage"]):
+    """The questions that the inbox and the clock ask about stages. Counts rows: the exact answer is the verdict's."""
+
+    def unfinished(self) -> "StageQuerySet":
+        """Those with fewer approvals than their quorum."""
+        agreeing = [SignOff.Kind.APPROVE, SignOff.Kind.APPROVE_WITH_CONDITION]
+        standing = Q(sign_offs__withdrawn_at=None, sign_offs__decision__in=agreeing)
+        return self.annotate(given=Count("sign_offs", filter=standing)).filter(given__lt=F("quorum"))
+
+    def opened(self) -> "StageQuerySet":
+        """Those of an order that has come, in a chain that is open and has not expired."""
+        earlier = Stage.objects.filter(chain=OuterRef("chain"), order__lt=OuterRef("order")).unfinished()
+        return self.filter(~Exists(earlier), chain__state=Chain.State.OPEN, chain__expires_at__gt=Now())
+
+
 class Stage(models.Model):
     """One step of a chain. Stages of one order are parallel; a later order opens after the earlier."""
 
@@ -57,6 +73,11 @@ class Stage(models.Model):
     escalate_to = ArrayField(models.SlugField(), default=list, help_text="slugs, asked as well once past due")
     escalate_ids = ArrayField(models.UUIDField(), default=list)
     why = models.JSONField()
+    reminders = models.PositiveSmallIntegerField(
+        default=0, help_text="how often its people were told; no authority"
+    )
+    reminded_at = models.DateTimeField(null=True, blank=True)
+    objects = StageQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar[list[str]] = ["order", "name"]

@@ -13,9 +13,12 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
+from approvals import chain as chains
+from approvals import due
+from approvals.models import Stage
 from audit.ledger.entry import system
 from audit.refusals import MoveNotAllowed, StaleVersion
-from orchestration import lifecycle
+from orchestration import lifecycle, notify
 from orchestration.engine import cancel, dispatch, runs
 from orchestration.engine.advance import advance
 from orchestration.engine.complete import lost
@@ -44,6 +47,7 @@ def reconcile() -> dict[str, int]:
             "advanced": _each(stale_runs(), heal),
             "expired": _each(expired_changes(), expire),
             "overdue_runs": _each(overdue_runs(), stop),
+            "overdue_stages": _each(due.overdue(), remind),
             **violations(),
         }
 
@@ -101,7 +105,18 @@ def expire(seen: Change) -> None:
     if change.version != seen.version:  # edited, decided or started since
         return
     runs.void(change, by=RECONCILER, reason="expired")
+    if change.revision is not None:
+        chains.void(change.revision.chain, by=RECONCILER, why="expired")
     lifecycle.move(change, C.EXPIRED, by=RECONCILER)
+
+
+def remind(seen: Stage) -> None:
+    """The people of a stage past due are told, and those to whom policy escalates it find it in their inbox."""
+    if due.remind(seen, by=RECONCILER):
+        asking = Change.objects.filter(revision__chain=seen.chain_id).first()
+        if asking is not None:
+            notify.hint(notify.change_topic(asking.pk), 0)
+        notify.hint(notify.INBOX, 0)
 
 
 def overdue_runs() -> QuerySet[Run]:

@@ -3,11 +3,12 @@
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Count, Exists, F, Func, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Now
 
 from accounts.models import Membership, User
 from approvals.models import Chain, SignOff, Stage
+from approvals.models.chain import StageQuerySet
 from audit.canonical import uuid7
 from audit.models import Coupled
 from orchestration.models.catalogue import Environment, Service, Workflow, WorkflowVersion
@@ -23,20 +24,15 @@ class ChangeQuerySet(QuerySet["Change"]):
 
     def waiting_on(self, user: User) -> "ChangeQuerySet":
         """Those whose open stage asks this person now, and who has not decided."""
-        earlier = Stage.objects.filter(chain=OuterRef("chain"), order__lt=OuterRef("order"))
-        given = Count("sign_offs", filter=Q(sign_offs__withdrawn_at=None, sign_offs__decision__in=AGREEING))
-        unfinished = earlier.annotate(given=given).filter(given__lt=F("quorum"))
-        mine = _seats(user).filter(~Exists(unfinished), chain=OuterRef("revision__chain"))
+        mine = _seats(user).opened().filter(~Exists(_elsewhere(user)), chain=OuterRef("revision__chain"))
+        first = mine.order_by(F("due_at").asc(nulls_last=True))
         return self.filter(
-            Exists(mine.filter(~Exists(_elsewhere(user)))),
+            Exists(mine),
             ~Q(revision__chain__conflicted__contains=[user.person_id]),
             state=Change.State.WAITING,
-            revision__chain__state=Chain.State.OPEN,
-            revision__chain__expires_at__gt=Now(),
+        ).annotate(
+            due_at=Subquery(first.values("due_at")[:1]), reminded_at=Subquery(first.values("reminded_at")[:1])
         )
-
-
-AGREEING = (SignOff.Kind.APPROVE, SignOff.Kind.APPROVE_WITH_CONDITION)
 
 
 def _elsewhere(user: User) -> QuerySet[SignOff]:
@@ -48,7 +44,7 @@ def _elsewhere(user: User) -> QuerySet[SignOff]:
     return said.filter(Q(stage=OuterRef("pk")) | ~both_repeatable)
 
 
-def _seats(user: User) -> QuerySet[Stage]:
+def _seats(user: User) -> StageQuerySet:
     """The stages that ask one of this account's teams, or the account by name."""
     teams = list(Membership.objects.filter(user=user, ended_at=None).values_list("team_id", flat=True))
     late = Q(due_at__lte=Now(), escalate_ids__overlap=teams)

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.utils import timezone
 
 from approvals import chain as chains
 from approvals import eligibility
@@ -92,11 +93,21 @@ def _stage(
         "quorum": rank.stage.quorum,
         "who": "" if rank.complete else _who(people, own, me),
         "rule": rank.stage.why.get("rule", ""),
+        "due_at": None if rank.complete else rank.stage.due_at,
+        "escalates": "" if rank.complete else _escalates(rank.stage),
         "sign_offs": [
             {"person": one.user.name, "decision": one.decision, "at": one.given_at, "comment": one.comment}
             for one in own
         ],
     }
+
+
+def _escalates(stage: Stage) -> str:
+    """To whom it goes once it is past due, or went."""
+    if not stage.escalate_to or stage.due_at is None:
+        return ""
+    teams = " and ".join(stage.escalate_to)
+    return f"Escalated to {teams}." if stage.due_at <= timezone.now() else f"Then {teams} may decide as well."
 
 
 def _who(people: list[Eligible], own: list[SignOff], me: Any) -> str:

@@ -24,6 +24,8 @@ VERBS = {
     "sign_off.withdrawn": ("withdrew a sign-off", "cancelled"),
     "obligation.opened": ("set an obligation", "obligation"),
     "obligation.closed": ("closed an obligation", "closed"),
+    "stage.overdue": ("told those who may decide that it is past due:", "overdue"),
+    "stage.reminded": ("reminded those who may decide:", "overdue"),
     "permit.issued": ("issued the permit", "verified"),
     "attempt.refused": ("was refused", "denied"),
     "run.cancel_requested": ("asked to stop the run", "cancelled"),
@@ -57,13 +59,19 @@ def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
     return {
         "actor": names.get(entry.actor, _machine(entry.actor)),
         "verb": verb,
-        "object": f"as {data['stage_name']}" if entry.kind == "sign_off.given" else "",
+        "object": _object(entry.kind, data),
         "at": entry.occurred_at,
         "seq": index,
         "url": f"/audit/{index}/" if index is not None else "",
         "state": state,
         "said": data.get("detail", "") if entry.kind == "attempt.refused" else "",
     }
+
+
+def _object(kind: str, data: dict[str, Any]) -> str:
+    if kind == "sign_off.given":
+        return f"as {data['stage_name']}"
+    return str(data["stage_name"]) if kind.startswith("stage.") else ""
 
 
 def _comment(comment: Any) -> dict[str, Any]:

@@ -1,15 +1,24 @@
 """The life of a stage on a change: whom the inbox asks, due times, and what is told when they pass."""
 
+from datetime import timedelta
+from functools import partial
+
 import pytest
+from django.db import transaction
 
 from accounts import permissions
+from approvals import due
 from approvals.models import Obligation
 from approvals.policy import bundles
-from audit.refusals import NotAllowed
+from audit.canonical import parse
+from audit.models import Entry
+from audit.refusals import NotAllowed, Refusal
 from orchestration import access, asking, changes, notices, reviewing
+from orchestration.engine.reconcile import RECONCILER, expire, reconcile
 from orchestration.models import Change
 from tests.approvals.cast import sql
-from tests.factories import TEST, Bank
+from tests.factories import TEST, Bank, change_in
+from tests.orchestration.test_claim import together
 
 POLICY = """package countersign.change
 
@@ -124,3 +133,100 @@ def test_only_who_may_sign_off_here_closes_an_obligation(bank):
         reviewing.close_obligation(
             again(change), Obligation.objects.get().pk, note="Quiet.", by=bank.people["noor"]
         )
+
+
+# --- time -------------------------------------------------------------------------------------------------
+
+
+def tells():
+    """What was told about due times, in order."""
+    found = Entry.objects.filter(kind__in=["stage.overdue", "stage.reminded"]).order_by("id")
+    return [(entry.kind, parse(bytes(entry.body))["data"]["stage_name"]) for entry in found]
+
+
+def hours_pass(hours):
+    sql("UPDATE approvals_stage SET reminded_at = reminded_at - %s", timedelta(hours=hours))
+
+
+def test_a_stage_past_due_is_told_once_and_again_after_four_hours(bank):
+    judge(owner='"due_in": 600, "escalate_to": ["security"],')
+    change = bank.change()
+    assert (reconcile()["overdue_stages"], tells()) == (0, [])
+    late()
+    assert reconcile()["overdue_stages"] == 1
+    hours_pass(3.9)
+    assert reconcile()["overdue_stages"] == 0
+    hours_pass(0.2)
+    assert reconcile()["overdue_stages"] == 1
+    assert tells() == [("stage.overdue", "Service owner"), ("stage.reminded", "Service owner")]
+    [asked] = inbox(bank, "jonas")
+    assert asked.due_at < asked.reminded_at
+    assert again(change).state == "waiting"
+
+
+def test_nobody_is_told_of_a_stage_that_is_complete_or_whose_turn_has_not_come(bank):
+    judge(owner='"due_in": 600,', security='"due_in": 600,', order=2)
+    change = bank.change()
+    late()
+    assert reconcile()["overdue_stages"] == 1
+    assert tells() == [("stage.overdue", "Service owner")]
+    bank.say(change, "jonas")
+    hours_pass(5)
+    assert reconcile()["overdue_stages"] == 1
+    assert tells()[1:] == [("stage.overdue", "Security")]
+    bank.say(change, "noor")
+    hours_pass(5)
+    assert reconcile()["overdue_stages"] == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f27_two_clocks_at_once_tell_once_and_expire_once():
+    bank = Bank()
+    judge(owner='"due_in": 600,')
+    change = bank.change()
+    late()
+    stage = due.overdue().get()
+    assert sorted(together(*[partial(reminded, stage)] * 2)) == [False, True]
+    assert tells() == [("stage.overdue", "Service owner")]
+    sql("UPDATE approvals_chain SET expires_at = now() - interval '1 second'")
+    seen = again(change)
+    together(*[partial(expired, seen)] * 2)
+    assert again(change).state == "expired"
+    assert Entry.objects.filter(kind="change.expired").count() == 1
+    assert Entry.objects.filter(kind="chain.void").count() == 1
+
+
+def reminded(stage):
+    with transaction.atomic():
+        return due.remind(stage, by=RECONCILER)
+
+
+def expired(seen):
+    with transaction.atomic():
+        expire(seen)
+
+
+@pytest.mark.parametrize("state", [Change.State.WAITING, Change.State.APPROVED])
+def test_a_change_that_nobody_started_in_time_expires_with_its_chain_and_the_requester_is_told(bank, state):
+    change = change_in(state, bank)
+    bank.change()  # another one, with time left
+    sql(
+        "UPDATE approvals_chain SET expires_at = now() - interval '1 second' WHERE id = %s",
+        change.revision.chain_id,
+    )
+    assert reconcile()["expired"] == 1
+    assert reconcile()["expired"] == 0
+    change = again(change)
+    assert (change.state, change.revision.chain.state) == ("expired", "void")
+    assert all(run.state == "cancelled" for run in change.runs.all())
+    assert [(one.kind, one.change) for one in notices.of(bank.user("mara"))] == [("expired", change)]
+    with pytest.raises(Refusal):
+        bank.say(change, "noor")
+
+
+def test_the_inbox_shows_what_is_due_first(bank):
+    judge(owner='"due_in": 7000,')
+    first = bank.change()
+    judge(owner='"due_in": 600,')
+    second = bank.change()
+    assert inbox(bank, "jonas") == [second, first]

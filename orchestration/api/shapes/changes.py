@@ -201,7 +201,7 @@ class TimelineRow(serializers.Serializer[Any]):
 class NoticeRow(serializers.Serializer[Any]):
     """One thing that waits for this person besides a decision."""
 
-    kind = serializers.ChoiceField(choices=["obligation"])
+    kind = serializers.ChoiceField(choices=["obligation", "expired"])
     change = serializers.CharField(source="change.key")
     title = serializers.CharField(source="change.title")
     text = serializers.CharField()
