@@ -212,7 +212,7 @@ def test_a_change_that_nobody_started_in_time_expires_with_its_chain_and_the_req
     bank.change()  # another one, with time left
     sql(
         "UPDATE approvals_chain SET expires_at = now() - interval '1 second' WHERE id = %s",
-        change.revision.chain_id,
+        asking.current_revision(change).chain_id,
     )
     assert reconcile()["expired"] == 1
     assert reconcile()["expired"] == 0
