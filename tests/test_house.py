@@ -29,6 +29,7 @@ STARTS_PROCESSES = {
 }
 WRITES_STATE = {
     "approvals/chain.py": "the state of a chain",
+    "approvals/enrolment.py": "the state of a passkey",
     "orchestration/catalogue.py": "the state of a workflow version",
     "orchestration/lifecycle.py": "the states of a change, a run and a step",
 }

@@ -3,6 +3,7 @@
 from approvals.models.chain import Chain, Permit, SignOff, Stage
 from approvals.models.freeze import Freeze
 from approvals.models.obligation import Obligation
+from approvals.models.passkey import Passkey
 from approvals.models.policy import Bundle, Decision
 
-__all__ = ["Bundle", "Chain", "Decision", "Freeze", "Obligation", "Permit", "SignOff", "Stage"]
+__all__ = ["Bundle", "Chain", "Decision", "Freeze", "Obligation", "Passkey", "Permit", "SignOff", "Stage"]

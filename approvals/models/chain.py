@@ -10,6 +10,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import Person, User
+from approvals.models.passkey import Passkey
 from approvals.models.policy import Decision
 from audit.canonical import uuid7
 from audit.models import Coupled
@@ -113,6 +114,8 @@ class SignOff(Coupled):
     signature = models.TextField(
         help_text="made with a key outside the database, so SQL alone cannot mint one"
     )
+    passkey = models.ForeignKey(Passkey, on_delete=models.PROTECT, null=True, related_name="sign_offs")
+    assertion = models.JSONField(null=True, help_text="what the passkey signed: approvals/passkeys.py")
     given_at = models.DateTimeField()
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     unsealed = ("comment", "condition")

@@ -1,10 +1,12 @@
-"""Addresses of the pages about policy."""
+"""Addresses of the pages about policy, and about one's own passkeys."""
 
 from django.urls import URLPattern, path
 
-from approvals.pages import policies
+from approvals.pages import passkeys, policies
 
 urlpatterns: list[URLPattern] = [
+    path("me/passkeys/", passkeys.passkeys, name="passkeys"),
+    path("me/passkeys/<uuid:key>/revoke/", passkeys.revoke, name="revoke_passkey"),
     path("policies/", policies.index, name="policies"),
     path("policies/change/", policies.detail, name="policy"),
     path("policies/change/<int:serial>/", policies.detail, name="policy_version"),

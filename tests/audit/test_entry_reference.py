@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from approvals.models import Chain
+from approvals.models import Chain, Passkey
 from audit.canonical import parse
 from audit.models import Entry
 from orchestration.lifecycle import MOVES, RUN_MOVES, STEP_MOVES
@@ -49,6 +49,7 @@ def kinds_of_moves():
     told |= {f"run.{to}" for states in RUN_MOVES.values() for to in states}
     told |= {f"step.{to}" for states in STEP_MOVES.values() for to in states}
     told |= {f"workflow_version.{state}" for state in WorkflowVersion.State if state != "waiting"}
+    told |= {f"passkey.{state}" for state in Passkey.State}
     words = {Chain.State.OPEN: "reopened", Chain.State.COMPLETE: "completed"}
     return told | {f"chain.{words.get(state, state)}" for state in Chain.State}
 

@@ -6,10 +6,11 @@ import * as keyboard from "./keyboard.js";
 import * as live from "./live.js";
 import * as log from "./log.js";
 import * as menu from "./menu.js";
+import * as passkey from "./passkey.js";
 import * as preview from "./preview.js";
 import * as theme from "./theme.js";
 
-for (const part of [theme, menu, copy, keyboard, decide, fragments, preview, log, live]) {
+for (const part of [theme, menu, copy, keyboard, decide, fragments, preview, passkey, log, live]) {
   try {
     part.start();
   } catch (problem) {
