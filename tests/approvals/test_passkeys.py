@@ -196,7 +196,7 @@ def test_a_terminal_is_where_trust_begins(mia):
 
 
 @pytest.fixture
-def browser(mia):
+def visitor(mia):
     client = Client()
     client.force_login(mia, backend="django.contrib.auth.backends.ModelBackend")
     session = client.session
@@ -205,33 +205,33 @@ def browser(mia):
     return client
 
 
-def test_the_page_enrols_shows_and_revokes(browser, mia):
-    assert "No passkey yet" in browser.get("/me/passkeys/").content.decode()
-    told = browser.post("/api/v1/me/passkeys/options/").json()
+def test_the_page_enrols_shows_and_revokes(visitor, mia):
+    assert "No passkey yet" in visitor.get("/me/passkeys/").content.decode()
+    told = visitor.post("/api/v1/me/passkeys/options/").json()
     assert (told["rp"]["id"], told["user"]["name"]) == (HOST, mia.username)
     assert told["authenticatorSelection"]["userVerification"] == "required"
     credential = json.dumps(Authenticator().create(told["challenge"]))
-    answer = browser.post("/me/passkeys/", {"name": "Laptop", "credential": credential})
+    answer = visitor.post("/me/passkeys/", {"name": "Laptop", "credential": credential})
     assert answer.status_code == 302
-    page = browser.get("/me/passkeys/").content.decode()
+    page = visitor.get("/me/passkeys/").content.decode()
     assert "Waits for somebody to vouch" in page
-    again = browser.post("/me/passkeys/", {"name": "Laptop", "credential": credential})
+    again = visitor.post("/me/passkeys/", {"name": "Laptop", "credential": credential})
     assert again.status_code == 422, "a challenge is good for one answer"
-    browser.post(f"/me/passkeys/{Passkey.objects.get().pk}/revoke/")
+    visitor.post(f"/me/passkeys/{Passkey.objects.get().pk}/revoke/")
     assert Passkey.objects.get().state == S.REVOKED
-    assert browser.post("/me/passkeys/", {"name": "x", "credential": "[]"}).status_code == 422
+    assert visitor.post("/me/passkeys/", {"name": "x", "credential": "[]"}).status_code == 422
 
 
-def test_the_api_enrols_lists_and_revokes_ones_own(browser, mia):
-    told = browser.post("/api/v1/me/passkeys/options/").json()
+def test_the_api_enrols_lists_and_revokes_ones_own(visitor, mia):
+    told = visitor.post("/api/v1/me/passkeys/options/").json()
     body = {"name": "Laptop", "credential": Authenticator().create(told["challenge"])}
     send = {"content_type": "application/json", "headers": {"Idempotency-Key": "one"}}
-    made = browser.post("/api/v1/me/passkeys/", body, **send)
+    made = visitor.post("/api/v1/me/passkeys/", body, **send)
     assert made.status_code == 201, made.content
-    assert browser.post("/api/v1/me/passkeys/", body, **send).json() == made.json()
-    rows = browser.get("/api/v1/me/passkeys/").json()["results"]
+    assert visitor.post("/api/v1/me/passkeys/", body, **send).json() == made.json()
+    rows = visitor.get("/api/v1/me/passkeys/").json()["results"]
     assert [(one["name"], one["state"], one["host"]) for one in rows] == [("Laptop", "asked", HOST)]
     trusted(person("Noa"), Authenticator())
-    assert len(browser.get("/api/v1/me/passkeys/").json()["results"]) == 1
-    gone = browser.post(f"/api/v1/me/passkeys/{rows[0]['id']}/revoke/")
+    assert len(visitor.get("/api/v1/me/passkeys/").json()["results"]) == 1
+    gone = visitor.post(f"/api/v1/me/passkeys/{rows[0]['id']}/revoke/")
     assert gone.json()["state"] == "revoked"

@@ -11,7 +11,7 @@ from audit.ledger.coupling import couple
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0002_coupling"),
-        ("approvals", "0004_obligations"),
+        ("approvals", "0005_reminders"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
