@@ -18,8 +18,14 @@ from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import Invalid, NotAllowed, NotFound
 
-VERBS = ("view", "request", "sign_off", "operate")
-DOES = {"view": "see", "request": "request", "sign_off": "sign off", "operate": "operate"}
+VERBS = ("view", "request", "sign_off", "operate", "break_glass")
+DOES = {
+    "view": "see",
+    "request": "request",
+    "sign_off": "sign off",
+    "operate": "operate",
+    "break_glass": "break glass in",
+}
 LOG = {"codename": "view_entry", "content_type__app_label": "audit"}
 Row = TypeVar("Row", bound=models.Model)
 Anybody = User | AnonymousUser

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.models import User
-from approvals import eligibility, keys, obligations
+from approvals import eligibility, emergency, keys, obligations
 from approvals.clock import database_time
 from approvals.models import Chain, Decision, SignOff, Stage
 from approvals.policy.engine import PolicyRefused
@@ -163,20 +163,24 @@ def signed_by(chain: Chain, user: User) -> set[UUID]:
     return set(mine.values_list("stage_id", flat=True))
 
 
-def open_chain(*, digest: str, decision: Decision, conflicted: Collection[UUID], by: Actor) -> Chain:
+def open_chain(
+    *, digest: str, decision: Decision, conflicted: Collection[UUID], by: Actor, is_emergency: bool = False
+) -> Chain:
     """Store the stages that the decision demands for this digest, teams pinned by id. In the caller's transaction."""
     if not connection.in_atomic_block:
         raise RuntimeError("open_chain() needs the transaction of the revision it belongs to")
     demands = decision.output["require"]
     if not demands:
         raise PolicyRefused("The decision demands no stage; a chain without one can never be complete.")
+    if is_emergency:
+        emergency.check_demands(demands)
     now = database_time()
     chain = Chain(
         subject=digest,
         decision=decision,
         conflicted=sorted(conflicted),
         opened_at=now,
-        expires_at=now + timedelta(seconds=min(demand["expires_in"] for demand in demands)),
+        expires_at=now + emergency.lifetime(demands, emergency=is_emergency),
     )
     stages = [_stage(chain, demand) for demand in demands]
     document = _document(chain, stages)

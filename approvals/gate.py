@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import connection
 
 from approvals import chain as chains
-from approvals import freezes, signoffs
+from approvals import emergency, freezes, signoffs
 from approvals import permit as permits
 from approvals.chain import Verdict
 from approvals.models import Chain, Decision, Permit, SignOff, Stage
@@ -121,6 +121,12 @@ class QuorumLost(GateClosed):
     code = "gate_quorum_lost"
 
 
+class EmergencyTooWide(GateClosed):
+    """An emergency for which fewer than two people agreed, or whose approval was to last longer than an hour."""
+
+    code = "gate_emergency"
+
+
 class PermitWrong(GateClosed):
     """There is no permit for this run, or its signature is not true."""
 
@@ -150,7 +156,7 @@ class Start:
     permit_id: UUID | None
     first: bool
     by: Actor
-    emergency: bool = False
+    emergency: bool = False  # as the bytes that will run say
 
 
 def authorise(start: Start) -> Permit:
@@ -211,6 +217,8 @@ def _first(start: Start, now: datetime, size: int) -> Permit:
     counted = chains.standing(chain, stages, share=True)
     _check_sign_offs(start, chain, counted)
     _check_verdict(start, chain, stages, counted)
+    if start.emergency:
+        _check_emergency(start, chain, counted)
     return _issue(start, chain, stages, counted, now, size)
 
 
@@ -280,9 +288,20 @@ def _check_verdict(start: Start, chain: Chain, stages: list[Stage], counted: lis
     )
 
 
+def _check_emergency(start: Start, chain: Chain, counted: list[SignOff]) -> None:
+    """What opens through a freeze needs two people and an hour's limit, whatever policy was content with."""
+    agreed = emergency.persons(counted, conflicted=chain.conflicted)
+    if agreed < emergency.MIN_PERSONS or chain.expires_at - chain.opened_at > emergency.LIFETIME:
+        raise EmergencyTooWide(
+            f"{start.change_key} is an emergency that {agreed} agreed to until {_at(chain.expires_at)}."
+            f" It needs {emergency.MIN_PERSONS} people, and ends within an hour. Request it again."
+        )
+
+
 def _issue(
     start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff], now: datetime, size: int
 ) -> Permit:
+    expires_at = now + permits.lifetime(is_emergency=start.emergency)
     document: dict[str, Json] = {
         "v": 1,
         "run": str(start.run_id),
@@ -294,14 +313,15 @@ def _issue(
         "decision": str(chain.decision_id),
         "bundle": chain.decision.bundle.digest,
         "environment": start.environment,
+        "emergency": start.emergency,
         "stages": [{"stage": str(one.pk), "name": one.name, "quorum": one.quorum} for one in stages],
         "sign_offs": sorted(str(one.pk) for one in counted),
         "obligations": sorted(str(one.pk) for one in chain.obligations.owed()),  # open when it started
         "issued_at": timestamp(now),
-        "expires_at": timestamp(now + permits.LIFETIME),
+        "expires_at": timestamp(expires_at),
         "checkpoint_size": size,
     }
-    permit = permits.issue(run_id=start.run_id, chain=chain, document=document, at=now)
+    permit = permits.issue(run_id=start.run_id, chain=chain, document=document, at=now, expires_at=expires_at)
     told = ("run", "digest", "chain", "sign_offs", "document_digest", "checkpoint_size", "expires_at")
     record(
         "permit.issued", of=permit, subject=start.change_key, actor=start.by, permit=str(permit.pk),

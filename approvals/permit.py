@@ -8,14 +8,21 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from approvals import keys
+from approvals import emergency, keys
 from approvals.models import Chain, Permit
 from audit.canonical import canonical, parse
 
 LIFETIME = timedelta(hours=24)  # a run that is not done by then needs a person to look at it
 
 
-def issue(*, run_id: UUID, chain: Chain, document: Mapping[str, Any], at: datetime) -> Permit:
+def lifetime(*, is_emergency: bool) -> timedelta:
+    """How long a permit lets further steps start."""
+    return emergency.LIFETIME if is_emergency else LIFETIME
+
+
+def issue(
+    *, run_id: UUID, chain: Chain, document: Mapping[str, Any], at: datetime, expires_at: datetime
+) -> Permit:
     """Sign and store the permit, in the transaction of the first claim."""
     signature = keys.sign("permit", document)
     return Permit.objects.create(
@@ -26,7 +33,7 @@ def issue(*, run_id: UUID, chain: Chain, document: Mapping[str, Any], at: dateti
         signature=signature,
         key_id=keys.key_id(signature),
         issued_at=at,
-        expires_at=at + LIFETIME,
+        expires_at=expires_at,
     )
 
 

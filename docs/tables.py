@@ -135,9 +135,9 @@ def permissions() -> str:
             says = dict(model._meta.permissions)
             kind = str(model._meta.model_name)
             if says:
-                for verb in VERBS:
-                    words = says.get(f"{verb}_{kind}", f"Can see this {kind}")
-                    yield f"`{verb}`", kind, str(words)
+                says.setdefault(f"view_{kind}", f"Can see this {kind}")
+                for verb in (one for one in VERBS if f"{one}_{kind}" in says):
+                    yield f"`{verb}`", kind, str(says[f"{verb}_{kind}"])
 
     return table(("Grant", "On a", "Meaning"), rows())
 

@@ -22,9 +22,10 @@ from audit.canonical import uuid7
 from audit.ledger.record import timestamp
 from audit.refusals import Invalid, MoveNotAllowed, Refusal
 from orchestration import access
+from orchestration import emergency as emergencies
 from orchestration.definitions import digest as digests
 from orchestration.definitions import inputs as forms
-from orchestration.definitions.digest import Content
+from orchestration.definitions.digest import Content, Emergency
 from orchestration.definitions.source import CONTROL
 from orchestration.models import (
     CONTROL_ROOM,
@@ -66,6 +67,7 @@ class Draft:
     not_after: datetime | None
     requester: User
     authors: tuple[User, ...]  # whoever asked, edited, or wrote what will run
+    emergency: Emergency | None
 
     @property
     def conflicted(self) -> frozenset[UUID]:
@@ -86,6 +88,7 @@ class Draft:
             freezes=_calendar(self.environment),
             not_before=self.not_before,
             not_after=self.not_after,
+            emergency=self.emergency,
         )
 
 
@@ -112,10 +115,11 @@ def ask(
     by: Acting,
     not_before: datetime | None = None,
     not_after: datetime | None = None,
+    emergency: Emergency | None = None,
 ) -> Asked:
     """Validate, authorise and let policy decide. Not inside a transaction: policy may take its time."""
-    found = _find(workflow, service, environment, by=by)
-    _check_words(reason, not_before, not_after)
+    found = _find(workflow, service, environment, by=by, emergency=emergency)
+    _check_words(reason, not_before, not_after, emergency)
     return _judge(
         _draft(
             found,
@@ -125,6 +129,7 @@ def ask(
             requester=by.user,
             not_before=not_before,
             not_after=not_after,
+            emergency=emergency,
         ),
         by=by,
     )
@@ -141,24 +146,34 @@ def ask_again(
     """The same for an edit: the active version of the workflow, a new decision, the old window unless given."""
     if C(change.state) not in BEFORE_START:
         raise MoveNotAllowed(f"{change.key} is {state_word(change)}; it cannot be edited. Request it anew.")
-    found = _find(change.workflow.slug, change.service.slug, change.environment.slug, by=by)
     last = current_revision(change)
+    emergency = digests.emergency_of(bytes(last.document))  # an edit neither makes one nor ends one
+    slugs = (change.workflow.slug, change.service.slug, change.environment.slug)
+    found = _find(*slugs, by=by, emergency=emergency)
     not_before, not_after = window or (last.not_before, last.not_after)
-    _check_words(reason, not_before, not_after)
+    _check_words(reason, not_before, not_after, emergency)
     editors = [revision.author for revision in change.revisions.select_related("author")]
     draft = _draft(
         found, inputs, reason, key=change.key, requester=change.requester, not_before=not_before,
         not_after=not_after, authors=(by.user, *editors), change_id=change.pk, number=last.number + 1,
+        emergency=emergency,
     )  # fmt: skip
     return _judge(draft, by=by)
 
 
 def preview(
-    *, workflow: str, service: str, environment: str, inputs: Mapping[str, Any], by: Acting, reason: str = ""
+    *,
+    workflow: str,
+    service: str,
+    environment: str,
+    inputs: Mapping[str, Any],
+    by: Acting,
+    reason: str = "",
+    emergency: Emergency | None = None,
 ) -> dict[str, Any]:
     """What policy would demand, with the people who could agree. Stores nothing."""
-    found = _find(workflow, service, environment, by=by)
-    draft = _draft(found, inputs, reason, key="preview", requester=by.user)
+    found = _find(workflow, service, environment, by=by, emergency=emergency)
+    draft = _draft(found, inputs, reason, key="preview", requester=by.user, emergency=emergency)
     output = policy.preview(_facts(draft))
     document = digests.document(draft.content(bundles.active().digest))
     named = [{**one, "people": _people(one, draft)} for one in output["require"]]
@@ -182,7 +197,7 @@ def inputs_schema(version: WorkflowVersion) -> dict[str, Any]:
     return forms.schema(version.document)
 
 
-def _find(workflow: str, service: str, environment: str, *, by: Acting) -> Found:
+def _find(workflow: str, service: str, environment: str, *, by: Acting, emergency: Emergency | None) -> Found:
     """The three records by slug, each with the right to request it."""
     flow = access.get_workflow_or_404(by.user, workflow, may="request")
     if flow.active is None:
@@ -207,6 +222,7 @@ def _find(workflow: str, service: str, environment: str, *, by: Acting) -> Found
         raise Invalid(f"Nothing was sent. {detail}", errors=[{"pointer": "/service", "detail": detail}])
     permissions.require(by.user, "request", what)
     permissions.require(by.user, "request", where)
+    emergencies.require(emergency, where, by=by)
     return flow.active, what, where
 
 
@@ -222,6 +238,7 @@ def _draft(
     authors: tuple[User, ...] = (),
     change_id: UUID | None = None,
     number: int = 1,
+    emergency: Emergency | None = None,
 ) -> Draft:
     version, service, environment = found
     draft = Draft(
@@ -237,6 +254,7 @@ def _draft(
         not_after=not_after,
         requester=requester,
         authors=(*authors, *([version.author] if version.author else [])),
+        emergency=emergency,
     )
     concerned = User.objects.filter(pk__in=digests.concerned(digests.steps(draft.content(""))))
     return replace(draft, authors=(*draft.authors, *concerned))
@@ -255,8 +273,10 @@ def _judge(draft: Draft, *, by: Acting) -> Asked:
     return Asked(draft, decision, by)
 
 
-def _check_words(reason: str, not_before: datetime | None, not_after: datetime | None) -> None:
-    errors = []
+def _check_words(
+    reason: str, not_before: datetime | None, not_after: datetime | None, emergency: Emergency | None
+) -> None:
+    errors = emergencies.faults(emergency)
     if not reason.strip():
         errors.append(
             {"pointer": "/reason", "detail": "Say why now, and what could go wrong: reviewers read it first."}
@@ -301,7 +321,7 @@ def _facts(draft: Draft) -> dict[str, Any]:
             "revision": draft.number,
             "inputs": dict(draft.inputs),
             "reason": draft.reason,
-            "emergency": False,
+            "emergency": draft.emergency is not None,
             "plan": None,
         },
         "workflow": {

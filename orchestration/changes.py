@@ -49,6 +49,7 @@ def request_change(asked: Asked) -> Change:
             environment=draft.environment,
             requester=draft.requester,
             title=digests.title(asked.content),
+            kind=Change.Kind.BREAK_GLASS if draft.emergency else Change.Kind.NORMAL,
         )
         record("change.drafted", of=change, subject=change.key, actor=asked.by.actor, change=change.key)
         revision = _revise(change, asked)
@@ -232,7 +233,11 @@ def _revise(change: Change, asked: Asked) -> Revision:
     draft, document = asked.draft, digests.document(asked.content)
     digest = digests.digest(document)
     chain = chains.open_chain(
-        digest=digest, decision=asked.decision, conflicted=draft.conflicted, by=asked.by.actor
+        digest=digest,
+        decision=asked.decision,
+        conflicted=draft.conflicted,
+        by=asked.by.actor,
+        is_emergency=draft.emergency is not None,
     )
     return Revision.objects.create(
         change=change,
@@ -259,6 +264,7 @@ def _announce(change: Change, revision: Revision, kind: str, asked: Asked) -> No
         environment_tier=change.environment.tier, requester_person=str(change.requester.person_id),
         conflicted=sorted(str(person) for person in asked.draft.conflicted),
         policy_decision=str(asked.decision.pk), chain=str(revision.chain.pk), chain_digest=revision.chain.digest,
+        incident=asked.draft.emergency.incident if asked.draft.emergency else None,
     )  # fmt: skip
     tell(change)
 

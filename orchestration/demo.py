@@ -1,6 +1,7 @@
 """The demo bank: seeded through the product's own writers, so that each of its rows has its entry."""
 
 from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from audit.ledger.entry import system
 from orchestration import asking, catalogue, changes
 from orchestration.definitions.workflow import Definition, load
 from orchestration.governed import install as governed
-from orchestration.models import Change, Environment, Service, Workflow
+from orchestration.models import CONTROL_ROOM, Change, Environment, Service, Workflow
 
 EXAMPLES = settings.BASE_DIR / "examples"
 SEEDER = system("system:demo")
@@ -104,6 +105,8 @@ def _grants(bank: Bank) -> None:
         for one in [*Workflow.objects.all(), *Environment.objects.all(), *Service.objects.all()]:
             for verb in [*verbs, *(["operate"] if _operates(team, one) else [])]:
                 permissions.grant(team, verb, one, by=SEEDER)
+    for slug, one in product(bank["break_glass"], Environment.objects.exclude(slug=CONTROL_ROOM)):
+        permissions.grant(Team.objects.get(slug=slug), "break_glass", one, by=SEEDER)
 
 
 def _operates(team: Team, one: Any) -> bool:

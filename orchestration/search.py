@@ -35,7 +35,9 @@ RUN_KEYS = {
 def searched(found: "QuerySet[Row]", text: str, keys: dict[str, str], user: Any) -> "QuerySet[Row]":
     """The rows that match every word."""
     for key, value in terms(text):
-        if (key, value) == ("is", "mine"):
+        if (key, value) == ("is", "break-glass"):
+            found = found.filter(**{f"{_to_change(found.model)}kind": Change.Kind.BREAK_GLASS})
+        elif (key, value) == ("is", "mine"):
             found = found.filter(**{f"{_to_change(found.model)}requester": user})
         elif key in keys:
             found = found.filter(**{keys[key]: value})

@@ -71,6 +71,7 @@ class Bank:
                 for verb in ("request", "sign_off", "operate"):
                     permissions.grant(self.teams[slug], verb, one, by=TEST)
         permissions.grant(self.teams["security"], "sign_off", self.secret, by=TEST)
+        permissions.grant(self.teams["payments"], "break_glass", self.environment("production"), by=TEST)
 
     def user(self, name: str) -> User:
         return self.people[name].user

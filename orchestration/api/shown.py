@@ -12,6 +12,7 @@ from audit.canonical import parse
 from audit.models import ActorName, Entry
 from orchestration.api.shapes import changes as shapes
 from orchestration.asking import current_revision
+from orchestration.definitions.digest import emergency_of
 from orchestration.models import Change, Revision, Run, Step
 
 TIMELINE = 500  # entries of one change; the audit log holds the rest
@@ -26,9 +27,10 @@ def change(row: Change) -> dict[str, Any]:
     """A change, whole, as JSON."""
     row = rows(Change.objects.filter(pk=row.pk)).get()
     revision = current_revision(row)
-    decision = revision.chain.decision
+    decision, emergency = revision.chain.decision, emergency_of(bytes(revision.document))
     for name, value in {
         "reason": revision.reason,
+        "incident": emergency.incident if emergency else None,
         "inputs": revision.inputs,
         "not_before": revision.not_before,
         "not_after": revision.not_after,

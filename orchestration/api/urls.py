@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from orchestration.api import catalogue, changes, reviewing, runs
+from orchestration.api import break_glass, catalogue, changes, reviewing, runs
 
 workflow_urls = [
     path("", catalogue.Workflows.as_view()),
@@ -44,6 +44,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("environments/", catalogue.Environments.as_view()),
     path("environments/<str:slug>/", catalogue.OneEnvironment.as_view()),
     path("changes/", include(change_urls)),
+    path("break-glass/", break_glass.Emergencies.as_view()),
     path("runs/", include(run_urls)),
     path("me/inbox/", changes.MyInbox.as_view()),
 ]

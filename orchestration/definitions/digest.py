@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from audit.canonical import canonical
+from audit.canonical import canonical, parse
 from audit.ledger.record import timestamp
 from orchestration import actions
 from orchestration.definitions.inputs import InputsInvalid
@@ -23,6 +23,13 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 DEFAULT_TIMEOUT = "1h"
 MAX_BYTES = 8_000_000
 MAX_TITLE = 300
+
+
+@dataclass(frozen=True)
+class Emergency:
+    """What makes a change an emergency: the incident that it answers to. The reason is the change's own."""
+
+    incident: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +48,7 @@ class Content:
     freezes: Collection[str] = ()
     not_before: datetime | None = None
     not_after: datetime | None = None
+    emergency: Emergency | None = None
 
     @property
     def known(self) -> dict[str, Any]:
@@ -72,6 +80,7 @@ def document(content: Content) -> bytes:
                 "not_after": timestamp(content.not_after) if content.not_after else None,
             },
             "freezes": sorted(content.freezes),
+            "emergency": {"incident": content.emergency.incident} if content.emergency else None,
             "policy": content.bundle_digest,
             "requesters": sorted(str(person) for person in content.requesters),
         }
@@ -84,6 +93,12 @@ def document(content: Content) -> bytes:
 def digest(data: bytes) -> str:
     """The name of a document's bytes, as governance demands: domain, zero byte, bytes."""
     return "sha256:" + sha256(DOMAIN.encode() + b"\0" + data).hexdigest()
+
+
+def emergency_of(data: bytes) -> Emergency | None:
+    """The emergency that a document names."""
+    named = parse(data).get("emergency")
+    return Emergency(named["incident"]) if named else None
 
 
 def steps(content: Content) -> list[dict[str, Any]]:

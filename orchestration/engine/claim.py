@@ -22,7 +22,7 @@ from audit.ledger.entry import Actor, system
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import lifecycle
-from orchestration.definitions.digest import digest
+from orchestration.definitions.digest import digest, emergency_of
 from orchestration.engine import events
 from orchestration.engine.attempt import Attempt
 from orchestration.engine.failpoints import failpoint
@@ -129,6 +129,7 @@ def _start(run: Run, revision: Revision, *, by: Actor) -> gate.Start:
         permit_id=run.permit_id,
         first=run.state == R.READY,
         by=by,
+        emergency=emergency_of(document) is not None,
     )
 
 

@@ -27,6 +27,7 @@ class Environment(Coupled):
             ("request_environment", "Can request changes in this environment"),
             ("sign_off_environment", "Can sign off changes in this environment"),
             ("operate_environment", "Can stop and resolve runs in this environment"),
+            ("break_glass_environment", "Can request emergency changes in this environment"),
         ]
 
     def __str__(self) -> str:

@@ -70,6 +70,13 @@ class Change(Coupled):
         EXPIRED = "expired"
         SUPERSEDED = "superseded"
 
+    class Kind(models.TextChoices):
+        NORMAL = "normal"
+        BREAK_GLASS = "break_glass"
+
+    kind = models.CharField(
+        max_length=12, choices=Kind, default=Kind.NORMAL, help_text="for lists; never for the gate"
+    )
     number = models.BigIntegerField(unique=True, db_default=next_number("orchestration_change_number"))
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="changes")
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="changes")
@@ -93,7 +100,8 @@ class Change(Coupled):
                     ]
                 ),
                 name="change_state_known",
-            )
+            ),
+            models.CheckConstraint(condition=Q(kind__in=["normal", "break_glass"]), name="change_kind_known"),
         ]  # fmt: skip
         indexes = [models.Index(fields=["state", "-number"], name="change_by_state")]
 

@@ -22,7 +22,7 @@ def new(request: HttpRequest, slug: str) -> HttpResponse:
     workflow = access.get_workflow_or_404(request.user, slug, may="request")
     if request.method == "GET":
         return _form(request, workflow, given=_prefill(request, workflow))
-    given = _given(request, workflow)
+    given = typed(request, workflow)
     try:
         change = changes.request_change(asking.ask(**given, by=acting(request)))
     except Refusal as refusal:
@@ -47,7 +47,7 @@ def edit(request: HttpRequest, key: str) -> HttpResponse:
             "reason": revision.reason,
         }
         return _form(request, change.workflow, given=given, change=change)
-    given = _given(request, change.workflow)
+    given = typed(request, change.workflow)
     try:
         asked = asking.ask_again(change, inputs=given["inputs"], reason=given["reason"], by=acting(request))
         changes.revise(change, asked)
@@ -62,7 +62,11 @@ def edit(request: HttpRequest, key: str) -> HttpResponse:
 def preview(request: HttpRequest, slug: str) -> HttpResponse:
     """What policy would demand for what is typed now. Stores nothing."""
     workflow = access.get_workflow_or_404(request.user, slug, may="request")
-    given = _given(request, workflow)
+    return previewed(request, typed(request, workflow))
+
+
+def previewed(request: HttpRequest, given: dict[str, Any]) -> HttpResponse:
+    """The panel's answer for what was typed."""
     try:
         shown = _preview(asking.preview(**given, by=acting(request)))
     except Refusal as refusal:
@@ -70,7 +74,7 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "components/preview_result.html", {"preview": shown})
 
 
-def _given(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
+def typed(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
     """What was typed; the writers validate it."""
     posted = request.POST
     return {
@@ -118,9 +122,7 @@ def _form(
     change: Change | None = None,
     refused: Refusal | None = None,
 ) -> HttpResponse:
-    errors = refused.errors if refused else []
-    if refused and not errors:
-        errors = [{"pointer": "", "detail": str(refused)}]
+    errors = errors_of(refused)
     context = {
         "workflow": workflow,
         "change": change,
@@ -132,6 +134,13 @@ def _form(
         "said": {error["pointer"]: error["detail"] for error in errors},
     }
     return render(request, "orchestration/request.html", context, status=refused.status if refused else 200)
+
+
+def errors_of(refused: Refusal | None) -> list[dict[str, str]]:
+    """What is wrong, by pointer; a refusal without any is one by itself."""
+    if refused is None:
+        return []
+    return refused.errors or [{"pointer": "", "detail": str(refused)}]
 
 
 def _preview(found: dict[str, Any]) -> dict[str, Any]:

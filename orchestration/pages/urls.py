@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from orchestration.pages import (
+    break_glass,
     changes,
     demo,
     environments,
@@ -58,6 +59,9 @@ urlpatterns = [
     path("workflows/", include(workflow_urls)),
     path("changes/", include(change_urls)),
     path("runs/", include(run_urls)),
+    path("break-glass/", break_glass.choose, name="break_glass"),
+    path("break-glass/<slug:slug>/", break_glass.new, name="break_glass_form"),
+    path("break-glass/<slug:slug>/preview/", break_glass.preview, name="break_glass_preview"),
     path("environments/", environments.matrix, name="environments"),
     path("demo/site/<slug:environment>/<slug:service>/", demo.site, name="demo_site"),
 ]

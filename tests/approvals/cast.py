@@ -103,7 +103,7 @@ class Bank:
         self.admin = teams.create_person(username="adam", name="Adam", by=TEST, superuser=True)
         self.bundle = bundles.first_start(STARTER, by=TEST)
 
-    def chain(self, *, digest: str = DIGEST, **of: Any) -> Chain:
+    def chain(self, *, digest: str = DIGEST, is_emergency: bool = False, **of: Any) -> Chain:
         """A chain that was really decided and opened."""
         decision = decide(facts(self.noor, **of))
         with transaction.atomic():
@@ -112,6 +112,7 @@ class Bank:
                 decision=decision,
                 conflicted={self.noor.person_id},
                 by=Acting(self.noor, "session").actor,
+                is_emergency=is_emergency,
             )
 
 

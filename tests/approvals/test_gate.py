@@ -261,9 +261,27 @@ def test_a_freeze_elsewhere_or_at_another_time_stops_nothing(bank, where, starts
 
 
 def test_break_glass_passes_a_freeze(bank):
-    chain = complete(bank)
+    chain = complete(bank, is_emergency=True)
     freeze(bank, "*")
     assert authorise(chain, emergency=True)
+
+
+def test_a_normal_chain_is_no_emergencys(bank):
+    """It was to last for days: bytes that say emergency with such a chain were not asked for as one."""
+    chain = complete(bank)
+    with pytest.raises(gate.EmergencyTooWide):
+        authorise(chain, emergency=True)
+
+
+def test_one_person_never_carries_an_emergency(bank):
+    """Policy was content with one for an hour; the gate counts people by itself."""
+    sources = {path.name: path.read_text() for path in STARTER.glob("*.rego")}
+    sources["owner.rego"] = sources["owner.rego"].replace("259200", "3600")
+    bundles.activate(bundles.examine(sources), source="test", by=TEST)
+    chain = bank.chain(environment="staging")
+    assert sign(chain, bank.ines, "Service owner") == Verdict.COMPLETE
+    with pytest.raises(gate.EmergencyTooWide, match="that 1 agreed to"):
+        authorise(chain, environment="staging", emergency=True)
 
 
 def test_a_ledger_that_is_behind_shuts_the_gate(bank):

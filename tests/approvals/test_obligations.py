@@ -8,11 +8,19 @@ from approvals import chain as chains
 from approvals import obligations, permit, signoffs
 from approvals.models import Obligation
 from approvals.obligations import ObligationClosed, OwnObligation
+from approvals.policy import bundles
 from audit.canonical import parse, uuid7
 from audit.models import Entry
 from audit.refusals import Invalid, NotAllowed, NotFound
-from tests.approvals.cast import TEST, authorise, become, join, leave, person, sign
+from tests.approvals.cast import STARTER, TEST, authorise, become, join, leave, person, sign
 
+WATCH = """
+# METADATA
+# title: Watch it
+# custom:
+#   rule: watch
+obligations contains {"rule": "watch", "message": "Watch the dashboards for an hour."} if { input.api == "v1" }
+"""
 NOTE = "The dashboard was quiet all night."
 
 
@@ -42,14 +50,13 @@ def test_a_plain_approval_leaves_no_obligation(bank):
 
 
 def test_what_policy_wants_done_is_open_from_the_start_and_set_by_the_policy(bank):
-    chain = bank.chain(change={**told(bank), "emergency": True})
+    sources = {path.name: path.read_text() for path in STARTER.glob("*.rego")}
+    sources["notes.rego"] = sources["notes.rego"].replace("obligations := []", WATCH)
+    bundles.activate(bundles.examine(sources), source="test", by=TEST)
+    chain = bank.chain()
     row = chain.obligations.get()
     assert (row.state, row.set_by, row.rule.partition(":")[0]) == ("open", "", "notes.rego")
     assert Entry.objects.get(kind="obligation.opened").actor == "system:policy"
-
-
-def told(bank):
-    return {"id": "CHG-1", "revision": 1, "inputs": {}, "reason": "Fix", "plan": None}
 
 
 @pytest.mark.parametrize("who", ["ines", "omar", "sam"])

@@ -71,7 +71,7 @@ def asks(db):
         ("production", 2, False, ["Service owner"]),
         ("production", 2, True, ["Security", "Service owner"]),
         ("staging", 1, False, ["Service owner"]),
-        ("test", 1, True, ["Service owner"]),
+        ("test", 1, True, ["Security", "Service owner"]),
     ],
 )
 def test_the_starter_pack_asks_who_it_says(bank, environment, tier, emergency, stages):
@@ -109,7 +109,7 @@ def test_a_denial_is_stored_and_refused_and_a_preview_shows_it(bank):
     told = facts(bank.noor)
     told["change"]["emergency"] = True
     told["requester"]["kind"] = "service"
-    assert preview(told)["deny"][0]["rule"].startswith("production.rego:")
+    assert preview(told)["deny"][0]["rule"].startswith("emergency.rego:")
     with pytest.raises(PolicyDenied, match="not by a service account"):
         decide(told)
     assert Decision.objects.count() == 1

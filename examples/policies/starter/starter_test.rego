@@ -19,8 +19,6 @@ facts := {
 
 stages contains [one.stage, one.teams[_], one.quorum] if some one in change.require
 
-emergency := object.union(facts.change, {"emergency": true})
-
 service_account := object.union(facts.requester, {"kind": "service"})
 
 test_tier_1_in_production_needs_owner_and_security if {
@@ -41,28 +39,6 @@ test_test_needs_the_owner if {
 
 test_the_owner_is_the_team_of_the_service if {
 	["Service owner", "cards", 1] in stages with input as facts with input.service.owner as "cards"
-}
-
-test_an_emergency_in_production_needs_security_within_the_hour if {
-	some one in change.require with input as facts with input.change as emergency with input.service.tier as 3
-	one.stage == "Security"
-	one.expires_in == 3600
-}
-
-test_an_emergency_asks_security_once if {
-	count(change.require) == 2 with input as facts with input.change as emergency
-}
-
-test_an_emergency_is_reviewed_afterwards if {
-	count(change.obligations) == 1 with input as facts with input.change as emergency
-}
-
-test_a_routine_change_leaves_no_obligation if {
-	count(change.obligations) == 0 with input as facts
-}
-
-test_a_service_account_cannot_ask_for_an_emergency if {
-	count(change.deny) == 1 with input as facts with input.change as emergency with input.requester as service_account
 }
 
 test_a_service_account_may_ask_for_a_routine_change if {

@@ -25,6 +25,7 @@ class ChangeRow(serializers.Serializer[Any]):
     key = serializers.CharField()
     title = serializers.CharField()
     state = serializers.CharField()
+    kind = serializers.CharField()
     workflow = serializers.CharField(source="workflow.slug")
     service = serializers.CharField(source="service.slug")
     environment = serializers.CharField(source="environment.slug")
@@ -101,6 +102,7 @@ class ChangeDetail(ChangeRow):
     """A change, whole."""
 
     reason = serializers.CharField()
+    incident = serializers.CharField(allow_null=True)
     inputs = serializers.DictField()
     not_before = serializers.DateTimeField(allow_null=True)
     not_after = serializers.DateTimeField(allow_null=True)
@@ -122,6 +124,17 @@ class Request(StrictSerializer):
     reason = serializers.CharField(max_length=MAX_TEXT)
     not_before = serializers.DateTimeField(required=False, allow_null=True, default=None)
     not_after = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class BreakGlass(StrictSerializer):
+    """What an emergency needs: no window, for it starts as soon as two people agree."""
+
+    workflow = serializers.CharField(max_length=50)
+    service = serializers.CharField(max_length=50)
+    environment = serializers.CharField(max_length=50)
+    inputs = serializers.DictField(required=False, default=dict)
+    reason = serializers.CharField(max_length=MAX_TEXT)
+    incident = serializers.CharField(max_length=MAX_TEXT)
 
 
 class Ask(StrictSerializer):
