@@ -12,6 +12,7 @@ PLACES = [
     (re.compile(r"CHG-[1-9][0-9]{0,17}", re.ASCII | re.IGNORECASE), "/changes/{}/"),
     (re.compile(r"RUN-[1-9][0-9]{0,17}", re.ASCII | re.IGNORECASE), "/runs/{}/"),
     (re.compile(r"[0-9]{1,18}", re.ASCII), "/audit/{}/"),
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII), "/policies/decisions/{low}/"),
 ]
 
 
@@ -21,5 +22,5 @@ def go(request: HttpRequest, key: str) -> HttpResponse:
     """To the page of this key; that page asks who may see it."""
     for shape, place in PLACES:
         if shape.fullmatch(key):
-            return HttpResponseRedirect(place.format(key.upper()))
+            return HttpResponseRedirect(place.format(key.upper(), low=key))
     raise NotFound("No id looks like this. Changes are CHG-1, runs RUN-1, audit entries a number.")

@@ -72,6 +72,14 @@ def _check_due(stage: Mapping[str, Any], *, ends: int) -> None:
         raise _refused(f"rule {rule} makes {stage['stage']} due after the chain has expired", [])
 
 
+def input_schema(path: str) -> Mapping[str, Any]:
+    """What the contract says of the value at `input.service.tier`; empty where it says nothing."""
+    rule: Mapping[str, Any] = _INPUT.schema  # type: ignore[assignment]
+    for name in path.split(".")[1:]:
+        rule = rule.get("properties", {}).get(name, {})
+    return rule
+
+
 def lookup(facts: Mapping[str, Any], path: str) -> Any:
     """The value at `input.service.tier`; None where there is none."""
     value: Any = facts

@@ -29,6 +29,7 @@ from audit.reports import sheet
 
 PAGE = 50
 EXPORT_MOST = 100_000  # rows; the whole log leaves by `manage.py ledger export`
+NAMED = ("decision", "policy_decision")  # ids that have a page of their own
 COLUMNS = (
     "index", "time", "kind", "subject", "actor", "actor_name", "actor_kind", "auth", "stream",
     "stream_version", "leaf_hash", "data",
@@ -66,7 +67,10 @@ def entry(request: HttpRequest, index: int) -> HttpResponse:
     context = {
         "entry": told.told(leaf, told.names_of([leaf])),
         "said": said,
-        "data": [(name.replace("_", " "), _shown(value)) for name, value in said.get("data", {}).items()],
+        "data": [
+            (name.replace("_", " "), _shown(value), _way(name, value))
+            for name, value in said.get("data", {}).items()
+        ],
         "raw": json.dumps(said, indent=2, ensure_ascii=False),
         "proof": proving.of_leaf(leaf),
         "history": _history(leaf),
@@ -217,6 +221,11 @@ def _history(leaf: Leaf) -> list[told.Told]:
     )
     names = told.names_of(rows)
     return [told.told(one, names) for one in rows] if len(rows) > 1 else []
+
+
+def _way(name: str, value: Any) -> str:
+    """To what an entry names by its id; the floor above knows where that is."""
+    return f"/go/{value}/" if name in NAMED and isinstance(value, str) and told.ID.fullmatch(value) else ""
 
 
 def _shown(value: Any) -> str:

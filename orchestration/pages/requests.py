@@ -12,7 +12,7 @@ from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import access, asking, changes
 from orchestration.models import Change, Workflow
-from orchestration.pages import forms
+from orchestration.pages import forms, trace
 
 
 @require_http_methods(["GET", "POST"])
@@ -68,7 +68,8 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
 def previewed(request: HttpRequest, given: dict[str, Any]) -> HttpResponse:
     """The panel's answer for what was typed."""
     try:
-        shown = _preview(asking.preview(**given, by=acting(request)))
+        found = asking.preview(**given, by=acting(request))
+        shown = {**_preview(found), "rules": trace.previewed(found, workflow)}
     except Refusal as refusal:
         shown = {"summary": "Not ready to submit.", "points": _problems(refusal)}
     return render(request, "components/preview_result.html", {"preview": shown})
@@ -144,11 +145,8 @@ def errors_of(refused: Refusal | None) -> list[dict[str, str]]:
 
 
 def _preview(found: dict[str, Any]) -> dict[str, Any]:
-    """Policy's answer as the panel's sentences: refusals first, then who must agree, then warnings."""
-    denied = [{"state": "denied", "title": one["message"], "note": one["rule"]} for one in found["deny"]]
+    """Policy's answer as the panel's sentences: who must agree, and when it may start. Why stands below them."""
     asked = [_demand(stage) for stage in found["require"]]
-    warned = [{"state": "warning", "title": one["message"], "note": one["rule"]} for one in found["warn"]]
-    windows = [{"state": "waiting", "title": one["message"], "note": _span(one)} for one in found["windows"]]
     yourself = {
         "state": "person",
         "title": "You cannot approve this yourself",
@@ -156,12 +154,8 @@ def _preview(found: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         "summary": summary(found),
-        "points": [*denied, *asked, *([yourself] if asked else []), *windows, *warned],
+        "points": [*asked, *([yourself] if asked else [])],
     }
-
-
-def _span(window: dict[str, Any]) -> str:
-    return f"Starts from {window['not_before']} to {window['not_after']}. Rule {window['rule']}."
 
 
 def summary(found: dict[str, Any]) -> str:
@@ -177,11 +171,9 @@ def summary(found: dict[str, Any]) -> str:
 def _demand(stage: dict[str, Any]) -> dict[str, Any]:
     people = [person["name"] for person in stage["people"]]
     who = ", ".join(people[:3]) + (f" and {len(people) - 3} others" if len(people) > 3 else "")
-    read = ", ".join(f"{one['path']} = {one['value']}" for one in stage["why"].get("read", ()))
     return {
         "state": "waiting",
         "title": f"{stage['stage'].replace('_', ' ').capitalize()}, {stage['quorum']} of {who or 'nobody'}",
-        "note": f"{stage['why']['message'].rstrip('.')} ({read}). Rule {stage['why']['rule']}.",
     }
 
 

@@ -1,37 +1,43 @@
-"""Why approval is needed: the rules that applied, with the values they read, from the stored decision."""
+"""Why approval is needed: the rules that applied to a revision, and the one that is built in."""
 
 from typing import Any
 
-from orchestration.models import Revision
+from approvals.pages import why as shown
+from approvals.policy import bundles
+from approvals.policy.why import Records, explain
+from orchestration.models import Environment, Revision, Service, Workflow, WorkflowVersion
 
 
 def policy(revision: Revision) -> dict[str, str]:
     """Which bundle decided."""
-    bundle = revision.chain.decision.bundle
-    return {"name": f"bundle {bundle.serial}", "digest": bundle.digest, "url": "/policies/"}
+    return shown.policy(revision.chain.decision.bundle)
 
 
 def rules(revision: Revision) -> list[dict[str, Any]]:
-    """Rows of templates/components/policy_trace.html: what was demanded first, then what was warned of."""
-    output = revision.chain.decision.output
-    demanded = [_demand(stage) for stage in output.get("require", ())]
-    warned = [_warning(rule) for rule in output.get("warn", ())]
-    return [*demanded, *warned, _requester(revision)]
+    """Rows of templates/components/policy_trace.html, from the stored decision."""
+    decision = revision.chain.decision
+    known = records(revision.workflow_version)
+    whys = explain(decision.bundle, decision.input, decision.output, records=known)
+    return [*shown.rows(whys, decision.bundle), _requester(revision)]
 
 
-def _demand(stage: dict[str, Any]) -> dict[str, Any]:
-    why = stage["why"]
+def previewed(found: dict[str, Any], workflow: Workflow) -> list[dict[str, Any]]:
+    """The same for a request that is only thought of."""
+    bundle = bundles.active()
+    known = records(workflow.active) if workflow.active else {}
+    return shown.rows(explain(bundle, found["facts"], found, records=known), bundle)
+
+
+def records(version: WorkflowVersion) -> Records:
+    """Where else it could land, and what else it could change: what a rule may be silent about."""
+    places = Environment.objects.filter(slug__in=version.environments)
     return {
-        "title": why["message"],
-        "source": why["rule"],
-        "read": [{"path": one["path"], "value": _shown(one["value"])} for one in why.get("read", ())],
-        "result": f"{stage['stage'].replace('_', ' ').capitalize()}: {stage['quorum']} needed",
-        "kind": "matched",
+        "input.environment": list(places.values("slug", "tier", "protected")),
+        "input.service": [
+            {"slug": one.slug, "tier": one.tier, "owner": one.owner.slug}
+            for one in Service.objects.select_related("owner")
+        ],
     }
-
-
-def _warning(rule: dict[str, Any]) -> dict[str, Any]:
-    return {"title": rule["message"], "source": rule["rule"], "read": [], "result": "", "kind": "warning"}
 
 
 def _requester(revision: Revision) -> dict[str, Any]:
@@ -44,11 +50,3 @@ def _requester(revision: Revision) -> dict[str, Any]:
         "result": f"{name.name} is excluded",
         "kind": "matched",
     }
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
-    return str(value)
