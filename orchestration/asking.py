@@ -172,16 +172,10 @@ def preview(
     emergency: Emergency | None = None,
 ) -> dict[str, Any]:
     """What policy would demand, with the people who could agree. Stores nothing."""
-<<<<<<< HEAD
     found = _find(workflow, service, environment, by=by, emergency=emergency)
     draft = _draft(found, inputs, reason, key="preview", requester=by.user, emergency=emergency)
-    output = policy.preview(_facts(draft))
-=======
-    found = _find(workflow, service, environment, by=by)
-    draft = _draft(found, inputs, reason, key="preview", requester=by.user)
     facts = _facts(draft)
     output = policy.preview(facts)
->>>>>>> f77d963 (Say why in one component: the rule in words, its place, what it read, and what would have been otherwise)
     document = digests.document(draft.content(bundles.active().digest))
     named = [{**one, "people": _people(one, draft)} for one in output["require"]]
     return {
