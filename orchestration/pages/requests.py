@@ -69,7 +69,7 @@ def previewed(request: HttpRequest, given: dict[str, Any]) -> HttpResponse:
     """The panel's answer for what was typed."""
     try:
         found = asking.preview(**given, by=acting(request))
-        shown = {**_preview(found), "rules": trace.previewed(found, workflow)}
+        shown = {**_preview(found), "rules": trace.previewed(found)}
     except Refusal as refusal:
         shown = {"summary": "Not ready to submit.", "points": _problems(refusal)}
     return render(request, "components/preview_result.html", {"preview": shown})

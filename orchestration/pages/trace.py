@@ -21,9 +21,10 @@ def rules(revision: Revision) -> list[dict[str, Any]]:
     return [*shown.rows(whys, decision.bundle), _requester(revision)]
 
 
-def previewed(found: dict[str, Any], workflow: Workflow) -> list[dict[str, Any]]:
+def previewed(found: dict[str, Any]) -> list[dict[str, Any]]:
     """The same for a request that is only thought of."""
     bundle = bundles.active()
+    workflow = Workflow.objects.select_related("active").get(slug=found["facts"]["workflow"]["slug"])
     known = records(workflow.active) if workflow.active else {}
     return shown.rows(explain(bundle, found["facts"], found, records=known), bundle)
 
