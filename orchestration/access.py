@@ -129,6 +129,18 @@ def require_sign_off(user: Any, change: Change) -> None:
         permissions.require(user, "sign_off", one)
 
 
+def may_sign_off(user: User, change: Change) -> bool:
+    """Whether this account holds the grants; whether a stage asks it is the chain's own question."""
+    return user.pk in who_may_sign_off(change)
+
+
+def who_may_sign_off(change: Change) -> set[UUID]:
+    """The accounts that hold the grants on all that the change is about."""
+    about = (change.workflow, change.service, change.environment)
+    granted = [permissions.people_who_may("sign_off", one).values_list("pk", flat=True) for one in about]
+    return set.intersection(*(set(one) for one in granted))
+
+
 def waiting_for(user: User) -> QuerySet[Change]:
     """Changes whose open stage asks this account now: the inbox, most urgent first."""
     waiting = Change.objects.waiting_on(user).filter(pk__in=visible_changes(user).values("pk"))

@@ -11,7 +11,7 @@ from django.db.models.functions import Greatest, Now
 
 from accounts.acting import Acting
 from approvals import chain as chains
-from approvals import signoffs
+from approvals import claims, signoffs
 from approvals.chain import Verdict
 from approvals.clock import database_time
 from approvals.models import Chain
@@ -113,6 +113,7 @@ def decide(
             condition=condition,
             by=by,
         )
+        claims.decided(revision.chain, by=by)
         _follow(change, revision, verdict, by=by)
     return verdict
 
@@ -171,8 +172,15 @@ def cancel(change: Change, *, by: Acting) -> None:
     cancelling.cancel(run, by=by, reason="stopped by a person")
 
 
-def comment(change: Change, *, text: str, by: Acting) -> Comment:
-    """A remark for everybody who may see the change."""
+def comment(
+    change: Change,
+    *,
+    text: str,
+    by: Acting,
+    kind: Comment.Kind = Comment.Kind.COMMENT,
+    answers: Comment | None = None,
+) -> Comment:
+    """A remark, a question or an answer, for everybody who may see the change."""
     text = text.strip()
     _check_text(text, "text")
     if not text:
@@ -180,16 +188,12 @@ def comment(change: Change, *, text: str, by: Acting) -> Comment:
         raise Invalid(f"Nothing was saved. {detail}", errors=[{"pointer": "/text", "detail": detail}])
     with transaction.atomic():
         change = lock_change(change.pk)
-        made = Comment.objects.create(change=change, author=by.user, text=text)
-        digest = digests.digest_of_text(text)
+        made = Comment.objects.create(change=change, author=by.user, text=text, kind=kind, answers=answers)
         record(
-            "change.commented",
-            of=None,
-            subject=change.key,
-            actor=by.actor,
-            change=change.key,
-            comment_digest=digest,
-        )
+            "change.commented", of=None, subject=change.key, actor=by.actor, change=change.key,
+            comment=str(made.pk), comment_digest=digests.digest_of_text(text), comment_kind=str(kind),
+            answers=str(answers.pk) if answers else None,
+        )  # fmt: skip
         tell(change)
     return made
 

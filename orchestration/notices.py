@@ -1,4 +1,4 @@
-"""What waits for a person besides deciding: obligations that they owe or may close. Reads only, decides nothing."""
+"""What waits for a person besides deciding: questions, hand-overs, obligations, what expired. Reads only."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,14 +9,19 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import User
-from approvals.models import Obligation
+from approvals.models import HandOver, Obligation
 from orchestration import access
-from orchestration.models import Change
+from orchestration.models import Change, Comment
 
+C = Change.State
 WORDS = {
+    "question": ("{who} asked you", "#questions"),
+    "answer": ("{who} answered you", "#questions"),
+    "hand_over": ("{who} handed it over to you", "#decision"),
     "obligation": ("an obligation is open", "#obligations"),
     "expired": ("it expired before it could start; request it again if it is still needed", ""),
 }
+BEFORE_START = (C.WAITING, C.SENT_BACK, C.APPROVED, C.SCHEDULED)
 TOLD = timedelta(days=3)  # how long an expiry is news
 LIMIT = 50  # of each kind; more than that is a search
 
@@ -44,7 +49,8 @@ class Notice:
 
 def of(user: User) -> list[Notice]:
     """All of them, the oldest first."""
-    return sorted([*_obligations(user), *_expired(user)], key=lambda one: one.at)
+    kinds = (_questions, _answers, _hand_overs, _obligations, _expired)
+    return sorted((one for kind in kinds for one in kind(user)), key=lambda one: one.at)
 
 
 def _obligations(user: User) -> list[Notice]:
@@ -59,8 +65,35 @@ def _obligations(user: User) -> list[Notice]:
     ]
 
 
+def _questions(user: User) -> list[Notice]:
+    """What this person was asked and has not answered, about changes that have not started."""
+    asked = Comment.objects.filter(
+        kind=Comment.Kind.QUESTION, answered_by=None, change__requester__person=user.person_id,
+        change__state__in=BEFORE_START,
+    )  # fmt: skip
+    rows = asked.select_related("change", "author").order_by("created_at")[:LIMIT]
+    return [Notice("question", one.change, one.text, one.author.name, one.created_at) for one in rows]
+
+
+def _answers(user: User) -> list[Notice]:
+    """Answers to what this person asked, while they can still decide with them."""
+    mine = Q(answers__author__person=user.person_id, change__in=access.waiting_for(user).values("pk"))
+    rows = Comment.objects.filter(mine).select_related("change", "author").order_by("created_at")[:LIMIT]
+    return [Notice("answer", one.change, one.text, one.author.name, one.created_at) for one in rows]
+
+
+def _hand_overs(user: User) -> list[Notice]:
+    """What colleagues passed on to this person, who still can decide it."""
+    passed = HandOver.objects.filter(taker__person=user.person_id).select_related("giver", "stage")
+    waiting = {one.revision.chain_id: one for one in access.waiting_for(user) if one.revision is not None}
+    rows = passed.filter(stage__chain__in=waiting).order_by("at")[:LIMIT]
+    return [
+        Notice("hand_over", waiting[one.stage.chain_id], one.note, one.giver.name, one.at) for one in rows
+    ]
+
+
 def _expired(user: User) -> list[Notice]:
-    lately = Change.objects.filter(requester=user, state=Change.State.EXPIRED, updated_at__gt=Now() - TOLD)
+    lately = Change.objects.filter(requester=user, state=C.EXPIRED, updated_at__gt=Now() - TOLD)
     return [
         Notice("expired", one, one.title, "", one.updated_at) for one in lately.order_by("number")[:LIMIT]
     ]

@@ -1,6 +1,7 @@
-"""What people do about a change besides deciding on it: close an obligation. Gives nobody authority over a run.
+"""What people do about a change besides deciding on it: claim, hand over, ask, answer, close an obligation.
 
-Each function authorises on the change, locks it, and calls one writer below.
+Each function authorises on the change, locks it, and calls one writer below. It must never decide for anybody, nor
+keep anybody from deciding.
 """
 
 from uuid import UUID
@@ -8,13 +9,17 @@ from uuid import UUID
 from django.db import transaction
 
 from accounts.acting import Acting
-from approvals import obligations
-from approvals.models import Obligation
+from accounts.models import User
+from approvals import claims, obligations
+from approvals.models import Claim, HandOver, Obligation
+from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound
 from orchestration import access
-from orchestration.asking import current_revision
-from orchestration.changes import tell
+from orchestration.asking import BEFORE_START, current_revision, state_word
+from orchestration.changes import NotWaiting, comment, tell
 from orchestration.engine.rows import lock_change
-from orchestration.models import Change
+from orchestration.models import Change, Comment
+
+C = Change.State
 
 
 def close_obligation(change: Change, obligation: UUID, *, note: str, by: Acting) -> Obligation:
@@ -25,3 +30,67 @@ def close_obligation(change: Change, obligation: UUID, *, note: str, by: Acting)
         closed = obligations.close(current_revision(change).chain, obligation, note=note, by=by)
         tell(change)
     return closed
+
+
+def claim(change: Change, *, stage: UUID, by: Acting) -> Claim:
+    """Let others see that one is reviewing, for half an hour."""
+    access.require_sign_off(by.user, change)
+    with transaction.atomic():
+        change = _asking(change)
+        made = claims.claim(current_revision(change).chain, stage, by=by)
+        tell(change)
+    return made
+
+
+def release(change: Change, *, by: Acting) -> None:
+    """Let others see that one is not reviewing any more."""
+    with transaction.atomic():
+        change = lock_change(change.pk)
+        claims.release(current_revision(change).chain, by=by)
+        tell(change)
+
+
+def hand_over(change: Change, *, stage: UUID, to: UUID, note: str, by: Acting) -> HandOver:
+    """Ask a colleague to decide; their inbox says who asked."""
+    access.require_sign_off(by.user, change)
+    taker = User.objects.filter(pk=to, is_active=True).first()
+    if taker is None or not access.may_sign_off(taker, change):
+        detail = "Choose somebody who may sign off here."
+        raise Invalid(f"Nothing was handed over. {detail}", errors=[{"pointer": "/to", "detail": detail}])
+    with transaction.atomic():
+        change = _asking(change)
+        made = claims.hand_over(current_revision(change).chain, stage, to=taker, note=note, by=by)
+        tell(change)
+    return made
+
+
+def ask(change: Change, *, text: str, by: Acting) -> Comment:
+    """A question to the requester; whatever was signed stays."""
+    if by.auth != "session":
+        raise NotAllowed("Only a person in a browser asks; nothing was saved. Leave a comment instead.")
+    if by.user.person_id == change.requester.person_id:
+        raise NotAllowed("You requested this change yourself; nothing was asked. Leave a comment instead.")
+    access.require_sign_off(by.user, change)
+    if C(change.state) not in BEFORE_START:
+        raise MoveNotAllowed(
+            f"{change.key} is {state_word(change)}; nothing was asked. Leave a comment instead."
+        )
+    return comment(change, text=text, by=by, kind=Comment.Kind.QUESTION)
+
+
+def answer(change: Change, question: UUID, *, text: str, by: Acting) -> Comment:
+    """The requester's answer, which everybody reads."""
+    asked = change.comments.filter(pk=question, kind=Comment.Kind.QUESTION).first()
+    if asked is None:
+        raise NotFound("There is no such question on this change.")
+    if by.user.person_id != change.requester.person_id:
+        raise NotAllowed(f"{change.requester.name} was asked; nothing was saved. Leave a comment instead.")
+    return comment(change, text=text, by=by, answers=asked)
+
+
+def _asking(change: Change) -> Change:
+    """The change, locked, while it asks anybody."""
+    change = lock_change(change.pk)
+    if change.state != C.WAITING:
+        raise NotWaiting(f"{change.key} is {state_word(change)}, so nobody is asked. Nothing was done.")
+    return change

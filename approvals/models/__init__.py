@@ -1,9 +1,13 @@
 """The rows of this floor: what policy decided, who agreed, what may not start. A chain knows no change."""
 
 from approvals.models.chain import Chain, Permit, SignOff, Stage
+from approvals.models.claim import Claim, HandOver
 from approvals.models.freeze import Freeze
 from approvals.models.obligation import Obligation
 from approvals.models.passkey import Passkey
 from approvals.models.policy import Bundle, Decision
 
-__all__ = ["Bundle", "Chain", "Decision", "Freeze", "Obligation", "Passkey", "Permit", "SignOff", "Stage"]
+__all__ = [
+    "Bundle", "Chain", "Claim", "Decision", "Freeze", "HandOver", "Obligation", "Passkey", "Permit", "SignOff",
+    "Stage",
+]  # fmt: skip

@@ -82,6 +82,7 @@ LOOKS: dict[str, Look] = {
     "obligation": Look("wait", "warn", "Obligation"),
     "closed": Look("ok", "ok", "Closed"),
     "question": Look("wait", "comment", "Question"),
+    "answer": Look("idle", "comment", "Answered"),
     "hand_over": Look("idle", "person", "Handed over"),
     "overdue": Look("wait", "expired", "Past due"),
     "person": Look("idle", "person", "Person"),

@@ -1,6 +1,7 @@
 """Doors about what reviewers do besides deciding. Only a person in a browser: no scope opens a POST to a token."""
 
-from typing import ClassVar
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -8,9 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import once
 from accounts.acting import acting
 from orchestration import access, asking, reviewing
 from orchestration.api.shapes import reviewing as shapes
+from orchestration.api.shapes.changes import CommentRow, Remark
 
 
 class Obligations(APIView):
@@ -39,3 +42,73 @@ class CloseObligation(APIView):
             change, obligation, note=asked.validated_data["note"], by=acting(request)
         )
         return Response(shapes.ObligationRow(closed).data)
+
+
+class OneClaim(APIView):
+    """Let others see that one is reviewing a stage, for half an hour; a hint that keeps nobody from deciding."""
+
+    @extend_schema(request=shapes.Claim, responses=shapes.ClaimRow)
+    def post(self, request: Request, key: str) -> Response:
+        change = access.get_change_or_404(request.user, key)
+        asked = shapes.Claim(data=request.data)
+        asked.is_valid(raise_exception=True)
+        made = reviewing.claim(change, **asked.validated_data, by=acting(request))
+        return Response(shapes.ClaimRow(made).data)
+
+    @extend_schema(request=None, responses={204: None})
+    def delete(self, request: Request, key: str) -> Response:
+        """Let others see that one is not reviewing any more."""
+        reviewing.release(access.get_change_or_404(request.user, key), by=acting(request))
+        return Response(status=204)
+
+
+class HandOver(APIView):
+    """Ask a colleague, who may decide the stage as well, to do it."""
+
+    @extend_schema(request=shapes.HandOver, responses={201: shapes.HandOverRow})
+    def post(self, request: Request, key: str) -> Response:
+        change = access.get_change_or_404(request.user, key)
+        asked = shapes.HandOver(data=request.data)
+        asked.is_valid(raise_exception=True)
+        by = acting(request)
+
+        def work(_: None) -> tuple[int, Any]:
+            made = reviewing.hand_over(change, **asked.validated_data, by=by)
+            return 201, shapes.HandOverRow(made).data
+
+        return once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))
+
+
+class Ask(APIView):
+    """A question to the requester, which sends nothing back."""
+
+    @extend_schema(request=Remark, responses={201: CommentRow})
+    def post(self, request: Request, key: str) -> Response:
+        change = access.get_change_or_404(request.user, key)
+        asked = Remark(data=request.data)
+        asked.is_valid(raise_exception=True)
+        by = acting(request)
+
+        def work(_: None) -> tuple[int, Any]:
+            return 201, CommentRow(reviewing.ask(change, text=asked.validated_data["text"], by=by)).data
+
+        return once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))
+
+
+class Answer(APIView):
+    """The requester's answer to a question."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "changes:write"}
+
+    @extend_schema(request=Remark, responses={201: CommentRow})
+    def post(self, request: Request, key: str, question: UUID) -> Response:
+        change = access.get_change_or_404(request.user, key)
+        asked = Remark(data=request.data)
+        asked.is_valid(raise_exception=True)
+        by = acting(request)
+
+        def work(_: None) -> tuple[int, Any]:
+            said = reviewing.answer(change, question, text=asked.validated_data["text"], by=by)
+            return 201, CommentRow(said).data
+
+        return once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))

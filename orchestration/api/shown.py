@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import Prefetch, QuerySet
 
 from approvals import chain as chains
+from approvals import claims
 from approvals import permit as permits
 from approvals.chain import Progress, Verdict
 from approvals.models import Chain, Permit
@@ -59,6 +60,7 @@ def steps(revision: Revision) -> list[dict[str, Any]]:
 def chain(row: Chain) -> dict[str, Any]:
     """A chain with each stage as it stands."""
     given = list(row.sign_offs.select_related("user").order_by("given_at"))
+    looking = claims.current(row)
     return {
         "id": row.pk,
         "digest": row.digest,
@@ -82,6 +84,11 @@ def chain(row: Chain) -> dict[str, Any]:
                     )
                 },
                 "why": one.stage.why,
+                "reviewing": [
+                    {"name": who.user.name, "until": who.until}
+                    for who in looking
+                    if who.stage_id == one.stage.pk
+                ],
                 "given": one.given,
                 "state": _state(one, row),
                 "sign_offs": [said for said in given if said.stage_id == one.stage.pk],

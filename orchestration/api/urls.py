@@ -24,6 +24,10 @@ change_urls = [
     path("<str:key>/cancel/", changes.Cancel.as_view()),
     path("<str:key>/comments/", changes.Comments.as_view()),
     path("<str:key>/timeline/", changes.Timeline.as_view()),
+    path("<str:key>/claim/", reviewing.OneClaim.as_view()),
+    path("<str:key>/hand-over/", reviewing.HandOver.as_view()),
+    path("<str:key>/ask/", reviewing.Ask.as_view()),
+    path("<str:key>/questions/<uuid:question>/answer/", reviewing.Answer.as_view()),
     path("<str:key>/obligations/", reviewing.Obligations.as_view()),
     path("<str:key>/obligations/<uuid:obligation>/close/", reviewing.CloseObligation.as_view()),
 ]

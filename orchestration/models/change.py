@@ -152,10 +152,16 @@ class Revision(models.Model):
 
 
 class Comment(models.Model):
-    """A remark on a change; it decides nothing."""
+    """A remark on a change, a question to the requester, or the answer to one; it decides nothing."""
+
+    class Kind(models.TextChoices):
+        COMMENT = "comment"
+        QUESTION = "question"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="comments")
     author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     text = models.TextField()
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.COMMENT)
+    answers = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="answered_by")
     created_at = models.DateTimeField(auto_now_add=True)

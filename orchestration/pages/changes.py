@@ -112,6 +112,7 @@ def context(request: HttpRequest, change: Change, refused: Refusal | None = None
     revision = asking.current_revision(change)
     compared, differences = facts.unusual(change, revision)
     run = change.runs.order_by("-number").first()
+    beside = rail.context(request, change, revision, refused)
     return {
         "change": change,
         "revision": revision,
@@ -124,8 +125,8 @@ def context(request: HttpRequest, change: Change, refused: Refusal | None = None
         "rules": trace.rules(revision),
         "entries": story.of(change),
         **run_view.context(run, revision),
-        **rail.context(request, change, revision, refused),
-        **reviewing.context(request, change, revision),
+        **beside,
+        **reviewing.context(request, change, revision, beside["seats"]),
     }
 
 

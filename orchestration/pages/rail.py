@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from approvals import chain as chains
-from approvals import eligibility
+from approvals import claims, eligibility
 from approvals.eligibility import Eligible
 from approvals.models import SignOff, Stage
 from audit.refusals import Refusal
@@ -28,8 +28,16 @@ def context(
     ranks = chains.progress(chain)
     people = {one.stage.pk: eligibility.people(one.stage, conflicted=chain.conflicted) for one in ranks}
     mine = _seats(ranks, people, given, me) if change.state == S.WAITING else []
+    looking = claims.current(chain) if change.state == S.WAITING else []
     return {
-        "stages": [_stage(one, given, people[one.stage.pk], one.stage in mine, me) for one in ranks],
+        "seats": mine,
+        "stages": [
+            {
+                **_stage(one, given, people[one.stage.pk], one.stage in mine, me),
+                "reviewing": [who for who in looking if who.stage_id == one.stage.pk],
+            }
+            for one in ranks
+        ],
         "after": _after(change),
         "decision": _decision(request, change, revision, mine, given, refused),
         "actions": actions(request, change, given),

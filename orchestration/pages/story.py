@@ -5,7 +5,7 @@ from typing import Any
 
 from audit.canonical import parse
 from audit.models import ActorName, Entry
-from orchestration.models import Change
+from orchestration.models import Change, Comment
 
 LIMIT = 200  # entries of one change on its page; the audit log holds the rest
 
@@ -26,6 +26,8 @@ VERBS = {
     "obligation.closed": ("closed an obligation", "closed"),
     "stage.overdue": ("told those who may decide that it is past due:", "overdue"),
     "stage.reminded": ("reminded those who may decide:", "overdue"),
+    "stage.claimed": ("is reviewing", "person"),
+    "stage.handed_over": ("asked a colleague to decide", "hand_over"),
     "permit.issued": ("issued the permit", "verified"),
     "attempt.refused": ("was refused", "denied"),
     "run.cancel_requested": ("asked to stop the run", "cancelled"),
@@ -74,12 +76,14 @@ def _object(kind: str, data: dict[str, Any]) -> str:
     return str(data["stage_name"]) if kind.startswith("stage.") else ""
 
 
-def _comment(comment: Any) -> dict[str, Any]:
+def _comment(comment: Comment) -> dict[str, Any]:
+    asked = comment.kind == Comment.Kind.QUESTION
+    verb = "asked the requester" if asked else "answered" if comment.answers_id else "wrote"
     return {
         "actor": comment.author.name,
-        "verb": "wrote",
+        "verb": verb,
         "at": comment.created_at,
-        "state": "comment",
+        "state": "question" if asked else "comment",
         "said": comment.text,
     }
 

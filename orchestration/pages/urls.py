@@ -37,6 +37,11 @@ change_urls = [
     path("<str:key>/withdraw/", changes.withdraw, name="withdraw"),
     path("<str:key>/start/", changes.start, name="start"),
     path("<str:key>/comment/", changes.comment, name="comment"),
+    path("<str:key>/claim/", reviewing.claim, name="claim"),
+    path("<str:key>/release/", reviewing.release, name="release"),
+    path("<str:key>/hand-over/", reviewing.hand_over, name="hand_over"),
+    path("<str:key>/ask/", reviewing.ask, name="ask"),
+    path("<str:key>/questions/<uuid:question>/answer/", reviewing.answer, name="answer"),
     path(
         "<str:key>/obligations/<uuid:obligation>/close/", reviewing.close_obligation, name="close_obligation"
     ),

@@ -7,17 +7,17 @@ import pytest
 from django.db import transaction
 
 from accounts import permissions
-from approvals import due
+from approvals import claims, due
 from approvals.models import Obligation
 from approvals.policy import bundles
 from audit.canonical import parse
 from audit.models import Entry
-from audit.refusals import NotAllowed, Refusal
+from audit.refusals import Invalid, NotAllowed, NotFound, Refusal
 from orchestration import access, asking, changes, notices, reviewing
 from orchestration.engine.reconcile import RECONCILER, expire, reconcile
 from orchestration.models import Change
 from tests.approvals.cast import sql
-from tests.factories import TEST, Bank, change_in
+from tests.factories import REACHED, TEST, Bank, change_in
 from tests.orchestration.test_claim import together
 
 POLICY = """package countersign.change
@@ -69,6 +69,12 @@ def late():
 
 @pytest.fixture
 def bank(db):
+    return Bank()
+
+
+@pytest.fixture
+def committing(transactional_db):
+    """For what a worker does: it claims in connections of its own."""
     return Bank()
 
 
@@ -230,3 +236,84 @@ def test_the_inbox_shows_what_is_due_first(bank):
     judge(owner='"due_in": 600,')
     second = bank.change()
     assert inbox(bank, "jonas") == [second, first]
+
+
+# --- claims, hand-overs, questions ------------------------------------------------------------------------
+
+
+def seat(change, name="Security"):
+    return asking.current_revision(change).chain.stages.get(name=name).pk
+
+
+def told(bank, who):
+    return [(one.kind, one.who, one.text) for one in notices.of(bank.user(who))]
+
+
+def test_a_decision_ends_the_claim_of_whoever_made_it(bank):
+    change = bank.change()
+    reviewing.claim(change, stage=seat(change), by=bank.people["noor"])
+    reviewing.claim(change, stage=seat(change, "Service owner"), by=bank.people["jonas"])
+    bank.say(change, "noor")
+    assert [one.user.name for one in claims.current(asking.current_revision(change).chain)] == ["Jonas"]
+
+
+def test_what_is_handed_over_waits_in_the_colleagues_inbox_until_they_decide(bank):
+    change = bank.change()
+    given = {"stage": seat(change), "to": bank.user("ines").pk, "note": "You know this one."}
+    reviewing.hand_over(change, **given, by=bank.people["noor"])
+    assert told(bank, "ines") == [("hand_over", "Noor", "You know this one.")]
+    assert told(bank, "noor") == []
+    bank.say(change, "ines")
+    assert told(bank, "ines") == []
+
+
+@pytest.mark.parametrize("to", ["mara", "jonas", "ravi"])
+def test_nothing_is_handed_over_to_somebody_who_cannot_decide(bank, to):
+    change = bank.change()
+    with pytest.raises(Invalid):
+        reviewing.hand_over(change, stage=seat(change), to=bank.user(to).pk, note="", by=bank.people["noor"])
+
+
+def test_a_question_waits_for_the_requester_and_its_answer_for_whoever_asked(bank):
+    change = bank.change()
+    bank.say(change, "jonas")
+    asked = reviewing.ask(change, text="Is there a way back?", by=bank.people["noor"])
+    assert told(bank, "mara") == [("question", "Noor", "Is there a way back?")]
+    with pytest.raises(NotAllowed):
+        reviewing.answer(change, asked.pk, text="Yes.", by=bank.people["jonas"])
+    reviewing.answer(change, asked.pk, text="Yes, one click.", by=bank.people["mara"])
+    assert told(bank, "mara") == []
+    assert told(bank, "noor") == [("answer", "Mara", "Yes, one click.")]
+    assert again(change).state == "waiting"
+    assert asking.current_revision(change).chain.sign_offs.filter(withdrawn_at=None).count() == 1
+    bank.say(change, "noor")
+    assert told(bank, "noor") == []
+
+
+def test_who_may_not_sign_off_here_asks_nothing_and_the_requester_does_not_ask_themself(bank):
+    change = bank.change()
+    for who in ("mara", "sam", "ravi"):
+        with pytest.raises((NotAllowed, NotFound)):
+            reviewing.ask(change, text="Why?", by=bank.people[who])
+    assert not change.comments.exists()
+
+
+def test_an_answer_to_a_question_of_another_change_is_not_found(bank):
+    first, second = bank.change(), bank.change()
+    asked = reviewing.ask(first, text="Why?", by=bank.people["noor"])
+    remark = changes.comment(second, text="A remark.", by=bank.people["noor"])
+    for question in (asked.pk, remark.pk):
+        with pytest.raises(NotFound):
+            reviewing.answer(second, question, text="Because.", by=bank.people["mara"])
+
+
+@pytest.mark.parametrize("state", [one for one in REACHED if one != Change.State.WAITING])
+def test_nobody_claims_or_hands_over_what_asks_nobody(committing, state):
+    bank = committing
+    change = change_in(state, bank)
+    with pytest.raises(Refusal):
+        reviewing.claim(change, stage=seat(change), by=bank.people["ines"])
+    with pytest.raises(Refusal):
+        reviewing.hand_over(
+            change, stage=seat(change), to=bank.user("noor").pk, note="", by=bank.people["ines"]
+        )

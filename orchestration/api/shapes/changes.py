@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from approvals.models import SignOff, Stage
 from audit.rest.strict import StrictSerializer
+from orchestration.models import Comment
 
 MAX_TEXT = 10_000
 
@@ -73,6 +74,7 @@ class StageRow(serializers.Serializer[Any]):
     distinct = serializers.ChoiceField(choices=Stage.Distinct.values)
     due_at = serializers.DateTimeField(allow_null=True)
     escalate_to = serializers.ListField(child=serializers.CharField())
+    reviewing = serializers.ListField(child=serializers.DictField())
     state = serializers.ChoiceField(choices=["open", "waiting", "complete", "closed"])
     why = Why()
     sign_offs = SignOffRow(many=True)
@@ -190,10 +192,12 @@ class Remark(StrictSerializer):
 
 
 class CommentRow(serializers.Serializer[Any]):
-    """A remark; it decides nothing."""
+    """A remark, a question or an answer; it decides nothing."""
 
     id = serializers.UUIDField()
     author = Who()
+    kind = serializers.ChoiceField(choices=Comment.Kind.values)
+    answers = serializers.UUIDField(source="answers_id", allow_null=True)
     text = serializers.CharField()
     created_at = serializers.DateTimeField()
 
@@ -214,7 +218,7 @@ class TimelineRow(serializers.Serializer[Any]):
 class NoticeRow(serializers.Serializer[Any]):
     """One thing that waits for this person besides a decision."""
 
-    kind = serializers.ChoiceField(choices=["obligation", "expired"])
+    kind = serializers.ChoiceField(choices=["question", "answer", "hand_over", "obligation", "expired"])
     change = serializers.CharField(source="change.key")
     title = serializers.CharField(source="change.title")
     text = serializers.CharField()

@@ -24,3 +24,32 @@ class ObligationRow(serializers.Serializer[Any]):
 
 class Close(StrictSerializer):
     note = serializers.CharField(max_length=MAX_TEXT)
+
+
+class Claim(StrictSerializer):
+    stage = serializers.UUIDField()
+
+
+class ClaimRow(serializers.Serializer[Any]):
+    """Who is reviewing a stage, and until when that is shown."""
+
+    stage = serializers.UUIDField(source="stage_id")
+    person = Who(source="user")
+    until = serializers.DateTimeField()
+
+
+class HandOver(StrictSerializer):
+    stage = serializers.UUIDField()
+    to = serializers.UUIDField()
+    note = serializers.CharField(max_length=1000, required=False, allow_blank=True, default="")
+
+
+class HandOverRow(serializers.Serializer[Any]):
+    """Who asked whom to decide a stage."""
+
+    id = serializers.UUIDField(source="pk")
+    stage = serializers.UUIDField(source="stage_id")
+    giver = Who()
+    taker = Who()
+    note = serializers.CharField()
+    at = serializers.DateTimeField()
