@@ -4,15 +4,16 @@ It must never trust a message, a cached verdict or a state alone: it looks at th
 each signature with keys from outside the database, and says no when anything is unclear.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import connection
 
 from approvals import chain as chains
-from approvals import emergency, freezes, signoffs
+from approvals import emergency, freezes, passkeys, signoffs
 from approvals import permit as permits
 from approvals.chain import Verdict
 from approvals.models import Chain, Decision, Permit, SignOff, Stage
@@ -109,6 +110,12 @@ class SignOffForged(GateClosed):
     code = "gate_sign_off_forged"
 
 
+class PasskeyUnproved(GateClosed):
+    """Policy demands a passkey, and an approval is not proved by one that the workers' key vouches for."""
+
+    code = "gate_passkey_unproved"
+
+
 class Vetoed(GateClosed):
     """Somebody rejected it or sent it back."""
 
@@ -157,6 +164,7 @@ class Start:
     first: bool
     by: Actor
     emergency: bool = False  # as the bytes that will run say
+    content: Mapping[str, Any] = field(default_factory=dict)  # the document whose digest is `digest`, read
 
 
 def authorise(start: Start) -> Permit:
@@ -216,6 +224,7 @@ def _first(start: Start, now: datetime, size: int) -> Permit:
     _check_policy_windows(start, chain.decision, now)
     counted = chains.standing(chain, stages, share=True)
     _check_sign_offs(start, chain, counted)
+    _check_passkeys(start, stages, counted)
     _check_verdict(start, chain, stages, counted)
     if start.emergency:
         _check_emergency(start, chain, counted)
@@ -272,6 +281,18 @@ def _check_sign_offs(start: Start, chain: Chain, counted: list[SignOff]) -> None
             raise OtherContent(f"A sign-off of {start.change_key} names other content.")
         if one.version != 1 or not signoffs.is_authentic(one):
             raise SignOffForged(f"A sign-off of {start.change_key} does not carry a true signature.")
+
+
+def _check_passkeys(start: Start, stages: list[Stage], counted: list[SignOff]) -> None:
+    """No key of ours is asked: the person's own device signed what runs, or the approval does not count."""
+    demanded = {stage.pk: stage.name for stage in stages if stage.signature == "passkey"}
+    about = {"change": start.content.get("change", ""), "revision": start.content.get("revision", 0)}
+    for one in counted:
+        if one.approves and one.stage_id in demanded and not passkeys.is_proved(one, **about):
+            raise PasskeyUnproved(
+                f"{demanded[one.stage_id]} of {start.change_key} demands a passkey, and an approval is not proved by"
+                " one that is trusted. It must be withdrawn and given again."
+            )
 
 
 def _check_verdict(start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff]) -> None:

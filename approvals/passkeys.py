@@ -15,6 +15,7 @@ from webauthn import verify_authentication_response
 from webauthn.helpers import base64url_to_bytes, parse_client_data_json
 from webauthn.helpers.exceptions import WebAuthnException
 
+from accounts.models import User
 from approvals import keys
 from approvals.models import Passkey, SignOff
 from audit.canonical import canonical
@@ -57,6 +58,15 @@ class Assertion:
             "client_data": self.client_data,
             "signature": self.signature,
         }
+
+
+@dataclass(frozen=True)
+class Presented:
+    """An assertion with the revision that it is about, which a chain does not know."""
+
+    change: str
+    revision: int
+    assertion: Assertion
 
 
 def proves(statement: Statement, assertion: Assertion, passkey: Passkey) -> bool:
@@ -120,6 +130,14 @@ def is_proved(sign_off: SignOff, *, change: str, revision: int) -> bool:
 
 def digest_of_text(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def usable(user: User, *, host: str | None = None, credential_id: str | None = None) -> list[Passkey]:
+    """The keys with which this account can sign; of this host, or this one."""
+    rows = Passkey.objects.filter(user=user, person_id=user.person_id, state=Passkey.State.TRUSTED)
+    rows = rows.filter(rp_id=host) if host is not None else rows
+    rows = rows.filter(credential_id=credential_id) if credential_id is not None else rows
+    return [one for one in rows.order_by("created_at") if is_trusted(one)]
 
 
 def holders(persons: Collection[UUID]) -> set[UUID]:

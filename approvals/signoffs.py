@@ -14,10 +14,11 @@ from django.db import IntegrityError, connection, transaction
 from accounts.acting import Acting
 from accounts.models import User
 from approvals import chain as chains
-from approvals import eligibility, keys, obligations
+from approvals import eligibility, keys, obligations, passkeys, stepup
 from approvals.chain import Verdict
 from approvals.clock import database_time
 from approvals.models import Chain, Permit, SignOff, Stage
+from audit.canonical import Json
 from audit.ledger.record import record, timestamp
 from audit.refusals import Invalid, NotAllowed, NotFound, Refusal, StaleVersion
 
@@ -88,6 +89,7 @@ def give(
     comment: str,
     condition: str,
     by: Acting,
+    passkey: passkeys.Presented | None = None,
 ) -> Verdict:
     """Store one decision and say what all of them now amount to; a refusal changes nothing."""
     seen = Seen(digest, chain_digest, _kind(decision), comment.strip(), condition.strip())
@@ -102,7 +104,8 @@ def give(
     _check_first(chain, asked, stages, by)
     _check_turn(chain, asked, stages)
     _check_words(seen)
-    _store(chain, asked, seen, by=by, at=now)
+    signed = stepup.check(asked, _stated(asked, seen), passkey, by=by)
+    _store(chain, asked, seen, signed, by=by, at=now)
     return _settle(chain, stages, by=by)
 
 
@@ -253,11 +256,24 @@ def _check_withdrawable(chain: Chain, sign_off: SignOff, by: Acting) -> None:
         raise ChainClosed(f"{CLOSED[Chain.State(chain.state)]} Your sign-off stays as it is.")
 
 
-def _store(chain: Chain, stage: Stage, seen: Seen, *, by: Acting, at: datetime) -> None:
+def _stated(stage: Stage, seen: Seen) -> stepup.Stated:
+    return stepup.Stated(
+        digest=seen.digest,
+        chain_digest=seen.chain_digest,
+        stage=str(stage.pk),
+        decision=str(seen.decision),
+        condition_digest=_hash(seen.condition),
+    )
+
+
+def _store(
+    chain: Chain, stage: Stage, seen: Seen, signed: stepup.Signed | None, *, by: Acting, at: datetime
+) -> None:
     sign_off = SignOff(
         chain=chain, stage=stage, person_id=by.user.person_id, user=by.user, decision=seen.decision,
         subject=seen.digest, chain_digest=seen.chain_digest, comment=seen.comment, condition=seen.condition,
-        given_at=at,
+        given_at=at, passkey=signed[0] if signed else None,
+        assertion=signed[1].assertion.kept if signed else None,
     )  # fmt: skip
     sign_off.signature = keys.sign("signoff", _statement(sign_off))
     try:
@@ -267,7 +283,7 @@ def _store(chain: Chain, stage: Stage, seen: Seen, *, by: Acting, at: datetime) 
         if "sign_off_one_per_person_and_stage" not in str(error):
             raise
         raise AlreadyDecided("You have decided on this change already. A person counts once.") from error
-    _record("sign_off.given", sign_off, stage, by=by)
+    _record("sign_off.given", sign_off, stage, by=by, **stepup.proof(signed))
     if seen.decision == Kind.APPROVE_WITH_CONDITION:
         obligations.open_by_condition(sign_off, by=by.actor)
 
@@ -305,16 +321,17 @@ def _statement(sign_off: SignOff) -> dict[str, object]:
         "person": str(sign_off.person_id),
         "account": str(sign_off.user_id),
         "time": timestamp(sign_off.given_at),
+        **({"passkey": str(sign_off.passkey_id)} if sign_off.passkey_id else {}),
     }
 
 
-def _record(kind: str, sign_off: SignOff, stage: Stage, *, by: Acting) -> None:
+def _record(kind: str, sign_off: SignOff, stage: Stage, *, by: Acting, **proof: Json) -> None:
     record(
         kind, of=sign_off, subject=sign_off.subject, actor=by.actor,
         chain=str(sign_off.chain_id), chain_digest=sign_off.chain_digest, stage=str(stage.pk), stage_name=stage.name,
         digest=sign_off.subject, decision=str(sign_off.decision), person=str(sign_off.person_id),
         comment_digest=_hash(sign_off.comment), condition_digest=_hash(sign_off.condition),
-        signature=sign_off.signature, persona_switched=by.persona_switched,
+        signature=sign_off.signature, persona_switched=by.persona_switched, **proof,
     )  # fmt: skip
 
 

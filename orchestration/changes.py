@@ -15,6 +15,7 @@ from approvals import claims, signoffs
 from approvals.chain import Verdict
 from approvals.clock import database_time
 from approvals.models import Chain
+from approvals.passkeys import Assertion, Presented
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import Invalid, MoveNotAllowed, NotFound, Refusal, StaleVersion
@@ -89,6 +90,7 @@ def decide(
     comment: str,
     condition: str,
     by: Acting,
+    passkey: Assertion | None = None,
 ) -> Verdict:
     """One person's decision on one stage. The last approval makes the run; nothing else is needed to start it."""
     access.require_sign_off(by.user, change)
@@ -111,6 +113,7 @@ def decide(
             chain_digest=chain_digest,
             comment=comment,
             condition=condition,
+            passkey=Presented(str(change.pk), revision.number, passkey) if passkey else None,
             by=by,
         )
         claims.decided(revision.chain, by=by)

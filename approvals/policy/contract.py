@@ -55,8 +55,6 @@ def _check_stage(stage: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     rule = stage["why"]["rule"]
     if not stage["teams"] and not stage.get("users"):
         raise _refused(f"rule {rule} asks nobody for {stage['stage']}", [])
-    if stage["signature"] != "session":
-        raise _refused(f"rule {rule} asks for a passkey, which this installation cannot take yet", [])
     for reading in stage["why"]["read"]:
         if canonical(lookup(facts, reading["path"])) != canonical(reading["value"]):
             raise _refused(

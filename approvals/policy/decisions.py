@@ -4,12 +4,13 @@ It must never run inside a transaction, nor fall back to a default chain: no ans
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
-from approvals import eligibility
+from approvals import eligibility, passkeys
 from approvals.models import Bundle, Decision
 from approvals.policy import bundles, contract, pool
 from approvals.policy.engine import PolicyDenied, PolicyRefused
@@ -78,6 +79,20 @@ def _check_demands(output: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
                 f"Rule {rule} asks for {stage['quorum']} of {' and '.join(stage['teams']) or 'the named people'},"
                 f" but only {len(persons)} may agree. The change cannot proceed."
             )
+        _check_passkeys(stage, persons)
+
+
+def _check_passkeys(stage: Mapping[str, Any], persons: Collection[UUID]) -> None:
+    """A stage that demands passkeys must be one that people with passkeys can complete."""
+    if stage["signature"] != "passkey":
+        return
+    able = len(passkeys.holders(persons))
+    if able < stage["quorum"]:
+        raise PolicyRefused(
+            f"Rule {stage['why']['rule']} asks for {stage['quorum']} to sign {stage['stage']} with a passkey, but only"
+            f" {able} of the {len(persons)} who may agree have a trusted one. They enrol one in their profile; the"
+            " change cannot proceed before."
+        )
 
 
 def _store(bundle: Bundle, facts: Mapping[str, Any], output: dict[str, Any], took: int) -> Decision:

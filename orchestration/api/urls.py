@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from orchestration.api import break_glass, catalogue, changes, reviewing, runs
+from orchestration.api import break_glass, catalogue, changes, reviewing, runs, signing
 
 workflow_urls = [
     path("", catalogue.Workflows.as_view()),
@@ -18,6 +18,7 @@ change_urls = [
     path("preview/", changes.Preview.as_view()),
     path("<str:key>/", changes.OneChange.as_view()),
     path("<str:key>/sign-offs/", changes.SignOffs.as_view()),
+    path("<str:key>/sign-offs/challenge/", signing.Challenge.as_view()),
     path("<str:key>/sign-offs/<uuid:sign_off>/withdraw/", changes.WithdrawSignOff.as_view()),
     path("<str:key>/withdraw/", changes.Withdraw.as_view()),
     path("<str:key>/start/", changes.Start.as_view()),

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 
 from approvals import gate
 from approvals.models import Permit
+from audit.canonical import parse
 from audit.ledger.entry import Actor, system
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
@@ -130,6 +131,7 @@ def _start(run: Run, revision: Revision, *, by: Actor) -> gate.Start:
         first=run.state == R.READY,
         by=by,
         emergency=emergency_of(document) is not None,
+        content=parse(document),
     )
 
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from audit.ledger.entry import system
 from audit.refusals import NotAllowed, Refusal
 from orchestration.actions.base import Cancelled, Context, Effect, InProcessAction, Result
-from orchestration.governed import people, places
+from orchestration.governed import passkeys, people, places
 from orchestration.governed.act import Act, Given
 from orchestration.models import CONTROL_ROOM, Step
 
@@ -24,6 +24,7 @@ ACTS: tuple[type[Act], ...] = (
     places.EnvironmentUnprotect,
     places.ServiceTier,
     places.ServiceOwner,
+    passkeys.EnrolPasskey,
 )
 
 

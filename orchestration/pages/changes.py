@@ -3,11 +3,12 @@
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.acting import acting
+from approvals.passkeys import Assertion
 from audit.ledger.record import record_refusal
 from audit.refusals import Invalid, Refusal
 from orchestration import access, asking, changes
@@ -57,6 +58,7 @@ def decide(request: HttpRequest, key: str) -> HttpResponse:
             chain_digest=posted.get("chain_digest", ""),
             comment=posted.get("comment", ""),
             condition=posted.get("condition", ""),
+            passkey=_assertion(posted),
             by=acting(request),
         )
     except Refusal as refusal:
@@ -143,6 +145,13 @@ def _check_looked_at(change: Change, decision: str, opened: list[str]) -> None:
     ]
     if left:
         raise Invalid(f"Your decision was not saved. Open {' and '.join(left)} first, then decide.")
+
+
+def _assertion(posted: QueryDict) -> Assertion | None:
+    """What the browser signed with a passkey, if it did: static/src/js/passkey.js."""
+    names = ("credential_id", "authenticator_data", "client_data", "signature")
+    given = [posted.get(f"passkey_{name}", "") for name in names]
+    return Assertion(*given) if any(given) else None
 
 
 def _stage(text: str) -> UUID:

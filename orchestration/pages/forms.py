@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from accounts.models import Team, User
+from approvals.models import Passkey
 from orchestration.models import Environment, Service
 
 PREFIX = "inputs."  # keeps a workflow's own names apart from the form's
@@ -41,6 +42,12 @@ def _rows(rows: QuerySet[Any], value: str) -> list[tuple[str, str]]:
 CHOICES: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "accounts": lambda: _rows(User.objects.filter(is_active=True), "username"),
     "environments": lambda: _rows(Environment.objects.all(), "slug"),
+    "passkeys": lambda: [
+        (str(one.pk), f"{one.user.name}: {one.name}, {one.rp_id}")
+        for one in Passkey.objects.filter(state=Passkey.State.ASKED)
+        .select_related("user")
+        .order_by("-created_at")
+    ],
     "services": lambda: _rows(Service.objects.all(), "slug"),
     "teams": lambda: _rows(Team.objects.all(), "slug"),
 }

@@ -161,10 +161,19 @@ def _decision(
             "reject": "Reject change",
         },
         "requester": change.requester.name,
+        "passkey": _passkey(change, revision) if any(one.signature == "passkey" for one in mine) else None,
         "comment": posted.get("comment", ""),
         "condition": posted.get("condition", ""),
         "error": str(refused) if refused else "",
         "why_not": why_not,
+    }
+
+
+def _passkey(change: Change, revision: Revision) -> dict[str, str]:
+    """Where the challenge comes from, and the words of what the device will sign."""
+    return {
+        "url": f"/api/v1/changes/{change.key}/sign-offs/challenge/",
+        "signs": f"revision {revision.number} of {change.key}",
     }
 
 

@@ -12,12 +12,13 @@ from accounts import teams
 from accounts.acting import Acting
 from accounts.models import Membership, Person, Team, User
 from approvals import chain as chains
-from approvals import gate, signoffs
-from approvals.models import Chain, SignOff, Stage
+from approvals import gate, passkeys, signoffs
+from approvals.models import Bundle, Chain, SignOff, Stage
 from approvals.policy import bundles, decide
 from audit.canonical import uuid7
 from audit.ledger.entry import system
 from audit.ledger.record import record
+from tests.approvals.authenticator import Authenticator
 
 STARTER = Path("examples/policies/starter")
 TEST = system("system:test")
@@ -134,6 +135,29 @@ def sign(chain: Chain, user: User, name: str, decision: str = "approve", **chang
     }
     with transaction.atomic():
         return signoffs.give(chain=chain, **said)
+
+
+def demand_passkeys(bank: "Bank", stage: str = "Security", *, source: str = "with passkeys") -> Bundle:
+    """The starter policy, but this stage takes nothing less than a passkey."""
+    sources = {path.name: path.read_text() for path in STARTER.glob("*.rego")}
+    head, found, tail = sources["production.rego"].partition(f'"stage": "{stage}"')
+    assert found
+    sources["production.rego"] = head + found + tail.replace('"session"', '"passkey"', 1)
+    bundle = bundles.activate(bundles.examine(sources), source=source, by=TEST)
+    bank.bundle = bundle
+    return bundle
+
+
+def presented(
+    chain: Chain, user: User, name: str, device: Authenticator, **changed: Any
+) -> passkeys.Presented:
+    """What a browser sends beside the decision, about revision 1 of the change "c"."""
+    said = {
+        "change": "c", "revision": 1, "digest": chain.subject, "chain_digest": chain.digest,
+        "stage": str(stage(chain, name).pk), "decision": "approve",
+        "condition_digest": passkeys.digest_of_text(""), **changed,
+    }  # fmt: skip
+    return passkeys.Presented("c", 1, device.get(passkeys.Statement(**said).challenge))
 
 
 def complete(bank: Bank, **of: Any) -> Chain:

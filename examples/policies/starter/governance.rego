@@ -23,6 +23,33 @@ require contains {
 	},
 } if {
 	input.environment.slug == "control-room"
+	not "passkey.enrol" in input.workflow.acts
+}
+
+# METADATA
+# title: Security vouches for a passkey with a passkey
+# description: A key that signs where a session does not suffice is not trusted on the word of a session.
+# custom:
+#   rule: passkey-vouches-for-passkey
+require contains {
+	"stage": "Security",
+	"order": 1,
+	"quorum": 1,
+	"teams": ["security"],
+	"exclude_authors": true,
+	"signature": "passkey",
+	"expires_in": 259200,
+	"why": {
+		"rule": "passkey-vouches-for-passkey",
+		"message": "It lets somebody sign with a new passkey.",
+		"read": [
+			{"path": "input.environment.slug", "value": input.environment.slug},
+			{"path": "input.workflow.acts", "value": input.workflow.acts},
+		],
+	},
+} if {
+	input.environment.slug == "control-room"
+	"passkey.enrol" in input.workflow.acts
 }
 
 # METADATA

@@ -28,6 +28,13 @@ test_the_stage_says_which_act_it_is if {
 	one.why.message == "It changes who must agree (membership.start)."
 }
 
+signatures contains one.signature if some one in change.require
+
+test_security_vouches_for_a_passkey_with_a_passkey if {
+	signatures == {"session"} with input as facts
+	signatures == {"session", "passkey"} with input as facts with input.workflow.acts as ["passkey.enrol"]
+}
+
 test_a_service_account_asks_for_none if {
 	count(change.deny) == 1 with input as facts with input.requester.kind as "service"
 }

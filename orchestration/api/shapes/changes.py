@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from approvals.models import SignOff, Stage
+from approvals.passkeys import Assertion
 from audit.rest.strict import StrictSerializer
 from orchestration.models import Comment
 
@@ -168,6 +169,37 @@ class Edit(StrictSerializer):
     not_after = serializers.DateTimeField(required=False, allow_null=True)
 
 
+class PasskeyAssertion(StrictSerializer):
+    """What navigator.credentials.get() gave, each part in base64url."""
+
+    credential_id = serializers.CharField(max_length=1400)
+    authenticator_data = serializers.CharField(max_length=4000)
+    client_data = serializers.CharField(max_length=4000)
+    signature = serializers.CharField(max_length=4000)
+
+    def validate(self, attrs: Any) -> Any:
+        return Assertion(**attrs)
+
+
+class ToSign(StrictSerializer):
+    """A decision that is about to be signed with a passkey."""
+
+    stage = serializers.UUIDField()
+    decision = serializers.ChoiceField(choices=SignOff.Kind.values)
+    digest = serializers.CharField(max_length=71)
+    chain_digest = serializers.CharField(max_length=71)
+    condition = serializers.CharField(max_length=MAX_TEXT, required=False, allow_blank=True, default="")
+
+
+class Challenge(serializers.Serializer[Any]):
+    """What navigator.credentials.get() is to be told; `statement` is exactly what `challenge` is the hash of."""
+
+    challenge = serializers.CharField()
+    rp_id = serializers.CharField()
+    credentials = serializers.ListField(child=serializers.CharField())
+    statement = serializers.DictField()
+
+
 class Decide(StrictSerializer):
     """One decision on one stage, naming what the person saw."""
 
@@ -177,6 +209,7 @@ class Decide(StrictSerializer):
     chain_digest = serializers.CharField(max_length=71)
     comment = serializers.CharField(max_length=MAX_TEXT, required=False, allow_blank=True, default="")
     condition = serializers.CharField(max_length=MAX_TEXT, required=False, allow_blank=True, default="")
+    passkey = PasskeyAssertion(required=False, allow_null=True, default=None)
 
 
 class Decided(serializers.Serializer[Any]):

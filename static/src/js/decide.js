@@ -1,5 +1,8 @@
 // The decision box: nothing is preselected, the button names the effect, flagged items come before an approval at
 // high risk. It only helps: the same form works without it, and the server checks all of it again.
+import { sign } from "./passkey.js";
+import { say } from "./say.js";
+
 function wire(form) {
   const find = (selector) => form.querySelector(selector);
   const button = find("[data-decide-button]");
@@ -19,6 +22,25 @@ function wire(form) {
     if ("condition" in choice.dataset && !find("[name=condition]").value.trim()) return "Write the condition.";
     if ("mustSay" in choice.dataset && !comment.value.trim()) return `Answer first: ${choice.dataset.ask}`;
     return "";
+  };
+
+  // The device signs what the fields say now; they stay as they are until it has answered.
+  const withPasskey = async () => {
+    const said = (name) => new FormData(form).get(name) || "";
+    const names = ["stage", "decision", "digest", "chain_digest", "condition"];
+    try {
+      const signed = await sign(form, Object.fromEntries(names.map((name) => [name, said(name)])));
+      Object.entries(signed).forEach(([name, value]) => {
+        const field = Object.assign(document.createElement("input"), { type: "hidden", name, value });
+        form.append(field);
+      });
+      form.submit();
+    } catch (problem) {
+      delete form.dataset.sent;
+      draw();
+      why.textContent = `Nothing was stored. ${problem.message}`;
+      say(why.textContent);
+    }
   };
 
   const draw = () => {
@@ -52,6 +74,11 @@ function wire(form) {
     form.dataset.sent = "";
     button.setAttribute("aria-disabled", "true");
     button.textContent = "Saving";
+    if ("passkey" in form.dataset && chosen().value.startsWith("approve")) {
+      event.preventDefault();
+      button.textContent = "Waiting for your passkey";
+      withPasskey();
+    }
   });
   form.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(button);

@@ -1,0 +1,193 @@
+"""A stage that demands passkeys: what it takes, what it refuses, what the gate believes, what the entry proves."""
+
+import base64
+import hashlib
+import json
+
+import pytest
+from cbor2 import loads
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from accounts.acting import Acting
+from approvals import enrolment, gate, stepup
+from approvals.chain import Verdict
+from approvals.policy.engine import PolicyRefused
+from audit.canonical import canonical, parse
+from audit.models import Entry
+from tests.approvals.authenticator import Authenticator, asked, trusted
+from tests.approvals.cast import (
+    OTHER,
+    Bank,
+    authorise,
+    demand_passkeys,
+    forge,
+    presented,
+    sign,
+    sql,
+    stage,
+)
+
+WHAT_RUNS = {"change": "c", "revision": 1}
+
+
+@pytest.fixture
+def phone():
+    return Authenticator()
+
+
+@pytest.fixture
+def chain(db, phone):
+    bank = Bank()
+    demand_passkeys(bank)
+    trusted(bank.sam, phone)
+    made = bank.chain()
+    sign(made, bank.ines, "Service owner")
+    return bank, made
+
+
+def test_an_approval_that_a_passkey_proves_opens_the_gate(chain, phone):
+    bank, made = chain
+    proof = presented(made, bank.sam, "Security", phone)
+    assert sign(made, bank.sam, "Security", comment="", passkey=proof) == Verdict.COMPLETE
+    assert authorise(made, content=WHAT_RUNS)
+
+
+def test_a_stage_that_demands_a_passkey_takes_no_approval_without_one(chain):
+    bank, made = chain
+    with pytest.raises(stepup.PasskeyMissing, match="was not stored"):
+        sign(made, bank.sam, "Security")
+    assert made.sign_offs.count() == 1
+
+
+@pytest.mark.parametrize("decision", ["send_back", "reject"])
+def test_saying_no_never_needs_a_passkey(chain, decision):
+    bank, made = chain
+    assert sign(made, bank.sam, "Security", decision) in {Verdict.SENT_BACK, Verdict.REJECTED}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"digest": OTHER},
+        {"chain_digest": OTHER},
+        {"decision": "reject"},
+        {"revision": 2},
+        {"change": "d"},
+        {"stage": "another"},
+        {"condition_digest": OTHER},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_b14_a_signature_over_anything_else_is_refused(chain, phone, changed):
+    bank, made = chain
+    proof = presented(made, bank.sam, "Security", phone, **changed)
+    with pytest.raises(stepup.PasskeyWrong, match="something else"):
+        sign(made, bank.sam, "Security", passkey=proof)
+
+
+def test_neither_anothers_key_nor_one_that_nobody_vouched_for_signs(chain, phone):
+    bank, made = chain
+    other = Authenticator()
+    trusted(bank.lena, other)
+    with pytest.raises(stepup.PasskeyWrong, match="not one of yours"):
+        sign(made, bank.sam, "Security", passkey=presented(made, bank.sam, "Security", other))
+    new = Authenticator()
+    asked(bank.sam, new)
+    with pytest.raises(stepup.PasskeyWrong, match="vouched"):
+        sign(made, bank.sam, "Security", passkey=presented(made, bank.sam, "Security", new))
+
+
+def test_a_stage_for_people_without_passkeys_is_refused_before_anybody_is_asked(db):
+    bank = Bank()
+    demand_passkeys(bank)
+    with pytest.raises(PolicyRefused, match="0 of the 2 who may agree have a trusted one"):
+        bank.chain()
+
+
+def test_a_session_stage_may_be_signed_with_a_passkey_and_keeps_the_proof(bank, phone):
+    trusted(bank.ines, phone)
+    made = bank.chain()
+    sign(made, bank.ines, "Service owner", passkey=presented(made, bank.ines, "Service owner", phone))
+    kept = made.sign_offs.get()
+    assert kept.passkey is not None
+    assert kept.assertion is not None
+
+
+def test_the_gate_counts_no_approval_whose_key_was_revoked_before_the_start(chain, phone):
+    bank, made = chain
+    proof = presented(made, bank.sam, "Security", phone)
+    sign(made, bank.sam, "Security", passkey=proof)
+    enrolment.revoke(enrolment.mine(Acting(bank.sam, "session"))[0].pk, by=Acting(bank.sam, "session"))
+    with pytest.raises(gate.PasskeyUnproved):
+        authorise(made, content=WHAT_RUNS)
+
+
+def test_the_gate_counts_no_approval_of_another_revision(chain, phone):
+    bank, made = chain
+    sign(made, bank.sam, "Security", passkey=presented(made, bank.sam, "Security", phone))
+    for runs in ({}, {"change": "c", "revision": 2}, {"change": "d", "revision": 1}):
+        with pytest.raises(gate.PasskeyUnproved):
+            authorise(made, content=runs)
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "EdDSA"])
+def test_the_ledger_alone_proves_a_decision_years_later(db, algorithm):
+    """By docs/reference/ledger-format.md and a library for signatures; with no line of the product and no table."""
+    bank, device = Bank(), Authenticator(algorithm=algorithm)
+    demand_passkeys(bank)
+    trusted(bank.sam, device)
+    made = bank.chain()
+    sign(made, bank.sam, "Security", passkey=presented(made, bank.sam, "Security", device))
+    data = parse(bytes(Entry.objects.get(kind="sign_off.given").body))["data"]
+    key = parse(bytes(Entry.objects.get(kind="passkey.trusted").body))["data"]
+    verify(data, key)
+    for changed in (
+        {"decision": "reject"},
+        {"digest": OTHER},
+        {"stage": "another"},
+        {"condition_digest": OTHER},
+    ):
+        with pytest.raises((AssertionError, InvalidSignature)):
+            verify({**data, **changed}, key)
+
+
+def verify(data, key):
+    """What the document says, in five steps."""
+    signed = data["passkey"]
+    told = ("digest", "chain_digest", "stage", "decision", "condition_digest")
+    statement = {name: data[name] for name in told} | {name: signed[name] for name in ("change", "revision")}
+    challenge = hashlib.sha256(b"countersign/sign-off/v1\0" + canonical(statement)).digest()
+    client = plain(signed["client_data"])
+    assert json.loads(client)["type"] == "webauthn.get"
+    assert plain(json.loads(client)["challenge"]) == challenge
+    authenticator = plain(signed["authenticator_data"])
+    assert authenticator[:32] == hashlib.sha256(signed["rp"].encode()).digest()
+    assert authenticator[32] & 0x05 == 0x05
+    assert (key["public_key"], key["person"]) == (signed["public_key"], data["person"])
+    cose, message = loads(plain(key["public_key"])), authenticator + hashlib.sha256(client).digest()
+    if cose[3] == -8:
+        ed25519.Ed25519PublicKey.from_public_bytes(cose[-2]).verify(plain(signed["signature"]), message)
+        return
+    x, y = (int.from_bytes(cose[one], "big") for one in (-2, -3))
+    public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    public.verify(plain(signed["signature"]), message, ec.ECDSA(hashes.SHA256()))
+
+
+def plain(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def test_b13_a_row_forged_by_sql_is_no_proof_whatever_it_says(chain, phone):
+    bank, made = chain
+    proof = presented(made, bank.sam, "Security", phone)
+    row = forge(made, bank.sam, stage(made, "Security").pk)
+    sql(
+        "UPDATE approvals_signoff SET passkey_id = (SELECT id FROM approvals_passkey), assertion = %s WHERE id = %s",
+        json.dumps({**proof.assertion.kept, "signature": "AAAA"}),
+        row.pk,
+    )
+    sql("UPDATE approvals_chain SET state = 'complete' WHERE id = %s", made.pk)
+    with pytest.raises(gate.SignOffForged):
+        authorise(made, content=WHAT_RUNS)
