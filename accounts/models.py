@@ -1,13 +1,16 @@
 """People, their accounts, teams, tokens. An account is never deleted: entries point at its id for ever."""
 
 import hashlib
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import Group, PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Now
 from guardian.mixins import GuardianUserMixin
 
 from audit.canonical import uuid7
@@ -15,6 +18,8 @@ from audit.models import Coupled
 
 if TYPE_CHECKING:
     from accounts.sessions import SessionStore
+
+DELEGATION_BOX = timedelta(days=90)  # whoever is away for longer is no member who decides
 
 
 class Person(models.Model):
@@ -86,6 +91,9 @@ class Team(Coupled):
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=100)
     group = models.OneToOneField(Group, on_delete=models.PROTECT, related_name="team")
+    synced_at = models.DateTimeField(
+        null=True, blank=True, help_text="when its directory last told who is in it; null: kept here"
+    )
     members: "models.ManyToManyField[User, Membership]" = models.ManyToManyField(
         User, through="Membership", related_name="teams"
     )  # with those who left: ask `memberships.open()` who is in it now
@@ -109,7 +117,7 @@ class Membership(Coupled):
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
     lead = models.BooleanField(default=False)
-    since = models.DateTimeField(auto_now_add=True)
+    since = models.DateTimeField(db_default=Now(), editable=False)  # its age counts: no process dates it
     ended_at = models.DateTimeField(null=True, blank=True)
     objects = MembershipQuerySet.as_manager()
 
@@ -118,6 +126,45 @@ class Membership(Coupled):
             models.UniqueConstraint(
                 fields=["team", "user"], condition=Q(ended_at=None), name="membership_open_once"
             )
+        ]
+
+
+class DelegationQuerySet(models.QuerySet["Delegation"]):
+    """Questions about delegations, by the database's clock."""
+
+    def standing(self) -> "DelegationQuerySet":
+        """Those that hold now or will."""
+        return self.filter(ended_at=None, ends_at__gt=Now())
+
+    def holding(self) -> "DelegationQuerySet":
+        """Those that hold now."""
+        return self.standing().filter(starts_at__lte=Now())
+
+
+class Delegation(Coupled):
+    """While somebody is away, somebody else decides in their place; never longer than the box.
+
+    It lends a place in a chain, no grant and no place of the delegate's own: it is never passed on.
+    """
+
+    delegator = models.ForeignKey(User, on_delete=models.PROTECT, related_name="delegations")
+    delegate = models.ForeignKey(User, on_delete=models.PROTECT, related_name="delegations_held")
+    team_ids = ArrayField(models.UUIDField(), default=list, help_text="for these teams; none: for all")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True)
+    unsealed = ("reason",)  # why somebody is away is nobody's business for ever
+    objects = DelegationQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["starts_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="delegation_has_a_length"),
+            models.CheckConstraint(
+                condition=Q(ends_at__lte=F("starts_at") + DELEGATION_BOX), name="delegation_in_its_box"
+            ),
+            models.CheckConstraint(condition=~Q(delegator=F("delegate")), name="delegation_to_another"),
         ]
 
 

@@ -13,11 +13,11 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts.models import User
 from approvals import eligibility, emergency, keys, obligations
 from approvals.clock import database_time
 from approvals.models import Chain, Decision, SignOff, Stage
 from approvals.policy.engine import PolicyRefused
+from approvals.seats import Seat
 from audit.canonical import digest as digest_of
 from audit.ledger.entry import Actor
 from audit.ledger.record import record, timestamp
@@ -54,6 +54,8 @@ class Said(Protocol):
     @property
     def person_id(self) -> Any: ...
     @property
+    def owner_id(self) -> Any: ...
+    @property
     def decision(self) -> str: ...
     @property
     def given_at(self) -> datetime: ...
@@ -77,7 +79,7 @@ def verdict(
     stages: Collection[Demand], sign_offs: Collection[Said], *, conflicted: Collection[UUID]
 ) -> Verdict:
     """A reject is a veto; a person counts once; nothing conflicted counts; an empty chain is never complete."""
-    said = {one.decision for one in sign_offs if one.person_id not in conflicted}
+    said = {one.decision for one in sign_offs if not persons(one) & set(conflicted)}
     if SignOff.Kind.REJECT in said:
         return Verdict.REJECTED
     if SignOff.Kind.SEND_BACK in said:
@@ -105,6 +107,11 @@ def completed(
     return done
 
 
+def persons(one: Said) -> frozenset[UUID]:
+    """Whoever a sign-off counts for: who gave it, and in whose place. Neither counts once more."""
+    return frozenset({one.person_id, one.owner_id or one.person_id})
+
+
 def may_sign_also(stage: UUID, signed: Collection[UUID], stages: Iterable[Demand]) -> bool:
     """Whether somebody who signed these stages may sign this one too: only where each of them says so aloud."""
     repeatable = {one.pk for one in stages if one.distinct == Stage.Distinct.STAGE}
@@ -114,14 +121,14 @@ def may_sign_also(stage: UUID, signed: Collection[UUID], stages: Iterable[Demand
 def _one_a_person(
     stages: Collection[Demand], sign_offs: Iterable[Said], conflicted: Collection[UUID]
 ) -> list[Said]:
-    """Of several approvals by one person the first counts, and others only where the stages allow more than one."""
-    counted: dict[UUID, list[Said]] = {}
-    for one in sorted(sign_offs, key=lambda one: (one.given_at, str(one.stage_id))):
-        if one.decision in APPROVING and one.person_id not in conflicted:
-            mine = counted.setdefault(one.person_id, [])
-            if may_sign_also(one.stage_id, {vote.stage_id for vote in mine}, stages):
-                mine.append(one)
-    return [one for mine in counted.values() for one in mine]
+    """Of several approvals for one person the first counts, and others only where the stages allow more than one."""
+    counted: list[Said] = []
+    for one in sorted(sign_offs, key=lambda one: (one.given_at, str(one.stage_id), str(one.person_id))):
+        if one.decision in APPROVING and not persons(one) & set(conflicted):
+            signed = {vote.stage_id for vote in counted if persons(vote) & persons(one)}
+            if may_sign_also(one.stage_id, signed, stages):
+                counted.append(one)
+    return counted
 
 
 def _moments(stage: Demand, votes: Iterable[Said], *, after: datetime | None) -> list[datetime]:
@@ -153,14 +160,23 @@ def progress(chain: Chain) -> list[Progress]:
 
 def standing(chain: Chain, stages: Sequence[Stage], *, share: bool = False) -> list[SignOff]:
     """The sign-offs of this chain that are not withdrawn and whose givers may still decide."""
-    given = list(chain.sign_offs.filter(withdrawn_at=None))
-    return eligibility.standing(stages, given, share=share)
+    return eligibility.standing(stages, given(chain), conflicted=chain.conflicted, share=share)
 
 
-def signed_by(chain: Chain, user: User) -> set[UUID]:
-    """The stages on which this person has decided, and has not taken it back."""
-    mine = chain.sign_offs.filter(person_id=user.person_id, withdrawn_at=None)
-    return set(mine.values_list("stage_id", flat=True))
+def free(
+    places: Iterable[Seat], stage: UUID, *, stages: Collection[Demand], given: Collection[Said]
+) -> Seat | None:
+    """The first of these places from which the stage may be signed: it counts for nobody whom `given` counts for."""
+    for seat in places:
+        signed = {one.stage_id for one in given if persons(one) & seat.persons}
+        if may_sign_also(stage, signed, stages):
+            return seat
+    return None
+
+
+def given(chain: Chain) -> list[SignOff]:
+    """What was decided on this chain and not taken back."""
+    return list(chain.sign_offs.filter(withdrawn_at=None))
 
 
 def open_chain(
@@ -240,7 +256,7 @@ def _stage(chain: Chain, demand: Mapping[str, Any]) -> Stage:
         escalate_ids=list(later.values()),
         why=demand["why"],
     )
-    can = len(eligibility.people(stage, conflicted=chain.conflicted))
+    can = eligibility.votes(eligibility.places(stage, conflicted=chain.conflicted, until=chain.expires_at))
     if can < stage.quorum:
         raise PolicyRefused(
             f"Rule {rule} asks for {stage.quorum} to sign {stage.name}, but only {can} may. The change cannot proceed."

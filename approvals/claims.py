@@ -14,6 +14,7 @@ from approvals import chain as chains
 from approvals import eligibility
 from approvals.clock import database_time
 from approvals.models import Chain, Claim, HandOver, Stage
+from approvals.seats import Seat
 from audit.ledger.entry import Actor
 from audit.ledger.record import record, timestamp
 from audit.refusals import Invalid, NotAllowed, Refusal
@@ -75,11 +76,13 @@ def hand_over(chain: Chain, stage: UUID, *, to: User, note: str, by: Acting) -> 
     return made
 
 
-def colleagues(chain: Chain, stage: Stage, user: User) -> list[eligibility.Eligible]:
+def colleagues(chain: Chain, stage: Stage, user: User) -> list[Seat]:
     """To whom this person could hand the stage over."""
     people = eligibility.people(stage, conflicted=chain.conflicted)
-    said = set(chain.sign_offs.filter(stage=stage, withdrawn_at=None).values_list("person_id", flat=True))
-    return [one for one in people if one.person != user.person_id and one.person not in said]
+    said = frozenset[UUID]().union(
+        *(chains.persons(one) for one in chain.sign_offs.filter(stage=stage, withdrawn_at=None))
+    )
+    return [one for one in people if one.person != user.person_id and not one.persons & said]
 
 
 def _open_to(chain: Chain, stage: UUID, by: Acting) -> Stage:
@@ -93,10 +96,9 @@ def _open_to(chain: Chain, stage: UUID, by: Acting) -> Stage:
 
 
 def _may(chain: Chain, stage: Stage, user: User) -> bool:
-    signed = chains.signed_by(chain, user)
-    return eligibility.may_decide(stage, user, conflicted=chain.conflicted) and chains.may_sign_also(
-        stage.pk, signed, list(chain.stages.all())
-    )
+    places = eligibility.places(stage, conflicted=chain.conflicted, only=[user.pk])
+    given, stages = chains.given(chain), list(chain.stages.all())
+    return chains.free(places, stage.pk, stages=stages, given=given) is not None
 
 
 def _end(chain: Chain, user: User) -> None:

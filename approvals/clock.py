@@ -1,13 +1,5 @@
-"""The one clock of approvals: the database's. No process's own clock ever judges an expiry, a window or a freeze."""
+"""The one clock of approvals: the database's (audit/clock.py). It must never be a process's own."""
 
-from datetime import datetime
+from audit.clock import database_time
 
-from django.db import connection
-
-
-def database_time() -> datetime:
-    """The moment of this call, also inside a transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment
+__all__ = ["database_time"]

@@ -1,58 +1,73 @@
-"""Who may decide a stage now: active people in one of its teams, or named by it, and never a conflicted person.
+"""Who may decide a stage now: active people in one of its teams for long enough, or named by it, or who stands in for
+one of them; and never a person in conflict, nor whoever stands in for such a person.
 
-Judged by accounts and memberships as they are at this moment; `share=True` locks those rows, so that nobody leaves
-between the gate's look and its permit. It must never ask about permissions on objects: the door above does.
+Judged by accounts, memberships and delegations as they are at this moment. It must never ask about permissions on
+objects: the door above does.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
-
-from accounts.models import Team, User
+from accounts.models import Delegation, Team, User
+from approvals import seats
 from approvals.clock import database_time
 from approvals.models import SignOff, Stage
 from approvals.policy.engine import PolicyRefused
-
-MEMBERS = """
-SELECT u.id, u.person_id, u.name, m.team_id FROM accounts_membership m JOIN accounts_user u ON u.id = m.user_id
-WHERE m.team_id = ANY(%(teams)s) AND (%(only)s::uuid[] IS NULL OR u.id = ANY(%(only)s))
-  AND m.ended_at IS NULL AND u.is_active AND u.kind = 'person'
-"""
-NAMED = """
-SELECT u.id, u.person_id, u.name, NULL::uuid FROM accounts_user u
-WHERE u.id = ANY(%(users)s) AND (%(only)s::uuid[] IS NULL OR u.id = ANY(%(only)s))
-  AND u.is_active AND u.kind = 'person'
-"""
+from approvals.seats import Seat
 
 
-@dataclass(frozen=True)
-class Eligible:
-    """One account that may decide, and through which team (None: named by the policy)."""
-
-    user: UUID
-    person: UUID
-    name: str
-    team: UUID | None
-
-
-def people(stage: Stage, *, conflicted: Collection[UUID]) -> list[Eligible]:
-    """Who may decide this stage now, one row a person, by name."""
-    rows = _rows(_teams_now(stage), stage.user_ids)
-    once = {row.person: row for row in sorted(rows, key=lambda row: row.name) if row.person not in conflicted}
+def people(stage: Stage, *, conflicted: Collection[UUID]) -> list[Seat]:
+    """Who may decide this stage now, one row a person, by name; in their own place where they have one."""
+    rows = sorted(
+        _open(stage, conflicted), key=lambda row: (row.delegation is None, row.name, row.owner_name)
+    )
+    once = {row.person: row for row in rows}
     return sorted(once.values(), key=lambda row: row.name)
 
 
+def votes(rows: Iterable[Seat]) -> int:
+    """How many sign-offs could come from these places: whoever stands in adds none."""
+    every = list(rows)
+    return min(len({row.owner for row in every}), len({row.person for row in every}))
+
+
+def places(
+    stage: Stage,
+    *,
+    conflicted: Collection[UUID],
+    only: Collection[UUID] | None = None,
+    until: datetime | None = None,
+) -> list[Seat]:
+    """The places from which this stage may be decided now (by one of these accounts), people's own first.
+
+    With `until` also those whose membership will be old enough by then.
+    """
+    rows = _open(stage, conflicted, only=only, until=until)
+    return sorted(rows, key=lambda row: (row.delegation is not None, row.owner_name))
+
+
 def may_decide(stage: Stage, user: User, *, conflicted: Collection[UUID]) -> bool:
-    """Whether this account may decide this stage now."""
-    rows = _rows(_teams_now(stage), stage.user_ids, only=[user.pk])
-    return any(row.person == user.person_id and row.person not in conflicted for row in rows)
+    """Whether this account may decide this stage now, from whatever place."""
+    return bool(places(stage, conflicted=conflicted, only=[user.pk]))
 
 
-def standing(stages: Iterable[Stage], sign_offs: Collection[SignOff], *, share: bool) -> list[SignOff]:
+def from_when(stage: Stage, user: User, *, conflicted: Collection[UUID]) -> datetime | None:
+    """From when somebody who is too new in their team may decide; None when waiting would not help."""
+    rows = _unconflicted(_asked(stage, database_time(), only=[user.pk]), conflicted)
+    begins = [row.since + timedelta(seconds=stage.member_for) for row in rows if row.since is not None]
+    return min(begins, default=None)
+
+
+def in_conflict(conflicted: Collection[UUID]) -> frozenset[UUID]:
+    """These people, and whoever stands in for one of them now: nobody is judged by their own deputy."""
+    held = Delegation.objects.holding().filter(delegator__person__in=list(conflicted))
+    return frozenset({*conflicted, *held.values_list("delegate__person", flat=True)})
+
+
+def standing(
+    stages: Iterable[Stage], sign_offs: Collection[SignOff], *, conflicted: Collection[UUID], share: bool
+) -> list[SignOff]:
     """The sign-offs that count now: each approval only while its giver may still decide its stage.
 
     A reject or a send-back stands whoever leaves: a veto does not lapse with a membership.
@@ -60,15 +75,18 @@ def standing(stages: Iterable[Stage], sign_offs: Collection[SignOff], *, share: 
     by_id = {stage.pk: stage for stage in stages}
     teams = {team for stage in by_id.values() for team in (*stage.team_ids, *stage.escalate_ids)}
     users = {user for stage in by_id.values() for user in stage.user_ids}
-    givers = sorted({one.user_id for one in sign_offs if one.approves})
-    rows = _rows(teams, users, only=givers, share=share) if givers else []
+    approvals = [one for one in sign_offs if one.approves]
+    givers = sorted({one.user_id for one in approvals})
+    own = all(one.delegation_id is None for one in approvals)
+    rows = seats.found(teams, users, only=givers, own=own, share=share) if givers else []
+    rows = _unconflicted(rows, conflicted)
     return [one for one in sign_offs if not one.approves or _still(one, by_id.get(one.stage_id), rows)]
 
 
-def persons(teams: Iterable[UUID], users: Iterable[UUID], *, without_accounts: Iterable[str]) -> set[UUID]:
-    """The people of these teams and names, without the people behind the given accounts."""
-    conflicted = set(User.objects.filter(pk__in=list(without_accounts)).values_list("person_id", flat=True))
-    return {row.person for row in _rows(teams, users)} - conflicted
+def places_of(teams: Iterable[UUID], users: Iterable[UUID], *, without_accounts: Iterable[str]) -> list[Seat]:
+    """The places of these teams and names, without the people behind the given accounts."""
+    conflicted = User.objects.filter(pk__in=list(without_accounts)).values_list("person_id", flat=True)
+    return _unconflicted(seats.found(teams, users), set(conflicted))
 
 
 def pin(teams: Collection[str], users: Collection[str], *, rule: str) -> tuple[dict[str, UUID], list[UUID]]:
@@ -85,39 +103,46 @@ def pin(teams: Collection[str], users: Collection[str], *, rule: str) -> tuple[d
     return {slug: known[slug] for slug in teams}, sorted(found)
 
 
-def _still(sign_off: SignOff, stage: Stage | None, rows: Iterable[Eligible]) -> bool:
+def _open(
+    stage: Stage,
+    conflicted: Collection[UUID],
+    *,
+    only: Collection[UUID] | None = None,
+    until: datetime | None = None,
+) -> list[Seat]:
+    """Every place in this stage that may be taken now, and by whom."""
+    now = database_time()
+    found = _asked(stage, now, only=only)
+    return _unconflicted([row for row in found if _long_enough(stage, row, at=until or now)], conflicted)
+
+
+def _asked(stage: Stage, now: datetime, *, only: Collection[UUID] | None) -> list[Seat]:
+    return seats.found(stage.teams_asked(now), stage.user_ids, only=only)
+
+
+def _unconflicted(rows: list[Seat], conflicted: Collection[UUID]) -> list[Seat]:
+    never = in_conflict(conflicted) if rows else frozenset()
+    return [row for row in rows if not row.persons & never]
+
+
+def _still(sign_off: SignOff, stage: Stage | None, rows: Iterable[Seat]) -> bool:
+    """Whether one of these places is the very one from which it was given."""
     return stage is not None and any(
         row.user == sign_off.user_id
         and row.person == sign_off.person_id
+        and row.delegation == sign_off.delegation_id
+        and row.owner == (sign_off.owner_id or sign_off.person_id)
         and _asks(stage, row, at=sign_off.given_at)
+        and _long_enough(stage, row, at=sign_off.given_at)
         for row in rows
     )
 
 
-def _asks(stage: Stage, row: Eligible, *, at: datetime) -> bool:
-    return row.user in stage.user_ids if row.team is None else row.team in stage.teams_asked(at)
+def _asks(stage: Stage, row: Seat, *, at: datetime) -> bool:
+    return row.owner_user in stage.user_ids if row.team is None else row.team in stage.teams_asked(at)
 
 
-def _teams_now(stage: Stage) -> list[UUID]:
-    return stage.teams_asked(database_time()) if stage.escalate_ids else list(stage.team_ids)
-
-
-def _rows(
-    teams: Iterable[UUID],
-    users: Iterable[UUID],
-    *,
-    only: Collection[UUID] | None = None,
-    share: bool = False,
-) -> list[Eligible]:
-    """Raw SQL because the ORM has no FOR SHARE; named accounts apart, because a union cannot be locked."""
-    given = {"teams": list(teams), "users": list(users), "only": None if only is None else list(only)}
-    rows = _ask(MEMBERS + (" FOR SHARE OF m, u" if share else ""), given)
-    if given["users"]:
-        rows += _ask(NAMED + (" FOR SHARE OF u" if share else ""), given)
-    return rows
-
-
-def _ask(sql: str, given: dict[str, Any]) -> list[Eligible]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, given)
-        return [Eligible(*row) for row in cursor.fetchall()]
+def _long_enough(stage: Stage, row: Seat, *, at: datetime) -> bool:
+    """A membership that policy finds too young decides nothing; whom policy names needs none."""
+    young = timedelta(seconds=stage.member_for)
+    return not young or row.since is None or at - row.since >= young

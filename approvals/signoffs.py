@@ -18,6 +18,7 @@ from approvals import eligibility, keys, obligations, passkeys, stepup
 from approvals.chain import Verdict
 from approvals.clock import database_time
 from approvals.models import Chain, Permit, SignOff, Stage
+from approvals.seats import Seat
 from audit.canonical import Json
 from audit.ledger.record import record, timestamp
 from audit.refusals import Invalid, NotAllowed, NotFound, Refusal, StaleVersion
@@ -100,12 +101,11 @@ def give(
     _check_conflict(chain, asked, by)
     now = database_time()
     _check_current(chain, seen, now)
-    _check_eligible(chain, asked, by)
-    _check_first(chain, asked, stages, by)
+    seat = _free(_places(chain, asked, by), chain, asked, stages)
     _check_turn(chain, asked, stages)
     _check_words(seen)
     signed = stepup.check(asked, _stated(asked, seen), passkey, by=by)
-    _store(chain, asked, seen, signed, by=by, at=now)
+    _store(chain, asked, seen, signed, seat=seat, by=by, at=now)
     return _settle(chain, stages, by=by)
 
 
@@ -172,6 +172,11 @@ def _check_conflict(chain: Chain, stage: Stage, by: Acting) -> None:
             "You requested this change or wrote a part of it, so someone else must approve it."
             f" Rule {stage.why['rule']} asks for {_teams(stage)}."
         )
+    if by.user.person_id in eligibility.in_conflict(chain.conflicted):
+        raise OwnChange(
+            "You stand in for somebody who requested this change or wrote a part of it, so someone else must"
+            f" approve it. Rule {stage.why['rule']} asks for {_teams(stage)}."
+        )
 
 
 def _check_current(chain: Chain, seen: Seen, now: datetime) -> None:
@@ -201,20 +206,38 @@ CLOSED = {
 }
 
 
-def _check_eligible(chain: Chain, stage: Stage, by: Acting) -> None:
-    if not eligibility.may_decide(stage, by.user, conflicted=chain.conflicted):
-        people = [row.name for row in eligibility.people(stage, conflicted=chain.conflicted)]
-        who = ", ".join(people[:5]) + (f" and {len(people) - 5} more" if len(people) > 5 else "")
+def _places(chain: Chain, stage: Stage, by: Acting) -> list[Seat]:
+    """The places from which this person may decide the stage; NotEligible, with who can, when there is none."""
+    found = eligibility.places(stage, conflicted=chain.conflicted, only=[by.user.pk])
+    if found:
+        return found
+    people = [row.name for row in eligibility.people(stage, conflicted=chain.conflicted)]
+    who = ", ".join(people[:5]) + (f" and {len(people) - 5} more" if len(people) > 5 else "") or "nobody"
+    begins = eligibility.from_when(stage, by.user, conflicted=chain.conflicted)
+    if begins is not None:
         raise NotEligible(
-            f"{stage.name} is for {_teams(stage)}, and you are not in it. Now these can: {who or 'nobody'}."
+            f"{stage.name} needs people who have been in {_teams(stage)} for longer: you can decide from"
+            f" {begins:%d %B %Y %H:%M} UTC. Now these can: {who}."
         )
+    raise NotEligible(f"{stage.name} is for {_teams(stage)}, and you are not in it. Now these can: {who}.")
 
 
-def _check_first(chain: Chain, stage: Stage, stages: list[Stage], by: Acting) -> None:
-    if not chains.may_sign_also(stage.pk, chains.signed_by(chain, by.user), stages):
+def _free(places: list[Seat], chain: Chain, stage: Stage, stages: list[Stage]) -> Seat:
+    """The first of these places that counts for nobody who has decided; AlreadyDecided when there is none."""
+    given = chains.given(chain)
+    seat = chains.free(places, stage.pk, stages=stages, given=given)
+    if seat is not None:
+        return seat
+    seat = places[0]
+    if any(one.person_id == seat.person for one in given):
         raise AlreadyDecided(
             "You have decided on this change already. A person counts once; withdraw that first."
         )
+    if any(one.owner_id == seat.person for one in given):
+        raise AlreadyDecided("Somebody has decided on this change in your place. You and they count once.")
+    raise AlreadyDecided(
+        f"{seat.owner_name} has decided on this change already, so you cannot in their place: both count once."
+    )
 
 
 def _check_turn(chain: Chain, stage: Stage, stages: list[Stage]) -> None:
@@ -267,20 +290,28 @@ def _stated(stage: Stage, seen: Seen) -> stepup.Stated:
 
 
 def _store(
-    chain: Chain, stage: Stage, seen: Seen, signed: stepup.Signed | None, *, by: Acting, at: datetime
+    chain: Chain,
+    stage: Stage,
+    seen: Seen,
+    signed: stepup.Signed | None,
+    *,
+    seat: Seat,
+    by: Acting,
+    at: datetime,
 ) -> None:
     sign_off = SignOff(
         chain=chain, stage=stage, person_id=by.user.person_id, user=by.user, decision=seen.decision,
         subject=seen.digest, chain_digest=seen.chain_digest, comment=seen.comment, condition=seen.condition,
         given_at=at, passkey=signed[0] if signed else None,
         assertion=signed[1].assertion.kept if signed else None,
+        delegation_id=seat.delegation, owner_id=seat.owner if seat.delegation else None,
     )  # fmt: skip
     sign_off.signature = keys.sign("signoff", _statement(sign_off))
     try:
         with transaction.atomic():  # a savepoint: the refusal must leave the caller's transaction usable
             sign_off.save(force_insert=True)
     except IntegrityError as error:
-        if "sign_off_one_per_person_and_stage" not in str(error):
+        if "sign_off_one_per_" not in str(error):
             raise
         raise AlreadyDecided("You have decided on this change already. A person counts once.") from error
     _record("sign_off.given", sign_off, stage, by=by, **stepup.proof(signed))
@@ -322,7 +353,15 @@ def _statement(sign_off: SignOff) -> dict[str, object]:
         "account": str(sign_off.user_id),
         "time": timestamp(sign_off.given_at),
         **({"passkey": str(sign_off.passkey_id)} if sign_off.passkey_id else {}),
+        **_in_place_of(sign_off),
     }
+
+
+def _in_place_of(sign_off: SignOff) -> dict[str, str]:
+    """Whose place it was given from, and what lent it; nothing when it was the giver's own."""
+    if sign_off.delegation_id is None:
+        return {}
+    return {"owner": str(sign_off.owner_id), "delegation": str(sign_off.delegation_id)}
 
 
 def _record(kind: str, sign_off: SignOff, stage: Stage, *, by: Acting, **proof: Json) -> None:
@@ -331,7 +370,7 @@ def _record(kind: str, sign_off: SignOff, stage: Stage, *, by: Acting, **proof: 
         chain=str(sign_off.chain_id), chain_digest=sign_off.chain_digest, stage=str(stage.pk), stage_name=stage.name,
         digest=sign_off.subject, decision=str(sign_off.decision), person=str(sign_off.person_id),
         comment_digest=_hash(sign_off.comment), condition_digest=_hash(sign_off.condition),
-        signature=sign_off.signature, persona_switched=by.persona_switched, **proof,
+        signature=sign_off.signature, persona_switched=by.persona_switched, **_in_place_of(sign_off), **proof,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from approvals import eligibility, freezes, policy
 from approvals.clock import database_time
 from approvals.models import Decision, Stage
 from approvals.policy import bundles
+from approvals.seats import Seat
 from audit.canonical import uuid7
 from audit.ledger.record import timestamp
 from audit.refusals import Invalid, MoveNotAllowed, Refusal
@@ -266,7 +267,7 @@ def _judge(draft: Draft, *, by: Acting) -> Asked:
     """Ask the policy and keep its answer; refuses when those whom it asks could not answer."""
     decision = policy.decide(_facts(draft))
     for demand in decision.output["require"]:
-        can = len(_people(demand, draft))
+        can = eligibility.votes(_granted(demand, draft))
         if can < demand["quorum"]:
             raise NobodyCanDecide(
                 f"Nothing was sent. Rule {demand['why']['rule']} asks {demand['quorum']} for {demand['stage']}, but"
@@ -375,14 +376,22 @@ def _history(draft: Draft) -> dict[str, Any]:
 
 
 def _people(demand: Mapping[str, Any], draft: Draft) -> list[dict[str, Any]]:
-    """Who could agree to a stage that is only demanded so far: eligible, granted and in no conflict."""
+    """Who could agree to a stage that is only demanded so far, one row a person."""
+    once = {seat.person: seat for seat in reversed(_granted(demand, draft))}
+    return [
+        {"id": str(one.user), "name": one.name} for one in sorted(once.values(), key=lambda one: one.name)
+    ]
+
+
+def _granted(demand: Mapping[str, Any], draft: Draft) -> list[Seat]:
+    """The places from which somebody eligible, granted and in no conflict could agree, people's own first."""
     teams, users = eligibility.pin(demand["teams"], demand.get("users", []), rule=demand["why"]["rule"])
     stage = Stage(team_ids=list(teams.values()), user_ids=users)
     about = (draft.version.workflow, draft.service, draft.environment)
     granted = [set(permissions.people_who_may("sign_off", one).values_list("pk", flat=True)) for one in about]
     return [
-        {"id": str(one.user), "name": one.name}
-        for one in eligibility.people(stage, conflicted=draft.conflicted)
+        one
+        for one in eligibility.places(stage, conflicted=draft.conflicted)
         if one.user in set.intersection(*granted)
     ]
 

@@ -7,9 +7,9 @@ from uuid import UUID
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
-from accounts.models import Person, User
+from accounts.models import Delegation, Person, User
 from approvals.models.passkey import Passkey
 from approvals.models.policy import Decision
 from audit.canonical import uuid7
@@ -106,6 +106,16 @@ class SignOff(Coupled):
     stage = models.ForeignKey(Stage, on_delete=models.PROTECT, related_name="sign_offs")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="sign_offs")
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="sign_offs")
+    owner = models.ForeignKey(
+        Person,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="whose place it was given from, where it is somebody else's",
+    )
+    delegation = models.ForeignKey(
+        Delegation, on_delete=models.PROTECT, null=True, related_name="sign_offs", help_text="what lent it"
+    )
     decision = models.CharField(max_length=24, choices=Kind)
     subject = models.CharField(max_length=71, help_text="the digest the person saw")
     chain_digest = models.CharField(max_length=71)
@@ -127,7 +137,22 @@ class SignOff(Coupled):
                 condition=Q(withdrawn_at=None),
                 name="sign_off_one_per_person_and_stage",
             ),
+            models.UniqueConstraint(
+                "stage",
+                Coalesce("owner", "person"),
+                condition=Q(withdrawn_at=None),
+                name="sign_off_one_per_place_and_stage",
+            ),
+            models.CheckConstraint(
+                condition=Q(owner=None, delegation=None) | Q(owner__isnull=False, delegation__isnull=False),
+                name="sign_off_owner_iff_delegation",
+            ),
         ]
+
+    @property
+    def on_behalf_of(self) -> str:
+        """The name of whose place it was given from; empty when it was their own."""
+        return self.delegation.delegator.name if self.delegation else ""
 
     @property
     def approves(self) -> bool:

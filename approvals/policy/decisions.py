@@ -73,13 +73,14 @@ def _check_demands(output: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         rule = stage["why"]["rule"]
         teams, users = eligibility.pin(stage["teams"], stage.get("users", []), rule=rule)
         eligibility.pin(stage.get("escalate_to", []), [], rule=rule)
-        persons = eligibility.persons(teams.values(), users, without_accounts=conflicted)
-        if len(persons) < stage["quorum"]:
+        places = eligibility.places_of(teams.values(), users, without_accounts=conflicted)
+        can = eligibility.votes(places)
+        if can < stage["quorum"]:
             raise PolicyRefused(
                 f"Rule {rule} asks for {stage['quorum']} of {' and '.join(stage['teams']) or 'the named people'},"
-                f" but only {len(persons)} may agree. The change cannot proceed."
+                f" but only {can} may agree. The change cannot proceed."
             )
-        _check_passkeys(stage, persons)
+        _check_passkeys(stage, {one.person for one in places})
 
 
 def _check_passkeys(stage: Mapping[str, Any], persons: Collection[UUID]) -> None:

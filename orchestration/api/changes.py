@@ -99,7 +99,11 @@ class SignOffs(APIView):
     @extend_schema(responses=shapes.SignOffRow(many=True))
     def get(self, request: Request, key: str) -> Response:
         change = access.get_change_or_404(request.user, key)
-        given = asking.current_revision(change).chain.sign_offs.select_related("user").order_by("given_at")
+        given = (
+            asking.current_revision(change)
+            .chain.sign_offs.select_related("user", "delegation__delegator")
+            .order_by("given_at")
+        )
         return Response(shapes.SignOffRow(given, many=True).data)
 
     @extend_schema(request=shapes.Decide, responses={201: shapes.Decided})

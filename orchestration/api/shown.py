@@ -59,7 +59,7 @@ def steps(revision: Revision) -> list[dict[str, Any]]:
 
 def chain(row: Chain) -> dict[str, Any]:
     """A chain with each stage as it stands."""
-    given = list(row.sign_offs.select_related("user").order_by("given_at"))
+    given = list(row.sign_offs.select_related("user", "delegation__delegator").order_by("given_at"))
     looking = claims.current(row)
     return {
         "id": row.pk,

@@ -4,14 +4,13 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Now
 
-from accounts.models import Membership, User
-from approvals.models import Chain, SignOff, Stage
-from approvals.models.chain import StageQuerySet
+from accounts.models import User
+from approvals.models import Chain
 from audit.canonical import uuid7
 from audit.models import Coupled
 from orchestration.models.catalogue import Environment, Service, Workflow, WorkflowVersion
+from orchestration.models.waiting import seats_of
 
 
 def next_number(sequence: str) -> Func:
@@ -24,31 +23,16 @@ class ChangeQuerySet(QuerySet["Change"]):
 
     def waiting_on(self, user: User) -> "ChangeQuerySet":
         """Those whose open stage asks this person now, and who has not decided."""
-        mine = _seats(user).opened().filter(~Exists(_elsewhere(user)), chain=OuterRef("revision__chain"))
+        stages, conflicts = seats_of(user)
+        mine = stages.filter(chain=OuterRef("revision__chain"))
         first = mine.order_by(F("due_at").asc(nulls_last=True))
         return self.filter(
             Exists(mine),
-            ~Q(revision__chain__conflicted__contains=[user.person_id]),
+            ~Q(revision__chain__conflicted__overlap=sorted(conflicts)),
             state=Change.State.WAITING,
         ).annotate(
             due_at=Subquery(first.values("due_at")[:1]), reminded_at=Subquery(first.values("reminded_at")[:1])
         )
-
-
-def _elsewhere(user: User) -> QuerySet[SignOff]:
-    """What this person has said that keeps them from the stage: on it, or on one that is to be somebody else's."""
-    said = SignOff.objects.filter(chain=OuterRef("chain"), person=user.person_id, withdrawn_at=None)
-    both_repeatable = Q(stage__distinct=Stage.Distinct.STAGE) & Q(
-        Exists(Stage.objects.filter(pk=OuterRef(OuterRef("pk")), distinct=Stage.Distinct.STAGE))
-    )
-    return said.filter(Q(stage=OuterRef("pk")) | ~both_repeatable)
-
-
-def _seats(user: User) -> StageQuerySet:
-    """The stages that ask one of this account's teams, or the account by name."""
-    teams = list(Membership.objects.filter(user=user, ended_at=None).values_list("team_id", flat=True))
-    late = Q(due_at__lte=Now(), escalate_ids__overlap=teams)
-    return Stage.objects.filter(Q(team_ids__overlap=teams) | late | Q(user_ids__contains=[user.pk]))
 
 
 class Change(Coupled):

@@ -9,12 +9,12 @@ from django.utils import timezone
 
 from approvals import chain as chains
 from approvals import claims, eligibility
-from approvals.eligibility import Eligible
 from approvals.models import SignOff, Stage
+from approvals.seats import Seat
 from audit.refusals import Refusal
 from orchestration import access
 from orchestration.models import Change, Revision
-from orchestration.pages import facts
+from orchestration.pages import facts, who
 
 S = Change.State
 
@@ -24,40 +24,25 @@ def context(
 ) -> dict[str, Any]:
     """The contexts of components/chain.html, decision.html and actions.html."""
     chain, me = revision.chain, request.user
-    given = list(chain.sign_offs.filter(withdrawn_at=None).select_related("user"))
+    given = list(chain.sign_offs.filter(withdrawn_at=None).select_related("user", "delegation__delegator"))
     ranks = chains.progress(chain)
-    people = {one.stage.pk: eligibility.people(one.stage, conflicted=chain.conflicted) for one in ranks}
-    mine = _seats(ranks, people, given, me) if change.state == S.WAITING else []
+    places = who.places(chain, [one.stage for one in ranks])
+    seats = who.seats(ranks, places, given, me) if change.state == S.WAITING else {}
     looking = claims.current(chain) if change.state == S.WAITING else []
     return {
-        "seats": mine,
+        "seats": [one.stage for one in ranks if one.stage.pk in seats],
         "stages": [
             {
-                **_stage(one, given, people[one.stage.pk], one.stage in mine, me),
-                "reviewing": [who for who in looking if who.stage_id == one.stage.pk],
+                **_stage(one, given, places[one.stage.pk], one.stage.pk in seats, me),
+                "reviewing": [claim for claim in looking if claim.stage_id == one.stage.pk],
             }
             for one in ranks
         ],
         "after": _after(change),
-        "decision": _decision(request, change, revision, mine, given, refused),
+        "decision": _decision(request, change, revision, seats, given, refused),
         "actions": actions(request, change, given),
         "may_operate": access.may_operate(me, change),
     }
-
-
-def _seats(
-    ranks: list[chains.Progress], people: Mapping[UUID, list[Eligible]], given: list[SignOff], me: Any
-) -> list[Stage]:
-    """The open stages that ask this person, and on which what they have said elsewhere lets them decide."""
-    said = {one.stage_id for one in given if one.person_id == me.person_id}
-    stages = [one.stage for one in ranks]
-    return [
-        one.stage
-        for one in ranks
-        if one.open
-        and any(who.user == me.pk for who in people[one.stage.pk])
-        and chains.may_sign_also(one.stage.pk, said, stages)
-    ]
 
 
 def actions(request: HttpRequest, change: Change, given: list[SignOff]) -> list[dict[str, Any]]:
@@ -89,7 +74,7 @@ def _take_back(url: str, sign_off: SignOff) -> dict[str, Any]:
 
 
 def _stage(
-    rank: chains.Progress, given: list[SignOff], people: list[Eligible], mine: bool, me: Any
+    rank: chains.Progress, given: list[SignOff], places: list[Seat], mine: bool, me: Any
 ) -> dict[str, Any]:
     own = [one for one in given if one.stage_id == rank.stage.pk]
     state = "done" if rank.complete else "yours" if mine else "waiting" if rank.open else "later"
@@ -99,12 +84,18 @@ def _stage(
         "state": state,
         "given": rank.given,
         "quorum": rank.stage.quorum,
-        "who": "" if rank.complete else _who(people, own, me),
+        "who": "" if rank.complete else who.sentence(places, given, me),
         "rule": rank.stage.why.get("rule", ""),
         "due_at": None if rank.complete else rank.stage.due_at,
         "escalates": "" if rank.complete else _escalates(rank.stage),
         "sign_offs": [
-            {"person": one.user.name, "decision": one.decision, "at": one.given_at, "comment": one.comment}
+            {
+                "person": one.user.name,
+                "on_behalf_of": one.on_behalf_of,
+                "decision": one.decision,
+                "at": one.given_at,
+                "comment": one.comment,
+            }
             for one in own
         ],
     }
@@ -118,14 +109,6 @@ def _escalates(stage: Stage) -> str:
     return f"Escalated to {teams}." if stage.due_at <= timezone.now() else f"Then {teams} may decide as well."
 
 
-def _who(people: list[Eligible], own: list[SignOff], me: Any) -> str:
-    decided = {one.user_id for one in own}
-    names = ["you" if one.user == me.pk else one.name for one in people if one.user not in decided]
-    names.sort(key=lambda name: name != "you")
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")
-    return f"Can decide: {shown}" if names else "Nobody can decide this now"
-
-
 def _after(change: Change) -> dict[str, str]:
     if change.state in {S.RUNNING, S.SUCCEEDED, S.FAILED, S.CANCELLED, S.UNKNOWN}:
         return {"title": "Run", "text": "", "state": change.state}
@@ -136,10 +119,11 @@ def _decision(
     request: HttpRequest,
     change: Change,
     revision: Revision,
-    mine: list[Stage],
+    seats: Mapping[UUID, Seat],
     given: list[SignOff],
     refused: Refusal | None,
 ) -> dict[str, Any]:
+    mine = list(revision.chain.stages.filter(pk__in=seats)) if seats else []
     why_not = _why_not(request, change, revision, mine, given)
     if why_not and not refused:
         return {"why_not": why_not}
@@ -147,9 +131,9 @@ def _decision(
     posted = request.POST if refused else {}
     return {
         "action": f"/changes/{change.key}/decide/",
-        "role": ", ".join(stage.name for stage in mine),
+        "role": ", ".join(who.as_role(stage, seats[stage.pk]) for stage in mine),
         "stage": mine[0].pk if mine else "",
-        "seats": [{"stage": stage.pk, "label": stage.name} for stage in mine],
+        "seats": [{"stage": stage.pk, "label": who.as_role(stage, seats[stage.pk])} for stage in mine],
         "digest": revision.digest,
         "chain_digest": revision.chain.digest,
         "risk": risk,
@@ -181,7 +165,7 @@ def _others(revision: Revision) -> str:
     """Who can, stage by stage."""
     waiting = [one.stage for one in chains.progress(revision.chain) if not one.complete]
     found = {
-        stage.name: [who.name for who in eligibility.people(stage, conflicted=revision.chain.conflicted)]
+        stage.name: [one.name for one in eligibility.people(stage, conflicted=revision.chain.conflicted)]
         for stage in waiting
     }
     return " ".join(f"{name} can: {', '.join(names) or 'nobody now'}." for name, names in found.items())

@@ -28,6 +28,7 @@ class Said:
     person_id: UUID
     decision: str
     given_at: datetime
+    owner_id: UUID | None = None
 
 
 def who(letter: str) -> UUID:

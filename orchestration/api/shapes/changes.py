@@ -44,13 +44,14 @@ class SignOffRow(serializers.ModelSerializer[SignOff]):
 
     person = Who(source="user")
     stage = serializers.UUIDField(source="stage_id")
+    on_behalf_of = Who(source="delegation.delegator", allow_null=True, default=None)
     digest = serializers.CharField(source="subject")
 
     class Meta:
         model = SignOff
         fields = [
-            "id", "stage", "person", "decision", "digest", "chain_digest", "comment", "condition", "signature",
-            "given_at", "withdrawn_at",
+            "id", "stage", "person", "on_behalf_of", "decision", "digest", "chain_digest", "comment", "condition",
+            "signature", "given_at", "withdrawn_at",
         ]  # fmt: skip
 
 
