@@ -1,27 +1,41 @@
-"""Freezes: when changes may not start. Judged by database time at every start; a freeze is lifted, never deleted."""
+"""Freezes, and what the calendar says of a start: judged by database time, at every start, for what it would touch.
+
+A freeze that is made or made longer protects more, so an admin may do that alone. Whatever weakens one is a
+governed act. It must never judge by any clock but the database's.
+"""
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.acting import Acting
+from approvals import periods, plans
 from approvals.clock import database_time
-from approvals.models import Freeze
-from audit.ledger.record import record, timestamp
-from audit.refusals import Invalid, NotAllowed, NotFound, StaleVersion
+from approvals.models import Freeze, Window
+from approvals.periods import Place
+from approvals.plans import CONTROL_ROOM, EVERYWHERE, Known, Plan
+from audit.refusals import NotFound, WeakensProtection
 
-EVERYWHERE = "*"
-ACTIVE = """
-SELECT clock.now, f.name, f.ends_at FROM (SELECT clock_timestamp() AS now) AS clock
-LEFT JOIN approvals_freeze f ON f.lifted_at IS NULL AND f.starts_at <= clock.now AND f.ends_at > clock.now
-    AND f.environments && ARRAY[%s, %s]::varchar[]
-ORDER BY f.ends_at DESC
-"""
+COLUMNS = ("id", "name", "zone", "first_start", "first_end", "rule", "exceptions", "starts_at", "ends_at")
+# One query, one clock. The rows are only narrowed here: a day more on each side, because a state may change the
+# rules of its zone after the row was written. Windows that are over still count: where one stood, nothing is free.
+JUDGED = f"""
+SELECT clock.now, p.* FROM (SELECT clock_timestamp() AS now) AS clock LEFT JOIN (
+    SELECT 'freeze' AS kind, {", ".join(COLUMNS)}, environments, services, workflows FROM approvals_freeze
+     WHERE lifted_at IS NULL AND starts_at <= clock_timestamp() + interval '1 day'
+       AND ends_at > clock_timestamp() - interval '1 day'
+    UNION ALL
+    SELECT 'window', {", ".join(COLUMNS)}, environments, services, workflows FROM approvals_window
+     WHERE lifted_at IS NULL
+) AS p ON p.environments && %(environments)s::varchar[]
+    AND (p.services = '{{}}' OR %(service)s = ANY(p.services))
+    AND (p.workflows = '{{}}' OR %(workflow)s = ANY(p.workflows))
+"""  # noqa: S608 - names of columns
 
 
 class Held(NamedTuple):
@@ -31,20 +45,40 @@ class Held(NamedTuple):
     ends_at: datetime
 
 
-def active(environment: str) -> tuple[datetime, list[Held]]:
-    """The database's time, and the freezes that hold in this environment at that moment: one query, one clock."""
+class Judged(NamedTuple):
+    """What the calendar says at one moment of the database's clock."""
+
+    now: datetime
+    held: list[Held]
+    shut: bool = False  # windows stand here, and this moment is in none of them
+    opens_at: datetime | None = None  # the next window, when shut
+
+
+def active(place: Place) -> Judged:
+    """The database's time, the freezes that hold here at that moment, and whether it is outside the windows."""
+    names = [place.environment, *([EVERYWHERE] if place.environment != CONTROL_ROOM else [])]
+    given: dict[str, Any] = {"environments": names, "service": place.service, "workflow": place.workflow}
     with connection.cursor() as cursor:
-        cursor.execute(ACTIVE, [environment, EVERYWHERE])
+        cursor.execute(JUDGED, given)
         rows = cursor.fetchall()
-    return rows[0][0], [Held(name, ends_at) for _, name, ends_at in rows if name is not None]
+    now = rows[0][0]
+    frozen = [_read(Freeze, row) for row in rows if row[1] == "freeze"]
+    windows = [_read(Window, row) for row in rows if row[1] == "window"]
+    return Judged(now, _held(frozen, now), *_shut(windows, now))
 
 
 def current() -> QuerySet[Freeze]:
     """Freezes that hold now or will, soonest first."""
-    return _standing().filter(ends_at__gt=Now()).order_by("starts_at", "pk")
+    return periods.standing(Freeze).filter(ends_at__gt=Now()).order_by("starts_at", "pk")
 
 
-@transaction.atomic
+def versions(place: Place) -> list[str]:
+    """The calendar of a place as a digest names it: each freeze that is not over and each window, with its version."""
+    frozen = current().filter(periods.about(place))
+    windows = periods.standing(Window).filter(periods.about(place))
+    return [f"{one.pk}:{one.version}" for one in (*frozen, *windows)]
+
+
 def create(
     *,
     name: str,
@@ -55,63 +89,65 @@ def create(
     known: Collection[str],
     by: Acting,
 ) -> Freeze:
-    """Forbid starts in these environments for a time. `known` are all there are: a misspelt one is refused."""
-    _check_admin(by)
-    _check(environments, starts_at, ends_at, {EVERYWHERE, *known})
-    freeze = Freeze.objects.create(
-        name=name, reason=reason, environments=sorted(set(environments)), starts_at=starts_at, ends_at=ends_at
-    )
-    _record("freeze.created", freeze, by=by, reason=reason)
-    return freeze
+    """Forbid starts in these environments from one instant to another."""
+    schedule = plans.once(starts_at, ends_at)
+    made = Plan(name=name, reason=reason, schedule=schedule, environments=tuple(environments))
+    return plan(made, known=Known(known), by=by)
+
+
+def plan(plan: Plan, *, known: Known, by: Acting) -> Freeze:
+    """Forbid starts where and when the plan says. `known` are all slugs there are: a misspelt one is refused."""
+    periods.require_admin(by, "freeze")
+    plans.check(plan, known, what="freeze")
+    return periods.create(Freeze, plan, by=by.actor)
 
 
 @transaction.atomic
-def lift(freeze_id: UUID, *, reason: str, by: Acting) -> Freeze:
-    """End a freeze before its time; why is kept."""
-    _check_admin(by)
-    if not reason.strip():
-        raise Invalid(
-            "The freeze was not lifted: write why.", errors=[{"pointer": "/reason", "detail": "Write why."}]
+def edit(freeze: Freeze, plan: Plan, *, known: Known, by: Acting) -> Freeze:
+    """Make a freeze longer or wider; WeakensProtection when any moment or place would be free that is not now."""
+    periods.require_admin(by, "freeze")
+    plans.check(plan, known, what="freeze")
+    if is_weaker(freeze, plan, at=database_time()):
+        raise WeakensProtection(
+            f"{freeze.name} was not changed: it would hold less than now. Request the governed act freeze-edit."
         )
-    freeze = Freeze.objects.filter(pk=freeze_id).first()
-    if freeze is None:
+    return periods.edit(freeze, plan, by=by.actor)
+
+
+def lift(freeze_id: UUID, *, reason: str, by: Acting) -> Freeze:
+    """Nobody lifts a freeze alone."""
+    periods.require_admin(by, "freeze")
+    freeze = get(freeze_id)
+    raise WeakensProtection(
+        f"{freeze.name} was not lifted. Request the governed act freeze-lift: others must agree."
+    )
+
+
+def is_weaker(freeze: Freeze, plan: Plan, *, at: datetime) -> bool:
+    """Whether something could start by the plan that may not start by the freeze, from now on."""
+    longer = plan.schedule.covers(freeze.schedule, since=at)
+    return not (longer and periods.is_wider(plan, freeze))
+
+
+def get(freeze_id: UUID) -> Freeze:
+    found = Freeze.objects.filter(pk=freeze_id).first()
+    if found is None:
         raise NotFound("There is no such freeze.")
-    seen = Freeze.objects.filter(pk=freeze_id, lifted_at=None, version=freeze.version)
-    if not seen.update(lifted_at=database_time(), version=F("version") + 1):
-        raise StaleVersion(f"{freeze.name} was lifted already; nothing was done.")
-    freeze.refresh_from_db()
-    _record("freeze.lifted", freeze, by=by, reason=reason.strip())
-    return freeze
+    return found
 
 
-def _standing() -> QuerySet[Freeze]:
-    return Freeze.objects.filter(lifted_at=None)
+def _read(kind: type[Any], row: tuple[Any, ...]) -> Any:
+    return kind(**dict(zip(COLUMNS, row[2:], strict=False)))
 
 
-def _check_admin(by: Acting) -> None:
-    if not by.user.is_superuser:
-        raise NotAllowed("Only an admin makes or lifts a freeze; nothing was done. Ask one.")
+def _held(frozen: list[Freeze], now: datetime) -> list[Held]:
+    """The one that ends last first."""
+    ends = [(one.name, one.schedule.next_change(now)) for one in frozen if one.schedule.holds(now)]
+    return sorted((Held(name, end) for name, end in ends if end), key=lambda one: one.ends_at, reverse=True)
 
 
-def _check(environments: list[str], starts_at: datetime, ends_at: datetime, known: Collection[str]) -> None:
-    faults = [
-        {"pointer": f"/environments/{at}", "detail": f"There is no environment {slug!r}."}
-        for at, slug in enumerate(environments)
-        if slug not in known
-    ]
-    if not environments:
-        faults.append({"pointer": "/environments", "detail": "Name at least one environment, or * for all."})
-    if starts_at.tzinfo is None or ends_at.tzinfo is None:
-        faults.append({"pointer": "/starts_at", "detail": "Give both times with their offset from UTC."})
-    elif ends_at <= starts_at:
-        faults.append({"pointer": "/ends_at", "detail": "A freeze ends after it starts."})
-    if faults:
-        raise Invalid(f"The freeze was not made. {faults[0]['detail']}", errors=faults)
-
-
-def _record(kind: str, freeze: Freeze, *, by: Acting, reason: str) -> None:
-    record(
-        kind, of=freeze, subject=freeze.name, actor=by.actor, freeze=str(freeze.pk), reason=reason,
-        environments=list(freeze.environments), starts_at=timestamp(freeze.starts_at),
-        ends_at=timestamp(freeze.ends_at),
-    )  # fmt: skip
+def _shut(windows: list[Window], now: datetime) -> tuple[bool, datetime | None]:
+    if not windows or any(one.schedule.holds(now) for one in windows):
+        return False, None
+    opens = [at for one in windows if (at := one.schedule.next_change(now))]
+    return True, min(opens, default=None)

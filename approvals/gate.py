@@ -17,6 +17,7 @@ from approvals import emergency, freezes, passkeys, signoffs
 from approvals import permit as permits
 from approvals.chain import Verdict
 from approvals.models import Chain, Decision, Permit, SignOff, Stage
+from approvals.periods import Place
 from approvals.policy import bundles
 from approvals.policy.engine import PolicyUnavailable
 from audit.canonical import Json
@@ -42,6 +43,12 @@ class Frozen(GateClosed):
     """A freeze holds in this environment; the step is asked about again when it may be over."""
 
     code, waits = "gate_frozen", True
+
+
+class OutsideWindow(GateClosed):
+    """The calendar has windows for such changes, and none of them is open."""
+
+    code, waits = "gate_outside_window", True
 
 
 class TooEarly(GateClosed):
@@ -155,7 +162,7 @@ class Start:
     digest: str  # recomputed from the document that will run
     document_digest: str  # of its bytes
     chain_id: UUID
-    environment: str
+    place: Place
     change_state: str
     cancel_requested: bool
     not_before: datetime | None
@@ -166,15 +173,20 @@ class Start:
     emergency: bool = False  # as the bytes that will run say
     content: Mapping[str, Any] = field(default_factory=dict)  # the document whose digest is `digest`, read
 
+    @property
+    def environment(self) -> str:
+        return self.place.environment
+
 
 def authorise(start: Start) -> Permit:
     """The permit under which this step may start now; GateClosed when it may not."""
     if not connection.in_atomic_block:
         raise RuntimeError("the gate needs the transaction of the claim")
     _check_state(start)
-    now, held = freezes.active(start.environment)
+    said = freezes.active(start.place)
+    now = said.now
     _check_window(start, now)
-    _check_freezes(start, held)
+    _check_calendar(start, said)
     size = _check_ledger()
     return _first(start, now, size) if start.first else _later(start, now)
 
@@ -194,10 +206,15 @@ def _check_window(start: Start, now: datetime) -> None:
         raise TooLate(f"{start.change_key} had to start before {_at(start.not_after)}. Request it again.")
 
 
-def _check_freezes(start: Start, held: list[freezes.Held]) -> None:
-    for freeze in held:
-        if not start.emergency:
-            raise Frozen(f"{start.environment} is frozen by {freeze.name} until {_at(freeze.ends_at)}.")
+def _check_calendar(start: Start, said: freezes.Judged) -> None:
+    """At every start, not only the first: a freeze that begins during a run holds its next step."""
+    if start.emergency:
+        return
+    for freeze in said.held:
+        raise Frozen(f"{start.environment} is frozen by {freeze.name} until {_at(freeze.ends_at)}.")
+    if said.shut:
+        opens = f"opens {_at(said.opens_at)}" if said.opens_at else "is not planned: an admin can plan one"
+        raise OutsideWindow(f"{start.change_key} starts only inside a window, and the next {opens}.")
 
 
 def _check_ledger() -> int:

@@ -42,6 +42,12 @@ class Invalid(Refusal):
     status = 422
 
 
+class WeakensProtection(Refusal):
+    """Something would be protected less than now; that takes more than one person's edit."""
+
+    code = "weakens_protection"
+
+
 class StaleVersion(Refusal):
     """Somebody changed it meanwhile."""
 

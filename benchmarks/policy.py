@@ -17,6 +17,7 @@ from approvals import chain as chains
 from approvals import gate, signoffs
 from approvals.management.commands.policy import STARTER
 from approvals.models import Chain
+from approvals.periods import Place
 from approvals.policy import bundles, decide, pool
 from audit.canonical import uuid7
 from audit.ledger.entry import system
@@ -98,7 +99,7 @@ def _complete(people: dict[str, User]) -> Chain:
 def _start(chain: Chain, **changed: Any) -> gate.Start:
     known: dict[str, Any] = {
         "run_id": uuid7(), "change_key": "CHG-0", "digest": DIGEST, "document_digest": DIGEST, "chain_id": chain.pk,
-        "environment": "production", "cancel_requested": False, "not_before": None, "not_after": None, "by": BENCH,
+        "place": Place("production"), "cancel_requested": False, "not_before": None, "not_after": None, "by": BENCH,
     }  # fmt: skip
     return gate.Start(**{**known, **changed})
 

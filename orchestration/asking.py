@@ -17,6 +17,7 @@ from accounts.models import Membership, User
 from approvals import eligibility, freezes, policy
 from approvals.clock import database_time
 from approvals.models import Decision, Stage
+from approvals.periods import Place
 from approvals.policy import bundles
 from approvals.seats import Seat
 from audit.canonical import uuid7
@@ -75,6 +76,10 @@ class Draft:
         """Persons who never count; a service account stands for the person who answers for it."""
         return frozenset(one.person_id for one in (self.requester, *self.authors))
 
+    @property
+    def place(self) -> Place:
+        return Place(self.environment.slug, self.service.slug, self.version.workflow.slug)
+
     def content(self, bundle_digest: str) -> Content:
         return Content(
             change_id=self.change_id,
@@ -86,7 +91,7 @@ class Draft:
             reason=self.reason,
             requesters=self.conflicted,
             bundle_digest=bundle_digest,
-            freezes=_calendar(self.environment),
+            freezes=freezes.versions(self.place),
             not_before=self.not_before,
             not_after=self.not_after,
             emergency=self.emergency,
@@ -304,21 +309,15 @@ def _next_key() -> str:
         return f"CHG-{cursor.fetchone()[0]}"
 
 
-def _calendar(environment: Environment) -> list[str]:
-    """Each freeze that holds here or will, by id and version."""
-    here = {environment.slug, freezes.EVERYWHERE}
-    return [f"{one.pk}:{one.version}" for one in freezes.current() if here & set(one.environments)]
-
-
 def _facts(draft: Draft) -> dict[str, Any]:
     """What policy may read: derived here from records, never from what the request claims."""
     version, service, environment = draft.version, draft.service, draft.environment
-    now, held = freezes.active(environment.slug)
+    said = freezes.active(draft.place)
     steps = digests.steps(draft.content(""))
     return {
         "api": "v1",
         "phase": "request",
-        "now": timestamp(now),
+        "now": timestamp(said.now),
         "change": {
             "id": draft.change_key,
             "revision": draft.number,
@@ -341,7 +340,7 @@ def _facts(draft: Draft) -> dict[str, Any]:
             "slug": environment.slug,
             "tier": environment.tier,
             "protected": environment.protected,
-            "frozen_by": [freeze.name for freeze in held],
+            "frozen_by": [freeze.name for freeze in said.held],
         },
         "requester": {
             "id": str(draft.requester.pk),

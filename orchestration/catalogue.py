@@ -13,7 +13,15 @@ from accounts.models import Team, User
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.models import Coupled
-from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound, Refusal, StaleVersion
+from audit.refusals import (
+    Invalid,
+    MoveNotAllowed,
+    NotAllowed,
+    NotFound,
+    Refusal,
+    StaleVersion,
+    WeakensProtection,
+)
 from orchestration import changes
 from orchestration.definitions.workflow import Definition
 from orchestration.models import CONTROL_ROOM, Environment, Service, Workflow, WorkflowVersion
@@ -26,12 +34,6 @@ class NameTaken(Refusal):
     """Something of this kind has this name."""
 
     code = "name_taken"
-
-
-class WeakensProtection(Refusal):
-    """Fewer people would have to agree; that takes more than one person's edit."""
-
-    code = "weakens_protection"
 
 
 class OwnVersion(NotAllowed):

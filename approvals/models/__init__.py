@@ -2,12 +2,12 @@
 
 from approvals.models.chain import Chain, Permit, SignOff, Stage
 from approvals.models.claim import Claim, HandOver
-from approvals.models.freeze import Freeze
+from approvals.models.freeze import Freeze, Period, Window
 from approvals.models.obligation import Obligation
 from approvals.models.passkey import Passkey
 from approvals.models.policy import Bundle, Decision
 
 __all__ = [
-    "Bundle", "Chain", "Claim", "Decision", "Freeze", "HandOver", "Obligation", "Passkey", "Permit", "SignOff",
-    "Stage",
+    "Bundle", "Chain", "Claim", "Decision", "Freeze", "HandOver", "Obligation", "Passkey", "Period", "Permit",
+    "SignOff", "Stage", "Window",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 
 from approvals import gate
 from approvals.models import Permit
+from approvals.periods import Place
 from audit.canonical import parse
 from audit.ledger.entry import Actor, system
 from audit.ledger.record import record_refusal
@@ -29,7 +30,7 @@ from orchestration.engine.attempt import Attempt
 from orchestration.engine.failpoints import failpoint
 from orchestration.engine.plan import Planned, step_of
 from orchestration.engine.rows import lock_startable
-from orchestration.models import Revision, Run, Step, StepAttempt
+from orchestration.models import Change, Revision, Run, Step, StepAttempt
 
 WAITS_SECONDS = (
     5,
@@ -122,7 +123,7 @@ def _start(run: Run, revision: Revision, *, by: Actor) -> gate.Start:
         digest=digest(document),
         document_digest="sha256:" + hashlib.sha256(document).hexdigest(),
         chain_id=revision.chain_id,
-        environment=run.change.environment.slug,
+        place=_place(run),
         change_state=run.change.state,
         cancel_requested=run.cancel_requested_at is not None,
         not_before=revision.not_before,
@@ -133,6 +134,12 @@ def _start(run: Run, revision: Revision, *, by: Actor) -> gate.Start:
         emergency=emergency_of(document) is not None,
         content=parse(document),
     )
+
+
+def _place(run: Run) -> Place:
+    """What the start would touch, by the slugs that freezes and windows name."""
+    slugs = ("environment__slug", "service__slug", "workflow__slug")
+    return Place(*Change.objects.values_list(*slugs).get(pk=run.change_id))
 
 
 def _start_run(run: Run, permit: Permit, *, by: Actor) -> list[events.Event]:

@@ -10,7 +10,7 @@ from django.db import transaction
 from audit.ledger.entry import system
 from audit.refusals import NotAllowed, Refusal
 from orchestration.actions.base import Cancelled, Context, Effect, InProcessAction, Result
-from orchestration.governed import passkeys, people, places
+from orchestration.governed import passkeys, people, places, times
 from orchestration.governed.act import Act, Given
 from orchestration.models import CONTROL_ROOM, Step
 
@@ -25,6 +25,11 @@ ACTS: tuple[type[Act], ...] = (
     places.ServiceTier,
     places.ServiceOwner,
     passkeys.EnrolPasskey,
+    times.LiftFreeze,
+    times.EditFreeze,
+    times.CreateWindow,
+    times.EditWindow,
+    times.LiftWindow,
 )
 
 

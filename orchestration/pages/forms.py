@@ -6,7 +6,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from accounts.models import Team, User
-from approvals.models import Passkey
+from approvals import periods
+from approvals.models import Freeze, Passkey, Window
 from orchestration.models import Environment, Service
 
 PREFIX = "inputs."  # keeps a workflow's own names apart from the form's
@@ -39,9 +40,14 @@ def _rows(rows: QuerySet[Any], value: str) -> list[tuple[str, str]]:
     return [(getattr(row, value), f"{row.name} ({getattr(row, value)})") for row in rows.order_by("name")]
 
 
+def _standing(kind: type[Freeze] | type[Window]) -> list[tuple[str, str]]:
+    return [(one.key, f"{one.name}: {one.words}") for one in periods.standing(kind).order_by("-starts_at")]
+
+
 CHOICES: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "accounts": lambda: _rows(User.objects.filter(is_active=True), "username"),
     "environments": lambda: _rows(Environment.objects.all(), "slug"),
+    "freezes": lambda: _standing(Freeze),
     "passkeys": lambda: [
         (str(one.pk), f"{one.user.name}: {one.name}, {one.rp_id}")
         for one in Passkey.objects.filter(state=Passkey.State.ASKED)
@@ -50,6 +56,7 @@ CHOICES: dict[str, Callable[[], list[tuple[str, str]]]] = {
     ],
     "services": lambda: _rows(Service.objects.all(), "slug"),
     "teams": lambda: _rows(Team.objects.all(), "slug"),
+    "windows": lambda: _standing(Window),
 }
 
 

@@ -14,6 +14,7 @@ from accounts.models import Membership, Person, Team, User
 from approvals import chain as chains
 from approvals import gate, passkeys, signoffs
 from approvals.models import Bundle, Chain, SignOff, Stage
+from approvals.periods import Place
 from approvals.policy import bundles, decide
 from audit.canonical import uuid7
 from audit.ledger.entry import system
@@ -174,7 +175,7 @@ def start(chain: Chain, **changed: Any) -> gate.Start:
         "digest": chain.subject,
         "document_digest": OTHER,
         "chain_id": chain.pk,
-        "environment": "production",
+        "place": Place("production", "payments", "deploy-service"),
         "change_state": "approved",
         "cancel_requested": False,
         "not_before": None,

@@ -9,9 +9,10 @@ from django.utils import timezone
 from accounts.acting import Acting
 from accounts.teams import deactivate
 from approvals import chain as chains
-from approvals import freezes, gate, permit, signoffs
+from approvals import freezes, gate, periods, permit, signoffs
 from approvals.chain import Verdict
 from approvals.models import Chain, Permit
+from approvals.periods import Place
 from approvals.policy import bundles
 from audit.canonical import digest, parse, uuid7
 from audit.models import Entry
@@ -209,7 +210,7 @@ def test_a_weaker_chain_with_its_own_true_digest_is_not_believed_without_the_key
 
 def test_an_approval_that_expired_shuts_the_gate(bank, monkeypatch):
     chain = complete(bank)
-    monkeypatch.setattr(freezes, "active", lambda _: (chain.expires_at, []))
+    monkeypatch.setattr(freezes, "active", lambda _: freezes.Judged(chain.expires_at, []))
     with pytest.raises(gate.ApprovalExpired):
         authorise(chain)
 
@@ -244,7 +245,7 @@ def test_a_freeze_stops_each_start_until_it_is_lifted(bank, where):
     with pytest.raises(gate.Frozen, match="Year end") as refused:
         authorise(chain, run_id=run)
     assert refused.value.waits
-    freezes.lift(held.pk, reason="Books closed early", by=Acting(bank.admin, "session"))
+    periods.lift(held, reason="Books closed early", by=TEST)
     issued = authorise(chain, run_id=run)
     freeze(bank, where)
     with pytest.raises(gate.Frozen):
@@ -281,7 +282,7 @@ def test_one_person_never_carries_an_emergency(bank):
     chain = bank.chain(environment="staging")
     assert sign(chain, bank.ines, "Service owner") == Verdict.COMPLETE
     with pytest.raises(gate.EmergencyTooWide, match="that 1 agreed to"):
-        authorise(chain, environment="staging", emergency=True)
+        authorise(chain, place=Place("staging"), emergency=True)
 
 
 def test_a_ledger_that_is_behind_shuts_the_gate(bank):
@@ -314,12 +315,12 @@ def test_a_permit_edited_in_the_database_starts_nothing(bank):
     edited = bytes(issued.document).replace(b'"production"', b'"staging"')
     sql("UPDATE approvals_permit SET document = %s", edited)
     with pytest.raises(gate.PermitWrong):
-        authorise(chain, environment="staging", **later)
+        authorise(chain, place=Place("staging"), **later)
 
 
 @pytest.mark.parametrize(
     "changed",
-    [{"digest": OTHER}, {"document_digest": DIGEST}, {"environment": "staging"}, {"chain_id": uuid7()}],
+    [{"digest": OTHER}, {"document_digest": DIGEST}, {"place": Place("staging")}, {"chain_id": uuid7()}],
 )
 def test_a_permit_is_for_one_content_and_one_place(bank, changed):
     chain, run = complete(bank), uuid7()

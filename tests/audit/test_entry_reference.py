@@ -50,6 +50,7 @@ def kinds_of_moves():
     told |= {f"step.{to}" for states in STEP_MOVES.values() for to in states}
     told |= {f"workflow_version.{state}" for state in WorkflowVersion.State if state != "waiting"}
     told |= {f"passkey.{state}" for state in Passkey.State}
+    told |= {f"{kind}.{verb}" for kind in ("freeze", "window") for verb in ("created", "edited", "lifted")}
     words = {Chain.State.OPEN: "reopened", Chain.State.COMPLETE: "completed"}
     return told | {f"chain.{words.get(state, state)}" for state in Chain.State}
 

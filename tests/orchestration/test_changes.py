@@ -13,7 +13,15 @@ from approvals.models import Chain, Decision, SignOff
 from approvals.signoffs import NotInteractive, OwnChange
 from audit.canonical import parse
 from audit.models import Entry
-from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound, Refusal, StaleVersion
+from audit.refusals import (
+    Invalid,
+    MoveNotAllowed,
+    NotAllowed,
+    NotFound,
+    Refusal,
+    StaleVersion,
+    WeakensProtection,
+)
 from orchestration import access, asking, catalogue, changes
 from orchestration.definitions import digest as digests
 from orchestration.definitions.workflow import load
@@ -332,9 +340,9 @@ def test_a_request_that_was_judged_on_an_older_record_is_not_stored(bank):
 def test_an_edit_alone_never_weakens_protection(bank):
     production = bank.environment("production")
     for edited in ({"protected": False}, {"tier": 2}):
-        with pytest.raises(catalogue.WeakensProtection):
+        with pytest.raises(WeakensProtection):
             catalogue.edit_environment(production, by=TEST, **edited)
-    with pytest.raises(catalogue.WeakensProtection):
+    with pytest.raises(WeakensProtection):
         catalogue.edit_service(bank.service, tier=2, by=TEST)
 
 

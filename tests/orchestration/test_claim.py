@@ -96,7 +96,7 @@ def test_a_freeze_holds_the_step_and_is_told_once(world):
     now = timezone.now()
     freezes.create(
         name="Year end",
-        reason="",
+        reason="Books close.",
         environments=[world.environment.slug],
         starts_at=now - timedelta(hours=1),
         ends_at=now + timedelta(hours=1),

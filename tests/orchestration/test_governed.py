@@ -11,10 +11,9 @@ from approvals.models import SignOff
 from approvals.signoffs import OwnChange
 from audit.canonical import uuid7
 from audit.models import Entry
-from audit.refusals import Invalid
+from audit.refusals import Invalid, WeakensProtection
 from orchestration import asking, catalogue, changes
 from orchestration.actions.base import Cancelled, Context
-from orchestration.catalogue import WeakensProtection
 from orchestration.definitions.source import BadDefinition
 from orchestration.definitions.workflow import load
 from orchestration.engine.nodes import Node
