@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format lock assets bench docs screenshots clean chromium
+.PHONY: help run test lint types format lock assets bench docs screenshots clean chromium oracle
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ help: ## list the targets
 run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it (PORT=8001 for another port)
 	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
-test: lint types chromium ## check everything
+test: lint types chromium oracle ## check everything
 	$(BIN)/python -m pytest -n 2
 
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
@@ -35,6 +35,7 @@ format: .venv/installed ## put everything into the house's form
 
 lock: .venv/installed ## resolve the dependencies anew
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/all.lock
+	echo opa-golib-python-bindings | $(UV) pip compile - --universal --python-version 3.14 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/oracle.lock
 	echo uv | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/uv.lock
 
 assets: $(ASSETS) ## build the style sheet and the scripts
@@ -62,6 +63,12 @@ chromium:
 	fi
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 		printf '\n*** No Chromium: THE BROWSER TESTS ARE LEFT OUT. Install chromium to run them. ***\n\n'
+
+# The Open Policy Agent itself, with which our engine is compared: a C library beside the environment, for Linux.
+oracle: .venv/installed
+	@[ -e .venv/oracle/installed ] || { $(UV) pip install --quiet --target .venv/oracle --python-version 3.14 \
+		--only-binary :all: --no-deps --require-hashes -r requirements/oracle.lock && touch .venv/oracle/installed; } || \
+		printf '\n*** No Open Policy Agent: THE COMPARISON WITH IT IS LEFT OUT. ***\n\n'
 
 clean: ## remove what can be made again; keeps .data
 	rm -rf .venv node_modules static/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
