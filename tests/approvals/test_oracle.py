@@ -32,14 +32,17 @@ def opa():
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        questions, answers = process.stdin, process.stdout
 
         def ask(sources, facts, query="countersign.change"):
-            process.stdin.write(json.dumps({"sources": sources, "input": facts, "query": query}) + "\n")
-            process.stdin.flush()
-            return json.loads(process.stdout.readline())
+            questions.write(json.dumps({"sources": sources, "input": facts, "query": query}) + "\n")
+            questions.flush()
+            return json.loads(answers.readline())
 
         yield ask
-        process.stdin.close()
+        questions.close()
 
 
 def ours(sources, facts):
