@@ -21,6 +21,7 @@ ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
     ("/workflows/", "New request", "plus", ""),
     ("/changes/", "Changes", "list", ""),
     ("/runs/", "Runs", "play", ""),
+    ("/break-glass/", "Break glass", "exception", ""),
     ("/environments/", "Environments", "grid", ""),
     ("/policies/", "Policies", "shield", "Govern"),
     ("/compliance/", "Compliance", "chart", "Govern"),
@@ -31,6 +32,7 @@ ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
 COUNTS: dict[str, Callable[[User], int]] = {"/inbox/": lambda user: access.waiting_for(user).count()}
 # url -> may this person open it? No function: everybody who is signed in.
 OPEN_TO: dict[str, Callable[[User], bool]] = {
+    "/break-glass/": lambda user: access.visible_environments(user, "break_glass").exists(),
     "/workflows/": lambda user: access.visible_workflows(user).exists(),
     "/audit/": may_read,
     "/compliance/": may_read,

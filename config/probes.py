@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 from accounts import permissions
 from audit.models import Pending
 from orchestration.engine import reconcile
-from orchestration.models import Step
+from orchestration.models import Review, Step
 
 BROKER_TIMEOUT_SECONDS = 1
 PLAIN = "text/plain; charset=utf-8"
@@ -52,6 +52,12 @@ def steps() -> Gauge:
     return Gauge("countersign_steps", "Steps by state.", counts, label="state")
 
 
+def reviews() -> Gauge:
+    """Emergencies that two people have still to look at."""
+    counts = {"open": Review.objects.open().count(), "overdue": Review.objects.overdue().count()}
+    return Gauge("countersign_reviews", "Reviews of emergencies by state.", counts, label="state")
+
+
 def invariants() -> Gauge:
     """Each must be 0; an alarm belongs on each."""
     counts = reconcile.violations() | {"membership_behind_group": permissions.strays()}
@@ -60,7 +66,12 @@ def invariants() -> Gauge:
     )
 
 
-GAUGES: list[Callable[[], Gauge]] = [ledger, steps, invariants]  # who adds one names its function here
+GAUGES: list[Callable[[], Gauge]] = [
+    ledger,
+    steps,
+    reviews,
+    invariants,
+]  # who adds one names its function here
 
 
 @require_safe

@@ -1,4 +1,4 @@
-"""What waits for a person besides deciding: questions, hand-overs, obligations, what expired. Reads only."""
+"""What waits for a person besides deciding: reviews, questions, obligations, what expired. Reads only."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,10 +11,11 @@ from django.db.models.functions import Now
 from accounts.models import User
 from approvals.models import HandOver, Obligation
 from orchestration import access
-from orchestration.models import Change, Comment
+from orchestration.models import Change, Comment, Review
 
 C = Change.State
 WORDS = {
+    "review": ("an emergency waits for your review, {who}", "#review"),
     "question": ("{who} asked you", "#questions"),
     "answer": ("{who} answered you", "#questions"),
     "hand_over": ("{who} handed it over to you", "#decision"),
@@ -49,8 +50,29 @@ class Notice:
 
 def of(user: User) -> list[Notice]:
     """All of them, the oldest first."""
-    kinds = (_questions, _answers, _hand_overs, _obligations, _expired)
+    kinds = (_reviews, _questions, _answers, _hand_overs, _obligations, _expired)
     return sorted((one for kind in kinds for one in kind(user)), key=lambda one: one.at)
+
+
+def _reviews(user: User) -> list[Notice]:
+    """Emergencies in which this person took no part and has not been heard."""
+    asked = Review.objects.open().without(user).filter(change__in=access.visible_changes(user))
+    rows = asked.select_related("change__revision").order_by("due_at")[:LIMIT]
+    return [
+        Notice(
+            "review",
+            one.change,
+            _reason(one.change),
+            f"due {one.due_at:%d %b %H:%M} UTC",
+            one.opened_at,
+        )
+        for one in rows
+        if access.may_review(user, one.change)
+    ]
+
+
+def _reason(change: Change) -> str:
+    return change.revision.reason if change.revision else ""
 
 
 def _obligations(user: User) -> list[Notice]:

@@ -1,4 +1,4 @@
-"""What people do about a change besides deciding on it: claim, hand over, ask, answer, close an obligation.
+"""What people do about a change besides deciding on it: claim, hand over, ask, close an obligation, review.
 
 Each function authorises on the change, locks it, and calls one writer below. It must never decide for anybody, nor
 keep anybody from deciding.
@@ -13,11 +13,11 @@ from accounts.models import User
 from approvals import claims, obligations
 from approvals.models import Claim, HandOver, Obligation
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound
-from orchestration import access
+from orchestration import access, reviews
 from orchestration.asking import BEFORE_START, current_revision, state_word
 from orchestration.changes import NotWaiting, comment, tell
 from orchestration.engine.rows import lock_change
-from orchestration.models import Change, Comment
+from orchestration.models import Change, Comment, Review
 
 C = Change.State
 
@@ -94,3 +94,13 @@ def _asking(change: Change) -> Change:
     if change.state != C.WAITING:
         raise NotWaiting(f"{change.key} is {state_word(change)}, so nobody is asked. Nothing was done.")
     return change
+
+
+def conclude(change: Change, *, text: str, by: Acting) -> Review:
+    """Somebody who took no part in an emergency says what they found."""
+    access.require_sign_off(by.user, change)
+    with transaction.atomic():
+        change = lock_change(change.pk)
+        review = reviews.conclude(change, text, by=by)
+        tell(change)
+    return review

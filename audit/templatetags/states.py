@@ -70,6 +70,8 @@ LOOKS: dict[str, Look] = {
     "freeze": Look("ice", "freeze", "Freeze"),
     "frozen": Look("ice", "freeze", "Frozen"),
     "break_glass": Look("exc", "exception", "Break-glass"),
+    "review": Look("exc", "exception", "To be reviewed"),
+    "overdue_review": Look("bad", "warn", "Review overdue"),
     "drift": Look("bad", "warn", "Drift"),
     "flagged": Look("bad", "warn", "Look at this"),
     "warning": Look("wait", "warn", "Warning"),

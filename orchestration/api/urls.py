@@ -29,6 +29,7 @@ change_urls = [
     path("<str:key>/hand-over/", reviewing.HandOver.as_view()),
     path("<str:key>/ask/", reviewing.Ask.as_view()),
     path("<str:key>/questions/<uuid:question>/answer/", reviewing.Answer.as_view()),
+    path("<str:key>/review/", break_glass.EmergencyReview.as_view()),
     path("<str:key>/obligations/", reviewing.Obligations.as_view()),
     path("<str:key>/obligations/<uuid:obligation>/close/", reviewing.CloseObligation.as_view()),
 ]

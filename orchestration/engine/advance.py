@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from audit.ledger.entry import Actor
-from orchestration import lifecycle
+from orchestration import lifecycle, reviews
 from orchestration.engine import events
 from orchestration.models import Change, Run, Step
 
@@ -74,6 +74,8 @@ def move_both(run: Run, to: Run.State, *, by: Actor, reason: str = "") -> events
     ended = {"ended_at": Now()} if lifecycle.is_terminal(to) else {}
     lifecycle.move_run(run, to, by=by, columns=ended, reason=reason)
     lifecycle.move(run.change, CHANGE_STATE[to], by=by, run=run.key, reason=reason)
+    if ended:
+        reviews.open_for(run.change, by=by)
     return (f"run.{to}", {"reason": reason})
 
 

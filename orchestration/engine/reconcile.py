@@ -18,7 +18,7 @@ from approvals import due
 from approvals.models import Stage
 from audit.ledger.entry import system
 from audit.refusals import MoveNotAllowed, StaleVersion
-from orchestration import lifecycle, notify
+from orchestration import lifecycle, notify, reviews
 from orchestration.engine import cancel, dispatch, runs
 from orchestration.engine.advance import advance
 from orchestration.engine.complete import lost
@@ -32,6 +32,7 @@ REDISPATCH_AFTER = timedelta(seconds=30)
 RECONCILER = system("system:reconciler")
 S, R, C = Step.State, Run.State, Change.State
 BEFORE_START = (C.WAITING, C.APPROVED, C.SCHEDULED)
+OVER = (C.SUCCEEDED, C.FAILED, C.CANCELLED, C.EXPIRED)
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ def expire(seen: Change) -> None:
     if change.revision is not None:
         chains.void(change.revision.chain, by=RECONCILER, why="expired")
     lifecycle.move(change, C.EXPIRED, by=RECONCILER)
+    reviews.open_for(change, by=RECONCILER)
 
 
 def remind(seen: Stage) -> None:
@@ -136,12 +138,14 @@ def violations() -> dict[str, int]:
     pairless = Run.objects.filter(state=R.RUNNING).exclude(change__state=C.RUNNING)
     early = Step.objects.filter(state=S.RUNNING, attempt=0)
     foreign = Run.objects.filter(state=R.RUNNING).exclude(digest=F("permit__subject"))
+    unreviewed = Change.objects.filter(kind=Change.Kind.BREAK_GLASS, state__in=OVER, review=None)
     gaps = Run.objects.exclude(event_seq=0).filter(~Exists(_last_event()))
     return {
         "I1_running_without_permit": unproven.count(),
         "I2_permit_for_another_digest": foreign.count(),
         "I8_run_and_change_disagree": pairless.count(),
         "I9_running_without_attempt": early.count(),
+        "I14_emergency_without_review": unreviewed.count(),
         "I19_events_with_a_gap": gaps.filter(state__in=[R.READY, R.RUNNING, R.UNKNOWN]).count(),
     }
 

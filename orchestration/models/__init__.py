@@ -9,6 +9,7 @@ from orchestration.models.catalogue import (
     WorkflowVersion,
 )
 from orchestration.models.change import Change, Comment, Revision
+from orchestration.models.review import Conclusion, Review
 from orchestration.models.run import LogChunk, Run, RunEvent, Step, StepAttempt, WorkerNode
 
 __all__ = [
@@ -16,8 +17,10 @@ __all__ = [
     "ITSELF",
     "Change",
     "Comment",
+    "Conclusion",
     "Environment",
     "LogChunk",
+    "Review",
     "Revision",
     "Run",
     "RunEvent",

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.acting import acting
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
-from orchestration import access, asking, changes
+from orchestration import access, asking, changes, reviewing
 from orchestration.definitions.digest import Emergency
 from orchestration.models import CONTROL_ROOM, Environment, Workflow
 from orchestration.pages import forms, requests
@@ -57,6 +57,15 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
     """Who would have to agree to what is typed now. Stores nothing."""
     workflow = access.get_workflow_or_404(request.user, slug, may="request")
     return requests.previewed(request, _given(request, workflow))
+
+
+@require_POST
+@login_required
+def conclude(request: HttpRequest, key: str) -> HttpResponse:
+    """One person's conclusion on an emergency that is over."""
+    change = access.get_change_or_404(request.user, key)
+    reviewing.conclude(change, text=request.POST.get("conclusion", ""), by=acting(request))
+    return redirect("orchestration:change", key=change.key)
 
 
 def _given(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from audit.ledger.record import record_refusal
 from audit.refusals import Invalid, Refusal
 from orchestration import access, asking, changes
 from orchestration.models import Change
-from orchestration.pages import facts, fragments, listing, rail, reviewing, run_view, story, trace
+from orchestration.pages import facts, fragments, glass, listing, rail, reviewing, run_view, story, trace
 
 PARTS = {"head", "rail", "run", "log", "timeline"}
 
@@ -128,6 +128,9 @@ def context(request: HttpRequest, change: Change, refused: Refusal | None = None
         "entries": story.of(change),
         **run_view.context(run, revision),
         **beside,
+        "strips": glass.of(change),
+        "incident": facts.incident(revision),
+        "review": glass.review(change, request.user),
         **reviewing.context(request, change, revision, beside["seats"]),
     }
 

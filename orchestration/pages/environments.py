@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 
 from orchestration import access
 from orchestration.models import Change
+from orchestration.pages import glass
 
 COMING = ["waiting", "approved", "scheduled", "running"]
 
@@ -27,7 +28,9 @@ def matrix(request: HttpRequest) -> HttpResponse:
         }
         for service in services
     ]
-    return render(request, "orchestration/environments.html", {"environments": environments, "rows": rows})
+    strips = glass.seen_by(request.user)
+    page = {"environments": environments, "rows": rows, "strips": strips}
+    return render(request, "orchestration/environments.html", page)
 
 
 def _cells(user: Any) -> dict[tuple[Any, Any], dict[str, Any]]:
@@ -40,13 +43,17 @@ def _cells(user: Any) -> dict[tuple[Any, Any], dict[str, Any]]:
             cell.update(version=_version(change), since=change.updated_at, by=change.requester.name)
         else:
             url = f"/changes/{change.key}/"
-            cell["labels"].append({"state": change.state, "words": _coming(change), "url": url})
+            cell["labels"].append({"state": _look(change), "words": _coming(change), "url": url})
     return found
 
 
 def _version(change: Change) -> str:
     inputs = change.revision.inputs if change.revision else {}
     return str(inputs.get("version") or change.workflow.title)
+
+
+def _look(change: Change) -> str:
+    return change.kind if change.kind == Change.Kind.BREAK_GLASS else change.state
 
 
 def _coming(change: Change) -> str:

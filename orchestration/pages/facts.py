@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from audit.canonical import parse
+from orchestration.definitions.digest import emergency_of
 from orchestration.definitions.workflow import document as definition_of
 from orchestration.models import Change, Revision, Run
 
@@ -26,6 +27,12 @@ def document(revision: Revision) -> dict[str, Any]:
     """What was signed, from its very bytes."""
     value: dict[str, Any] = parse(bytes(revision.document))
     return value
+
+
+def incident(revision: Revision) -> str:
+    """What an emergency answers to, in visible characters; empty for a normal change."""
+    emergency = emergency_of(bytes(revision.document))
+    return _visible(emergency.incident) if emergency else ""
 
 
 def steps(revision: Revision) -> list[dict[str, Any]]:

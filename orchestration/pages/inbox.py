@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 from approvals import freezes
 from orchestration import access, notices
 from orchestration.models import Change, Run
-from orchestration.pages import fragments
+from orchestration.pages import fragments, glass
 
 TABS = {"decide": "Needs my decision", "requests": "My requests", "decided": "Decided by me"}
 LIMIT = 100  # rows of one tab; more than that is a search
@@ -44,6 +44,7 @@ def inbox(request: HttpRequest, tab: str = "decide") -> HttpResponse:
         ],
         "rows": lists[tab],
         "running": _running(request.user),
+        "strips": glass.asking(request.user),
         "freezes": freezes.current(),
         "notices": notices.of(request.user),  # type: ignore[arg-type]  # signed in
         "moving_words": _moving(lists["requests"]),

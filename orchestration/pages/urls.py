@@ -42,6 +42,7 @@ change_urls = [
     path("<str:key>/hand-over/", reviewing.hand_over, name="hand_over"),
     path("<str:key>/ask/", reviewing.ask, name="ask"),
     path("<str:key>/questions/<uuid:question>/answer/", reviewing.answer, name="answer"),
+    path("<str:key>/review/", break_glass.conclude, name="review"),
     path(
         "<str:key>/obligations/<uuid:obligation>/close/", reviewing.close_obligation, name="close_obligation"
     ),

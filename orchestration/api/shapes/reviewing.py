@@ -22,6 +22,28 @@ class ObligationRow(serializers.Serializer[Any]):
     note = serializers.CharField()
 
 
+class ConclusionRow(serializers.Serializer[Any]):
+    """What one reviewer found."""
+
+    person = Who(source="user")
+    text = serializers.CharField()
+    given_at = serializers.DateTimeField()
+
+
+class ReviewRow(serializers.Serializer[Any]):
+    """The review of an emergency: closed once two people who took no part have concluded."""
+
+    change = serializers.CharField(source="change.key")
+    opened_at = serializers.DateTimeField()
+    due_at = serializers.DateTimeField()
+    closed_at = serializers.DateTimeField(allow_null=True)
+    conclusions = ConclusionRow(source="conclusions.all", many=True)
+
+
+class Conclude(StrictSerializer):
+    conclusion = serializers.CharField(max_length=MAX_TEXT)
+
+
 class Close(StrictSerializer):
     note = serializers.CharField(max_length=MAX_TEXT)
 
