@@ -27,7 +27,7 @@ VERBS = {
     "stage.overdue": ("told those who may decide that it is past due:", "overdue"),
     "stage.reminded": ("reminded those who may decide:", "overdue"),
     "stage.claimed": ("is reviewing", "person"),
-    "stage.handed_over": ("asked a colleague to decide", "hand_over"),
+    "stage.handed_over": ("handed over to", "hand_over"),
     "review.opened": ("left a review to two people who took no part", "review"),
     "review.concluded": ("reviewed it; a second person closes the review", "review"),
     "review.closed": ("reviewed it, which closes the review", "closed"),
@@ -64,7 +64,7 @@ def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
     return {
         "actor": names.get(entry.actor, _machine(entry.actor)),
         "verb": verb,
-        "object": _object(entry.kind, data),
+        "object": _object(entry.kind, data, names),
         "at": entry.occurred_at,
         "seq": index,
         "url": f"/audit/{index}/" if index is not None else "",
@@ -73,9 +73,11 @@ def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _object(kind: str, data: dict[str, Any]) -> str:
+def _object(kind: str, data: dict[str, Any], names: dict[str, str]) -> str:
     if kind == "sign_off.given":
         return f"as {data['stage_name']}"
+    if kind == "stage.handed_over":
+        return f"{names.get(data['to_account'], 'a colleague')} as {data['stage_name']}"
     return str(data["stage_name"]) if kind.startswith("stage.") else ""
 
 
@@ -92,7 +94,8 @@ def _comment(comment: Comment) -> dict[str, Any]:
 
 
 def _names(entries: list[Entry]) -> dict[str, str]:
-    actors = {entry.actor for entry in entries}
+    passed = [parse(bytes(entry.body))["data"] for entry in entries if entry.kind == "stage.handed_over"]
+    actors = {entry.actor for entry in entries} | {data["to_account"] for data in passed}
     return dict(ActorName.objects.filter(actor__in=actors).values_list("actor", "name"))
 
 
