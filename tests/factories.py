@@ -7,6 +7,8 @@ no team that may do anything. `change_in` walks a change to a state: every row h
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
+
 from accounts import permissions, teams
 from accounts.acting import Acting
 from accounts.models import User
@@ -14,6 +16,7 @@ from approvals.policy import bundles
 from audit.ledger.entry import system
 from orchestration import asking, catalogue, changes
 from orchestration.definitions.workflow import load
+from orchestration.engine.reconcile import expire
 from orchestration.models import Change, Environment, Service, Workflow
 from tests.orchestration.deeds import ended, holding
 
@@ -133,10 +136,16 @@ def _end(change: Change, state: str) -> None:
     ended(held, state)
 
 
+def _expire(change: Change) -> None:
+    with transaction.atomic():
+        expire(Change.objects.get(pk=change.pk))
+
+
 WALKS: dict[S, Any] = {
     S.SENT_BACK: lambda bank, change: bank.say(change, "jonas", "send_back"),
     S.REJECTED: lambda bank, change: bank.say(change, "noor", "reject"),
     S.WITHDRAWN: lambda bank, change: changes.withdraw(change, by=bank.people["mara"]),
+    S.EXPIRED: lambda _, change: _expire(change),
     S.RUNNING: lambda _, change: holding(change.runs.get().steps.get()),
     S.SUCCEEDED: lambda _, change: _end(change, "succeeded"),
     S.FAILED: lambda _, change: _end(change, "failed"),

@@ -162,7 +162,7 @@ def test_two_accounts_of_one_person_count_once(bank):
         sign(chain, second, "Security")
 
 
-def test_a_later_stage_opens_when_the_earlier_is_complete(bank):
+def test_c07_a_later_stage_opens_when_the_earlier_is_complete(bank):
     chain = bank.chain()
     sql("UPDATE approvals_stage SET \"order\" = 2 WHERE chain_id = %s AND name = 'Security'", chain.pk)
     with pytest.raises(signoffs.StageNotOpen, match="Security opens when Service owner is complete"):
@@ -336,7 +336,7 @@ def test_approve_against_reject_never_ends_in_both(racing):
         ]
 
 
-def test_fifty_clicks_of_one_person_are_one_sign_off(racing):
+def test_c02_fifty_clicks_of_one_person_are_one_sign_off(racing):
     chain = racing.chain()
     said = at_once(*[giving(chain, racing.ines, "Service owner")] * 50)
     assert said.count(Verdict.WAITING) == 1
@@ -345,7 +345,7 @@ def test_fifty_clicks_of_one_person_are_one_sign_off(racing):
 
 
 @pytest.mark.races
-def test_a_withdrawal_that_meets_the_start_and_the_start_never_both_win(racing):
+def test_c05_a_withdrawal_that_meets_the_start_and_the_start_never_both_win(racing):
     """The caller's change lock is left out on purpose: the chain's own lock must be enough."""
     for _ in rounds():
         chain = complete(racing, environment="production")

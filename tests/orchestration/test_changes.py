@@ -200,7 +200,7 @@ def test_the_last_sign_off_makes_the_run_and_leaves_it_to_the_gate(committing):
 
 
 @pytest.mark.parametrize("state", [one for one in REACHED if one != S.WAITING])
-def test_nobody_decides_on_a_change_that_asks_nobody(committing, state):
+def test_c06_nobody_decides_on_a_change_that_asks_nobody(committing, state):
     change = change_in(state, committing)
     given = SignOff.objects.count()
     with pytest.raises(Refusal) as refused:
@@ -209,7 +209,7 @@ def test_nobody_decides_on_a_change_that_asks_nobody(committing, state):
     assert (SignOff.objects.count(), Change.objects.get().state) == (given, state)
 
 
-def test_a_decision_on_other_content_is_refused_with_what_changed(bank):
+def test_c10_a_decision_on_other_content_is_refused_with_what_changed(bank):
     change = bank.change()
     seen = revision(change)
     changes.revise(change, asking.ask_again(

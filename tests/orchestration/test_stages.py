@@ -40,7 +40,7 @@ require contains {
 	"stage": "Security", "order": %(order)s, "quorum": 1, "teams": ["security"], "exclude_authors": true,
 	"signature": "session", "expires_in": 7200, %(security)s
 	"why": {"rule": "security", "message": "Because.", "read": [{"path": "input.api", "value": input.api}]},
-} if { input.api == "v1" }
+} if { %(applies)s }
 
 # METADATA
 # title: Watch the dashboards
@@ -55,9 +55,11 @@ windows := []
 TESTS = "package t_test\ntest_it if { true }\n"
 
 
-def judge(*, owner="", security="", order=1, when="false"):
+def judge(*, owner="", security="", order=1, when="false", applies='input.api == "v1"'):
     """From now on this policy decides."""
-    text = POLICY % {"owner": owner, "security": security, "order": order, "when": when}
+    text = POLICY % {
+        "owner": owner, "security": security, "order": order, "when": when, "applies": applies,
+    }  # fmt: skip
     candidate = bundles.examine({"a.rego": text, "a_test.rego": TESTS})
     bundles.activate(candidate, source="test", by=TEST)
 
@@ -210,6 +212,18 @@ def reminded(stage):
 def expired(seen):
     with transaction.atomic():
         expire(seen)
+
+
+def test_c09_a_policy_that_asks_for_less_changes_no_chain_that_is_open(bank):
+    judge()
+    change = bank.change()
+    judge(applies="false")
+    later = bank.change()
+    assert [one.name for one in asking.current_revision(later).chain.stages.all()] == ["Service owner"]
+    bank.say(change, "jonas")
+    assert again(change).state == "waiting"
+    bank.say(change, "noor")
+    assert again(change).state == "approved"
 
 
 @pytest.mark.parametrize("state", [Change.State.WAITING, Change.State.APPROVED])
