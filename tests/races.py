@@ -1,8 +1,14 @@
-"""How often two threads meet at a barrier in each test of a race; `make races` asks for 500."""
+"""Threads that meet at a barrier, and how often they do in each test of a race; `make races` asks for 500."""
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+from django.db import connection
+
+from audit.refusals import Refusal
 from tests.audit.log import sequence
 
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "25"))
@@ -15,3 +21,31 @@ def rounds() -> Iterator[int]:
         if number % EVERY == EVERY - 1:
             sequence()
         yield number
+
+
+class Together:
+    """So many threads that meet at a barrier, each with a connection of its own."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.threads, self.barrier = ThreadPoolExecutor(number), threading.Barrier(number, timeout=30)
+
+    def at_once(self, *acts: Callable[[], Any]) -> list[Any]:
+        """What each came to, in this order: a value or a refusal."""
+        return [one.result() for one in [self.threads.submit(self._meet, act) for act in acts]]
+
+    def _meet(self, act: Callable[[], Any]) -> Any:
+        self.barrier.wait()
+        try:
+            return act()
+        except Refusal as refusal:
+            return refusal
+
+    def close(self) -> None:
+        for one in [self.threads.submit(self._leave) for _ in range(self.number)]:
+            one.result()
+        self.threads.shutdown()
+
+    def _leave(self) -> None:
+        self.barrier.wait()
+        connection.close()

@@ -103,7 +103,10 @@ def _unclean(rules: Mapping[str, Any], values: Mapping[str, Any]) -> list[dict[s
     `$` of a pattern also matches before a last line end, so a pattern alone would let one pass.
     """
     return [
-        {"pointer": f"/inputs/{name}", "detail": "This holds a control character or a line end."}
+        {
+            "pointer": f"/inputs/{name}",
+            "detail": "This holds a control character, one that hides, or a line end.",
+        }
         for name, value in values.items()
         if isinstance(value, str)
         and name in rules["properties"]

@@ -17,7 +17,13 @@ _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,14})")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)")
 _WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+# What turns round or hides the text beside it; the two joiners stay, for scripts that need them.
+_HIDING = (
+    r"\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+    r"\U000e0000-\U000e007f"
+)
+HIDING = re.compile(f"[{_HIDING}]")
+CONTROL = re.compile(rf"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff{_HIDING}]")
 Path = tuple[str | int, ...]
 
 
@@ -52,6 +58,11 @@ def read(text: str) -> Source:
     """The values of one YAML document; BadDefinition with line and column."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise bad(f"it is longer than {MAX_BYTES} bytes.")
+    if hidden := HIDING.search(text):  # in a comment as well: a reviewer reads those too
+        line = text.count("\n", 0, hidden.start()) + 1
+        raise bad(
+            f"line {line}: the text holds U+{ord(hidden[0]):04X}, which hides or turns round what is beside it."
+        )
     try:
         _check_events(text)
         node = yaml.compose(text, Loader=yaml.CSafeLoader)

@@ -18,7 +18,7 @@ from audit.canonical import digest
 from orchestration import actions
 from orchestration.definitions import graph, inputs
 from orchestration.definitions import source as sources
-from orchestration.definitions.source import BadDefinition, Source
+from orchestration.definitions.source import HIDING, BadDefinition, Source
 from orchestration.definitions.substitution import BadReference, references, resolved
 from orchestration.models import WorkflowVersion
 
@@ -202,6 +202,9 @@ def _files(files: Mapping[str, str], source: Source) -> Iterator[Problem]:
     for name, text in files.items():
         if not _is_plain(name) or "\0" in text:
             yield _problem(source, (), f"the file {name!a} is not a text with a plain relative path.")
+        if hidden := HIDING.search(text):
+            words = f"{name} holds U+{ord(hidden[0]):04X}, which hides or turns round what is beside it."
+            yield _problem(source, (), words)
     if len(files) > MAX_FILES or sum(len(text.encode()) for text in files.values()) > MAX_FILES_BYTES:
         words = f"a workflow has at most {MAX_FILES} files of {MAX_FILES_BYTES} bytes together."
         yield _problem(source, (), words)

@@ -24,7 +24,7 @@ def test_signing_in_and_out_is_recorded_as_the_person():
     assert client.get("/me/").status_code == 302
 
 
-def test_a_session_key_from_before_the_sign_in_is_worth_nothing():
+def test_b17_a_session_key_from_before_the_sign_in_is_worth_nothing():
     person("Mara")
     client = Client()
     session = client.session

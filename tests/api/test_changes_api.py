@@ -13,63 +13,18 @@ from audit.canonical import parse
 from audit.models import Entry
 from orchestration import asking
 from orchestration.definitions import digest as digests
-from orchestration.engine.nodes import Node
-from orchestration.engine.work import work
-from orchestration.models import Change, Run, Step
+from orchestration.models import Change, Run
 from tests.accounts.cast import bearer, issue
+from tests.browser import ASK, REQUEST, Browser, decision, run_all
 from tests.factories import DEPLOY, Bank, change_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 S = Change.State
-ASK = {"workflow": "deploy", "service": "web-bank", "environment": "production", "inputs": {"version": "42"}}
-REQUEST = {**ASK, "reason": "The new transfer page."}
 
 
 @pytest.fixture
 def bank():
     return Bank()
-
-
-class Browser:
-    """One person's session, with the CSRF token and a fresh key for each request."""
-
-    def __init__(self, bank: Bank, who: str) -> None:
-        self.client = Client()
-        self.client.force_login(bank.user(who))
-
-    def get(self, path, **query):
-        return self.client.get(f"/api/v1/{path}", query)
-
-    def post(self, path, body=None, *, key=None, **headers):
-        headers["Idempotency-Key"] = key or str(uuid4())
-        return self.client.post(
-            f"/api/v1/{path}", json.dumps(body or {}), content_type="application/json", headers=headers
-        )
-
-    def patch(self, path, body, **headers):
-        return self.client.patch(
-            f"/api/v1/{path}", json.dumps(body), content_type="application/json", headers=headers
-        )
-
-
-def decision(change, stage, said="approve", **changed):
-    """What a reviewer sends after reading `change`."""
-    found = next(one for one in change["chain"]["stages"] if one["name"] == stage)
-    return {
-        "stage": found["id"],
-        "decision": said,
-        "digest": change["digest"],
-        "chain_digest": change["chain"]["digest"],
-        "comment": "Read it.",
-        **changed,
-    }
-
-
-def run_all():
-    node = Node()
-    node.register()
-    for step in Step.objects.filter(state="ready"):
-        work(step.pk, node=node)
 
 
 def test_the_whole_way_over_http(bank):

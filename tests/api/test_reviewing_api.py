@@ -4,7 +4,7 @@ import pytest
 
 from orchestration import asking
 from tests.accounts.cast import bearer, issue
-from tests.api.test_changes_api import Browser
+from tests.browser import Browser
 from tests.factories import Bank
 
 pytestmark = pytest.mark.django_db(transaction=True)

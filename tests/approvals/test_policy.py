@@ -232,7 +232,7 @@ MEMORY = "{ count([x | some x in numbers.range(1, 100000000)]) == 1 }"
 @pytest.mark.parametrize(
     ("bent", "cause"), [({"when": LOOP}, "took too long"), ({"when": MEMORY}, "it ended")]
 )
-def test_a_loop_or_a_bomb_denies_in_time_and_the_next_decision_works(asks, monkeypatch, bent, cause):
+def test_d03_a_loop_or_a_bomb_denies_in_time_and_the_next_decision_works(asks, monkeypatch, bent, cause):
     monkeypatch.setattr(pool, "EVALUATE_SECONDS", 0.5)
     began = time.monotonic()
     with pytest.raises(PolicyUnavailable, match=cause):
@@ -241,13 +241,13 @@ def test_a_loop_or_a_bomb_denies_in_time_and_the_next_decision_works(asks, monke
     assert asks(rego(order=2)).output["require"][0]["order"] == 2
 
 
-def test_a_huge_answer_denies(asks):
+def test_d03_a_huge_answer_denies(asks):
     message = 'sprintf("%s", [concat("", [format_int(x, 10) | some x in numbers.range(1, 300000)])])'
     with pytest.raises(PolicyRefused, match="bytes"):
         asks(rego().replace('"Because."', message))
 
 
-def test_a_child_that_is_killed_denies_once_and_is_replaced(bank):
+def test_d03_a_child_that_is_killed_denies_once_and_is_replaced(bank):
     engine = pool.Pool(1)
     try:
         arguments = (bank.bundle.digest, bank.bundle.sources, facts(bank.noor))
@@ -283,7 +283,7 @@ def test_a_child_starts_when_first_needed_and_ends_with_the_pool():
         "rego.metadata.rule()", 'io.jwt.decode("x")', 'no.such("x")',
     ],
 )  # fmt: skip
-def test_a_builtin_that_is_not_allowed_does_not_compile(call):
+def test_d04_a_builtin_that_is_not_allowed_does_not_compile(call):
     sources = bundle(rego(when=f"{{ x := {call} }}"))
     with pytest.raises(PolicyRefused, match="may not be called"):
         pool.engine().compile(sources)
@@ -302,7 +302,7 @@ def test_a_builtin_that_is_not_allowed_does_not_compile(call):
         ("test", "data.own.f(1) with data.own.f as opa.runtime", "opa.runtime may not be used"),
     ],
 )
-def test_with_is_no_side_door_to_a_builtin(where, statement, sentence):
+def test_d04_with_is_no_side_door_to_a_builtin(where, statement, sentence):
     sources = (
         bundle(rego(when=f"{{ {statement} }}"))
         if where == "a"
@@ -361,7 +361,7 @@ def test_two_rules_cannot_share_an_id():
         "{ some k, v in input }",
     ],
 )
-def test_a_chain_that_is_chosen_by_claims_is_warned_about(when):
+def test_d05_a_chain_that_is_chosen_by_claims_is_warned_about(when):
     sources = bundle(rego(when=when))
     sources["own.rego"] = 'package own\nlow if { risk == "low" }\nrisk := input.claims.risk\n'
     warned = bundles.examine(sources).warnings
@@ -407,13 +407,13 @@ def test_a_bundle_whose_tests_do_not_pass_never_becomes_active(tests, sentence):
     assert not Bundle.objects.exists()
 
 
-def test_a_bundle_edited_in_the_database_is_not_evaluated(bank):
+def test_d07_a_bundle_edited_in_the_database_is_not_evaluated(bank):
     sql("UPDATE approvals_bundle SET sources = jsonb_set(sources, '{owner.rego}', '\"package x\"')")
     with pytest.raises(PolicyUnavailable, match="not what was signed"):
         decide(facts(bank.noor))
 
 
-def test_a_bundle_edited_with_its_digest_is_not_evaluated(bank):
+def test_d07_a_bundle_edited_with_its_digest_is_not_evaluated(bank):
     sources = {**bank.bundle.sources, "owner.rego": "package x"}
     sql(
         "UPDATE approvals_bundle SET sources = %s::jsonb, digest = %s",
@@ -423,7 +423,7 @@ def test_a_bundle_edited_with_its_digest_is_not_evaluated(bank):
         decide(facts(bank.noor))
 
 
-def test_an_older_bundle_made_active_again_in_the_database_is_not_evaluated(bank):
+def test_d08_an_older_bundle_made_active_again_in_the_database_is_not_evaluated(bank):
     person("Ines", "payments")
     bundles.activate(bundles.examine(bundle(rego())), source="test", by=TEST)
     sql("UPDATE approvals_bundle SET active = false")
@@ -432,7 +432,7 @@ def test_an_older_bundle_made_active_again_in_the_database_is_not_evaluated(bank
         decide(facts(bank.noor))
 
 
-def test_an_older_bundle_is_not_activated_again(bank):
+def test_d08_an_older_bundle_is_not_activated_again(bank):
     bundles.activate(bundles.examine(bundle(rego())), source="test", by=TEST)
     with pytest.raises(PolicyRefused, match="Going back is a change of its own"):
         bundles.activate(bundles.load(STARTER), source="test", by=TEST)

@@ -1,10 +1,6 @@
 """Two people at the same instant, many times: one clear result, and never a start that was not agreed to."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
-from django.db import connection
 
 from approvals.models import SignOff
 from audit.models import Entry
@@ -12,36 +8,9 @@ from audit.refusals import Refusal
 from orchestration import asking, changes
 from orchestration.models import Change, Run
 from tests.orchestration.bank import Bank
-from tests.races import rounds
+from tests.races import Together, rounds
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.races]
-
-
-class Pair:
-    """Two threads that meet at a barrier, each with a connection of its own."""
-
-    def __init__(self):
-        self.threads, self.barrier = ThreadPoolExecutor(2), threading.Barrier(2, timeout=30)
-
-    def at_once(self, *acts):
-        """What both came to: a value or a refusal."""
-        return [one.result() for one in [self.threads.submit(self._meet, act) for act in acts]]
-
-    def _meet(self, act):
-        self.barrier.wait()
-        try:
-            return act()
-        except Refusal as refusal:
-            return refusal
-
-    def close(self):
-        for one in [self.threads.submit(self._leave) for _ in range(2)]:
-            one.result()
-        self.threads.shutdown()
-
-    def _leave(self):
-        self.barrier.wait()
-        connection.close()
 
 
 @pytest.fixture
@@ -51,7 +20,7 @@ def bank():
 
 @pytest.fixture
 def pair():
-    pair = Pair()
+    pair = Together(2)
     yield pair
     pair.close()
 
@@ -108,7 +77,7 @@ def test_approve_and_reject_never_both_stand(bank, pair):
         assert (change.state, len(runs)) in {("approved", 1), ("rejected", 0)}
 
 
-def test_an_edit_and_an_approval_never_leave_a_run_of_the_old_content(bank, pair):
+def test_a07_an_edit_and_an_approval_never_leave_a_run_of_the_old_content(bank, pair):
     for _ in rounds():
         change = bank.change()
         bank.say(change, "noor", "Security")

@@ -1,0 +1,175 @@
+"""Group B: nobody counts who asked, who wrote a part of it, who is somebody else's hand, or who has gone."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import Error, connection, transaction
+from django.test import Client
+from django.utils import timezone
+
+from accounts import teams
+from accounts.acting import Acting
+from accounts.models import User, UserSession
+from approvals.models import SignOff
+from tests.abuse.attack import ECHO, state, was_refused
+from tests.accounts.cast import PASSWORD, bearer, issue
+from tests.approvals import cast
+from tests.browser import REQUEST, Browser
+from tests.factories import TEST
+
+
+def test_b02_a_second_account_of_the_requester_never_counts(case):
+    change = case.asked()
+    again = cast.person("Mara again", "payments", of=case.bank.user("mara").person)
+    case.bank.people["second"] = Acting(again, "session")
+    case.at["second"] = Browser(case.bank, "second")
+    case.refused("second", case.says("second", change), 403, "own_change")
+    case.nothing_started()
+
+
+def test_b04_whoever_wrote_the_version_agrees_neither_to_it_nor_to_its_changes(case):
+    jonas = case.at["jonas"]
+    text = ECHO.replace("title: Deploy,", "title: Deploy it,")
+    digest = jonas.post("workflows/deploy/versions/", {"source": text}).json()["digest"]
+    approve = f"workflows/deploy/versions/{digest}/approve/"
+    case.refused("jonas", jonas.post(approve), 403, "own_version")
+    assert case.at["mara"].post(approve).status_code == 200
+    teams.join(case.bank.teams["payments"], case.bank.user("sam"), by=TEST)
+    case.refused("jonas", case.says("jonas", change := case.asked()), 403, "own_change")
+    case.says("noor", change)
+    case.nothing_started()
+
+
+def test_b05_whoever_answers_for_the_machine_that_asked_never_counts(case):
+    jonas = case.bank.user("jonas")
+    robot = teams.create_service_account(username="ci", name="ci@payments", person=jonas.person, by=TEST)
+    teams.join(case.bank.teams["payments"], robot, by=TEST)
+    asked = Client().post(
+        "/api/v1/changes/", REQUEST, content_type="application/json",
+        headers={**bearer(issue(robot, "changes:write"))["headers"], "Idempotency-Key": "one"},
+    )  # fmt: skip
+    assert asked.status_code == 201, asked.content
+    change = case.seen(asked.json())
+    case.refused("jonas", case.says("jonas", change), 403, "own_change")
+    case.says("noor", change)
+    case.nothing_started()
+    assert case.says("mara", change).status_code == 201
+
+
+def test_b06_a_requester_who_joins_the_approvers_stays_the_requester(case):
+    change = case.asked()
+    teams.join(case.bank.teams["security"], case.bank.user("mara"), by=TEST)
+    case.refused("mara", case.says("mara", change, at_stage="Security"), 403, "own_change")
+    case.says("jonas", change)
+    case.nothing_started()
+
+
+def test_b09_whoever_was_switched_off_no_longer_counts_and_is_never_deleted(case):
+    change = case.approved()
+    jonas = case.bank.user("jonas")
+    teams.deactivate(jonas, by=TEST)
+    case.nothing_started()
+    was_refused("gate_quorum_lost")
+    for delete in (lambda: User.objects.get(pk=jonas.pk).delete(), lambda: _sql(jonas)):
+        with pytest.raises(Error), transaction.atomic():
+            delete()
+    assert User.objects.filter(pk=jonas.pk).exists()
+    assert SignOff.objects.filter(user=jonas).exists()
+    assert state(change) == "approved"
+
+
+def _sql(user: User) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM accounts_user WHERE id = %s", [user.pk])
+
+
+def test_b13_nobody_decides_in_the_name_of_another(case):
+    change, noor = case.asked(), case.bank.user("noor")
+    for field in (
+        "approver",
+        "on_behalf_of",
+        "user",
+        "person",
+        "actor",
+        "approved_by",
+        "delegate",
+        "given_by",
+    ):
+        answer = case.says("mara", change, **{field: str(noor.pk)})
+        case.refused("mara", answer, 422, "invalid")
+        assert answer.json()["errors"][0]["pointer"] == f"/{field}"
+    assert not SignOff.objects.exists()
+
+
+NAMES = (
+    "Remote-User",
+    "X-Remote-User",
+    "X-Forwarded-User",
+    "X-Auth-User",
+    "X-User",
+    "X-Sudo",
+    "Impersonate-User",
+)
+
+
+def test_b15_no_header_address_or_switch_makes_one_another_person(case):
+    change, mara = case.asked(), case.at["mara"]
+    noor = case.bank.user("noor")
+    for name in NAMES:
+        mara.client.defaults = {f"HTTP_{name.upper().replace('-', '_')}": "noor"}
+        case.refused("mara", case.says("mara", change, at_stage="Security"), 403, "own_change")
+    mara.client.defaults = {"REMOTE_USER": "noor"}
+    case.refused("mara", case.says("mara", change, at_stage="Security"), 403, "own_change")
+    mara.client.defaults = {}
+    for asked in ("user", "as", "sudo", "_user"):
+        assert mara.get("me/", **{asked: "noor"}).json()["username"] == "mara"
+    assert mara.client.post("/demo/persona/", {"persona": str(noor.pk)}).status_code == 404
+    assert mara.get("me/").json()["username"] == "mara"
+
+
+def test_b16_a_session_that_ended_signs_nothing(case):
+    change = case.asked()
+    ended = {"jonas": _switched_off, "noor": _password_changed, "ines": _out_of_time}
+    for who, end in ended.items():
+        end(case.bank.user(who))
+        answer = case.says(who, change)
+        assert (answer.status_code, answer.json()["code"]) == (401, "not_signed_in"), who
+    assert not SignOff.objects.exists()
+
+
+def _switched_off(user: User) -> None:
+    teams.deactivate(user, by=TEST)
+
+
+def _password_changed(user: User) -> None:
+    """Elsewhere, in another browser of the same person."""
+    elsewhere, new = Client(), "a-longer-better-phrase"
+    user.set_password(PASSWORD)
+    cast.sql("UPDATE accounts_user SET password = %s WHERE id = %s", user.password, user.pk)
+    elsewhere.post("/accounts/login/", {"login": user.username, "password": PASSWORD})
+    typed = {"oldpassword": PASSWORD, "password1": new, "password2": new}
+    assert elsewhere.post("/accounts/password/change/", typed).status_code == 302
+
+
+def _out_of_time(user: User) -> None:
+    late = timezone.now() - timedelta(seconds=1)
+    UserSession.objects.filter(user=user).update(expire_date=late)
+
+
+def test_b17_the_cookie_of_a_session_is_out_of_reach_of_scripts_and_foreign_pages(case):
+    user, client = case.bank.user("mara"), Client()
+    user.set_password(PASSWORD)
+    cast.sql("UPDATE accounts_user SET password = %s WHERE id = %s", user.password, user.pk)
+    assert client.post("/accounts/login/", {"login": "mara", "password": PASSWORD}).status_code == 302
+    cookie = client.cookies["session"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["domain"]) == (True, "Lax", "")
+
+
+def test_b20_one_person_in_both_teams_does_not_complete_the_chain(case):
+    for slug in ("payments", "security"):
+        teams.join(case.bank.teams[slug], case.bank.user("ravi"), by=TEST)
+    change = case.asked()
+    assert case.says("ravi", change).status_code == 201
+    case.refused("ravi", case.says("ravi", change, at_stage="Security"), 409, "already_decided")
+    case.nothing_started()
+    assert state(change) == "waiting"
