@@ -83,6 +83,15 @@ def _sql(user: User) -> None:
         cursor.execute("DELETE FROM accounts_user WHERE id = %s", [user.pk])
 
 
+def test_b10_whoever_left_the_team_after_signing_is_not_believed_because_of_a_copy(case):
+    """There is one record of who is in which team, and the gate reads it: nothing of it can be stale."""
+    change = case.approved()
+    teams.leave(case.bank.teams["security"], case.bank.user("noor"), by=TEST)
+    case.nothing_started()
+    was_refused("gate_quorum_lost")
+    assert case.seen(change)["state"] == "approved"
+
+
 def test_b13_nobody_decides_in_the_name_of_another(case):
     change, noor = case.asked(), case.bank.user("noor")
     for field in (

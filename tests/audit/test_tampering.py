@@ -150,7 +150,7 @@ def test_a_rebuilt_and_signed_log_is_found_only_with_a_checkpoint_kept_outside(t
     assert "Two different logs of 150 entries" in findings(kept)
 
 
-def test_a_restored_old_backup_is_found_only_with_a_checkpoint_kept_outside(team):
+def test_d19_a_restored_old_backup_is_found_only_with_a_checkpoint_kept_outside(team):
     kept = newest().note
     as_insider("DELETE FROM audit_entry e USING audit_leaf l WHERE l.entry_id = e.id AND l.index >= 140")
     as_insider("DELETE FROM audit_leaf WHERE index >= 140")
