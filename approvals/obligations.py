@@ -72,8 +72,8 @@ def close(chain: Chain, obligation: UUID, *, note: str, by: Acting) -> Obligatio
 
 
 def may_close(row: Obligation, user: User) -> bool:
-    """Whoever set it, or somebody who may decide a stage of its chain now; never one of those who owe it."""
-    if user.person_id in row.chain.conflicted or not user.is_active:
+    """Whoever set it, or somebody who may decide a stage of its chain now; never who owes it, nor their deputy."""
+    if not user.is_active or _owes(row, user):
         return False
     if row.sign_off is not None and row.sign_off.person_id == user.person_id:
         return True
@@ -86,15 +86,20 @@ def may_close(row: Obligation, user: User) -> bool:
 def _check_closer(row: Obligation, by: Acting) -> None:
     if by.auth != "session" or by.user.kind != User.Kind.PERSON:
         raise NotAllowed("An obligation is closed by a person in a browser; nothing was done.")
-    if by.user.person_id in row.chain.conflicted:
+    if _owes(row, by.user):
         raise OwnObligation(
-            "You requested this change or wrote a part of it, so someone else must say that the obligation is met."
+            "You requested this change, wrote a part of it, or stand in for somebody who did, so someone else must say"
+            " that the obligation is met."
         )
     if not may_close(row, by.user):
         raise NotAllowed(
             "This obligation is closed by whoever set it, or by somebody who may decide on this change. Nothing was"
             " done."
         )
+
+
+def _owes(row: Obligation, user: User) -> bool:
+    return user.person_id in eligibility.in_conflict(row.chain.conflicted)
 
 
 def _check_note(note: str) -> None:

@@ -329,6 +329,51 @@ def _small(now: datetime) -> dict[str, Any]:
     }
 
 
+def _beside(now: datetime) -> dict[str, Any]:
+    """What surrounds a decision, and what waits for a person besides one."""
+    change = {"key": "CHG-2041", "title": "Deploy payments-api 4.18.0 to production"}
+    question = "Which partner job still reads the old column?"
+    condition = "Watch the error rate for an hour after the release."
+    return {
+        "beside": {
+            "url": "#",
+            "requester": "Mara Lindqvist",
+            "claimed": False,
+            "stages": [{"id": "s1", "name": "Security"}],
+            "colleagues": [
+                {"stage": {"pk": "s1", "name": "Security"}, "people": [{"user": "u1", "name": "Ines"}]}
+            ],
+        },
+        "questions": [
+            {
+                "row": {"pk": "q1", "author": {"name": "Noor"}, "created_at": now, "text": question},
+                "url": "#",
+            },
+        ],
+        "obligations": [
+            {
+                "id": "o1",
+                "text": condition,
+                "state": "open",
+                "set_by": "Jonas",
+                "opened_at": now,
+                "close_url": "#",
+            },
+            {"id": "o2", "text": "Tell the partners.", "state": "void", "rule": "notes.rego:12"},
+        ],
+        "notices": [
+            {"kind": "question", "change": change, "words": "Noor asked you", "text": question, "at": now},
+            {
+                "kind": "obligation",
+                "change": change,
+                "words": "an obligation is open",
+                "text": condition,
+                "at": now,
+            },
+        ],
+    }
+
+
 def context(now: datetime) -> dict[str, Any]:
     """Everything that the page draws, seen from one moment."""
     return {
@@ -362,6 +407,7 @@ def context(now: datetime) -> dict[str, Any]:
         "diff": DIFF,
         **_chain(now),
         **_small(now),
+        **_beside(now),
     }
 
 

@@ -13,6 +13,7 @@ from audit.canonical import parse, uuid7
 from audit.models import Entry
 from audit.refusals import Invalid, NotAllowed, NotFound
 from tests.approvals.cast import STARTER, TEST, authorise, become, join, leave, person, sign
+from tests.approvals.test_delegation import lend
 
 WATCH = """
 # METADATA
@@ -142,3 +143,11 @@ def test_an_open_obligation_holds_back_no_run_and_the_permit_names_it(bank):
     assert document is not None
     assert document["obligations"] == [str(row.pk)]
     assert close(chain, row, bank.omar).state == "closed"
+
+
+def test_whoever_stands_in_for_the_requester_does_not_say_that_it_is_met(bank):
+    chain, row = conditioned(bank)
+    lend(bank.noor, bank.ines)
+    with pytest.raises(OwnObligation):
+        close(chain, row, bank.ines)
+    assert not obligations.may_close(row, bank.ines)
