@@ -11,7 +11,7 @@ from approvals.models import SignOff
 from audit.models import Entry
 from orchestration.engine.reconcile import expire
 from orchestration.models import Change
-from tests.api.test_changes_api import Browser, decision
+from tests.browser import Browser, decision
 from tests.factories import Bank
 from tests.orchestration.test_stages import again, judge
 
