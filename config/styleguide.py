@@ -331,46 +331,16 @@ def _small(now: datetime) -> dict[str, Any]:
 
 def _beside(now: datetime) -> dict[str, Any]:
     """What surrounds a decision, and what waits for a person besides one."""
-    change = {"key": "CHG-2041", "title": "Deploy payments-api 4.18.0 to production"}
-    question = "Which partner job still reads the old column?"
-    condition = "Watch the error rate for an hour after the release."
+    asked = {"pk": "q1", "author": {"name": "Noor"}, "created_at": now, "text": "Who still reads the column?"}
+    stage = {"id": "s1", "pk": "s1", "name": "Security"}
+    owed = {"id": "o1", "text": "Watch the error rate.", "state": "open", "set_by": "Jonas", "opened_at": now}
+    told = {"kind": "question", "change": {"key": "CHG-2041"}, "words": "Noor asked you", "at": now}
+    colleagues = [{"stage": stage, "people": [{"user": "u1", "name": "Ines"}]}]
     return {
-        "beside": {
-            "url": "#",
-            "requester": "Mara Lindqvist",
-            "claimed": False,
-            "stages": [{"id": "s1", "name": "Security"}],
-            "colleagues": [
-                {"stage": {"pk": "s1", "name": "Security"}, "people": [{"user": "u1", "name": "Ines"}]}
-            ],
-        },
-        "questions": [
-            {
-                "row": {"pk": "q1", "author": {"name": "Noor"}, "created_at": now, "text": question},
-                "url": "#",
-            },
-        ],
-        "obligations": [
-            {
-                "id": "o1",
-                "text": condition,
-                "state": "open",
-                "set_by": "Jonas",
-                "opened_at": now,
-                "close_url": "#",
-            },
-            {"id": "o2", "text": "Tell the partners.", "state": "void", "rule": "notes.rego:12"},
-        ],
-        "notices": [
-            {"kind": "question", "change": change, "words": "Noor asked you", "text": question, "at": now},
-            {
-                "kind": "obligation",
-                "change": change,
-                "words": "an obligation is open",
-                "text": condition,
-                "at": now,
-            },
-        ],
+        "beside": {"url": "#", "requester": "Mara", "stages": [stage], "colleagues": colleagues},
+        "questions": [{"row": asked, "url": "#"}],
+        "obligations": [{**owed, "close_url": "#"}],
+        "notices": [told],
     }
 
 
