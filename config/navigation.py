@@ -13,7 +13,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts import personas
 from accounts.models import User
 from audit.access import may_read
-from orchestration import access
+from orchestration import access, waivers
 
 Item = dict[str, Any]
 ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
@@ -25,11 +25,15 @@ ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
     ("/environments/", "Environments", "grid", ""),
     ("/policies/", "Policies", "shield", "Govern"),
     ("/compliance/", "Compliance", "chart", "Govern"),
+    ("/exceptions/", "Exceptions", "exception", "Govern"),
     ("/audit/", "Audit log", "ledger", "Govern"),
     ("/people/", "People and teams", "person", "Operate"),
 ]
 # url -> how many wait there for this person.
-COUNTS: dict[str, Callable[[User], int]] = {"/inbox/": lambda user: access.waiting_for(user).count()}
+COUNTS: dict[str, Callable[[User], int]] = {
+    "/inbox/": lambda user: access.waiting_for(user).count(),
+    "/exceptions/": waivers.ending,
+}
 # url -> may this person open it? No function: everybody who is signed in.
 OPEN_TO: dict[str, Callable[[User], bool]] = {
     "/break-glass/": lambda user: access.visible_environments(user, "break_glass").exists(),

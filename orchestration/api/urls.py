@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from orchestration.api import break_glass, catalogue, changes, reviewing, runs, signing
+from orchestration.api import break_glass, catalogue, changes, exceptions, reviewing, runs, signing
 
 workflow_urls = [
     path("", catalogue.Workflows.as_view()),
@@ -50,6 +50,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("environments/", catalogue.Environments.as_view()),
     path("environments/<str:slug>/", catalogue.OneEnvironment.as_view()),
     path("changes/", include(change_urls)),
+    path("exceptions/", exceptions.Exceptions.as_view()),
     path("break-glass/", break_glass.Emergencies.as_view()),
     path("runs/", include(run_urls)),
     path("me/inbox/", changes.MyInbox.as_view()),

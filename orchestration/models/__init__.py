@@ -11,6 +11,7 @@ from orchestration.models.catalogue import (
 from orchestration.models.change import Change, Comment, Revision
 from orchestration.models.review import Conclusion, Review
 from orchestration.models.run import LogChunk, Run, RunEvent, Step, StepAttempt, WorkerNode
+from orchestration.models.waiver import Waiver
 
 __all__ = [
     "CONTROL_ROOM",
@@ -27,6 +28,7 @@ __all__ = [
     "Service",
     "Step",
     "StepAttempt",
+    "Waiver",
     "WorkerNode",
     "Workflow",
     "WorkflowVersion",
