@@ -51,6 +51,16 @@ def about(place: Place) -> Q:
     )
 
 
+def concerns(one: Period | Plan, place: Place) -> bool:
+    """The same question of one row, or of a plan."""
+    everywhere = EVERYWHERE in one.environments and place.environment != CONTROL_ROOM
+    return (
+        (everywhere or place.environment in one.environments)
+        and (not one.services or place.service in one.services)
+        and (not one.workflows or place.workflow in one.workflows)
+    )
+
+
 def require_admin(by: Acting, what: str) -> None:
     if not by.user.is_superuser:
         raise NotAllowed(f"Only an admin makes, edits or lifts a {what}; nothing was done. Ask one.")

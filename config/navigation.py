@@ -23,6 +23,7 @@ ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
     ("/runs/", "Runs", "play", ""),
     ("/break-glass/", "Break glass", "exception", ""),
     ("/environments/", "Environments", "grid", ""),
+    ("/calendar/", "Calendar", "calendar", ""),
     ("/policies/", "Policies", "shield", "Govern"),
     ("/compliance/", "Compliance", "chart", "Govern"),
     ("/exceptions/", "Exceptions", "exception", "Govern"),

@@ -9,7 +9,11 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import User
-from approvals.models import HandOver, Obligation
+from approvals import freezes, periods
+from approvals.clock import database_time
+from approvals.models import HandOver, Obligation, Period
+from approvals.periods import Place
+from approvals.plans import Plan
 from orchestration import access
 from orchestration.models import Change, Comment, Review
 
@@ -20,6 +24,7 @@ WORDS = {
     "answer": ("{who} answered you", "#questions"),
     "hand_over": ("{who} handed it over to you", "#decision"),
     "obligation": ("an obligation is open", "#obligations"),
+    "frozen": ("it waits for the end of a freeze", ""),
     "expired": ("it expired before it could start; request it again if it is still needed", ""),
 }
 BEFORE_START = (C.WAITING, C.SENT_BACK, C.APPROVED, C.SCHEDULED)
@@ -50,7 +55,7 @@ class Notice:
 
 def of(user: User) -> list[Notice]:
     """All of them, the oldest first."""
-    kinds = (_reviews, _questions, _answers, _hand_overs, _obligations, _expired)
+    kinds = (_reviews, _questions, _answers, _hand_overs, _obligations, _expired, _frozen)
     return sorted((one for kind in kinds for one in kind(user)), key=lambda one: one.at)
 
 
@@ -119,6 +124,25 @@ def _expired(user: User) -> list[Notice]:
     return [
         Notice("expired", one, one.title, "", one.updated_at) for one in lately.order_by("number")[:LIMIT]
     ]
+
+
+def _frozen(user: User) -> list[Notice]:
+    """One's own changes that would start now, or when they are to, while a freeze holds."""
+    asked = Change.objects.filter(requester=user, state__in=(C.APPROVED, C.SCHEDULED))
+    rows = asked.select_related("revision", "environment", "service", "workflow").order_by("number")[:LIMIT]
+    held = list(freezes.current()) if rows else []
+    return [
+        Notice("frozen", one, f"{freeze.name}: {freeze.words}", "", freeze.starts_at)
+        for one in rows
+        if (freeze := next((row for row in held if would_hold(row, one, at=database_time())), None))
+    ]
+
+
+def would_hold(freeze: Period | Plan, change: Change, *, at: datetime) -> bool:
+    """Whether the change, left alone from this moment on, would come to its start inside."""
+    place = Place(change.environment.slug, change.service.slug, change.workflow.slug)
+    begins = change.revision.not_before if change.revision else None
+    return periods.concerns(freeze, place) and freeze.schedule.holds(max(at, begins or at)) is not None
 
 
 def _chains(user: User) -> QuerySet[Change, UUID]:

@@ -10,6 +10,7 @@ WEEKDAYS = {
     "MO": "Monday", "TU": "Tuesday", "WE": "Wednesday", "TH": "Thursday", "FR": "Friday", "SA": "Saturday",
     "SU": "Sunday",
 }  # fmt: skip
+WORKDAYS = ("MO", "TU", "WE", "TH", "FR")
 ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", -1: "last", -2: "last but one"}
 
 
@@ -36,6 +37,8 @@ def _every(rule: Rule, start: datetime) -> str:
             return often
         case "WEEKLY":
             named = _list([_weekday(one) for one in rule.days]) if rule.days else f"{start:%A}"
+            if rule.days == WORKDAYS:
+                named = "Monday to Friday"
             return f"every {named}" if rule.interval == 1 else f"{often} on {named}"
         case "MONTHLY":
             days = [_weekday(one) for one in rule.days] or [_month_day(one) for one in rule.month_days]

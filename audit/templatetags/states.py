@@ -69,6 +69,10 @@ LOOKS: dict[str, Look] = {
     # what stands beside a state
     "freeze": Look("ice", "freeze", "Freeze"),
     "frozen": Look("ice", "freeze", "Frozen"),
+    "window": Look("run", "calendar", "Window"),
+    "lifted": Look("idle", "cancelled", "Lifted"),
+    "over": Look("idle", "skip", "Over"),
+    "planned": Look("idle", "calendar", "Planned"),
     "break_glass": Look("exc", "exception", "Break-glass"),
     "review": Look("exc", "exception", "To be reviewed"),
     "overdue_review": Look("bad", "warn", "Review overdue"),

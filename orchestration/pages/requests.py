@@ -104,6 +104,9 @@ def _prefill(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
     old = old.filter(number=int(key[4:])) if key[4:].isdecimal() else old.filter(requester=me)
     last = old.select_related("revision", "service", "environment").order_by("-number").first()
     linked = {name: request.GET[name] for name in ("service", "environment") if name in request.GET}
+    asked = {name: str(text) for name, text in request.GET.items() if name.startswith(forms.PREFIX)}
+    if asked:  # a link that says what is to be asked for
+        return {"inputs": forms.values(schema(workflow), asked), "reason": "", **linked}
     if last is None or last.revision is None:
         return {"inputs": {}, "reason": "", **linked}
     return {

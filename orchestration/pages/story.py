@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from audit.canonical import parse
 from audit.models import ActorName, Entry
@@ -33,6 +34,12 @@ VERBS = {
     "review.closed": ("reviewed it, which closes the review", "closed"),
     "permit.issued": ("issued the permit", "verified"),
     "attempt.refused": ("was refused", "denied"),
+    "freeze.created": ("made the freeze", "freeze"),
+    "freeze.edited": ("changed the freeze", "freeze"),
+    "freeze.lifted": ("lifted the freeze", "lifted"),
+    "window.created": ("made the window", "window"),
+    "window.edited": ("changed the window", "window"),
+    "window.lifted": ("lifted the window", "lifted"),
     "run.cancel_requested": ("asked to stop the run", "cancelled"),
 }
 DECIDED = {
@@ -57,6 +64,15 @@ def of(change: Change) -> list[dict[str, Any]]:
     return sorted(rows, key=_when)
 
 
+def of_row(stream: UUID) -> list[dict[str, Any]]:
+    """The same of one governed row: every version of it."""
+    entries = list(
+        Entry.objects.filter(stream=stream).select_related("leaf").order_by("stream_version")[:LIMIT]
+    )
+    names = _names(entries)
+    return [_entry(entry, names) for entry in entries]
+
+
 def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
     data = parse(bytes(entry.body))["data"]
     verb, state = VERBS.get(entry.kind) or DECIDED.get(data.get("decision", ""), (entry.kind, "info"))
@@ -78,6 +94,8 @@ def _object(kind: str, data: dict[str, Any], names: dict[str, str]) -> str:
         return f"as {data['stage_name']}"
     if kind == "stage.handed_over":
         return f"{names.get(data['to_account'], 'a colleague')} as {data['stage_name']}"
+    if kind.startswith(("freeze.", "window.")):
+        return "" if kind.endswith("lifted") else f"({data['words']})"
     return str(data["stage_name"]) if kind.startswith("stage.") else ""
 
 
@@ -100,7 +118,8 @@ def _names(entries: list[Entry]) -> dict[str, str]:
 
 
 def _machine(actor: str) -> str:
-    return "A worker" if actor.startswith("worker:") else "Countersign"
+    kind, _, name = actor.partition(":")
+    return {"worker": "A worker", "change": name}.get(kind, "Countersign")
 
 
 def _when(row: dict[str, Any]) -> datetime:

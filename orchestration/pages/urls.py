@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from orchestration.pages import (
     break_glass,
+    calendar,
     changes,
     demo,
     environments,
@@ -58,6 +59,14 @@ run_urls = [
     path("<str:key>/steps/<str:step>/resolve/", runs.resolve, name="resolve_step"),
 ]
 
+calendar_urls = [
+    path("", calendar.index, name="calendar"),
+    path("new/", calendar.new, name="new_period"),
+    path("preview/", calendar.preview, name="preview_period"),
+    path("<uuid:key>/", calendar.detail, name="period"),
+    path("<uuid:key>/edit/", calendar.edit, name="edit_period"),
+]
+
 app_name = "orchestration"
 urlpatterns = [
     path("", inbox.home, name="home"),
@@ -71,6 +80,7 @@ urlpatterns = [
     path("break-glass/", break_glass.choose, name="break_glass"),
     path("break-glass/<slug:slug>/", break_glass.new, name="break_glass_form"),
     path("break-glass/<slug:slug>/preview/", break_glass.preview, name="break_glass_preview"),
+    path("calendar/", include(calendar_urls)),
     path("environments/", environments.matrix, name="environments"),
     path("demo/site/<slug:environment>/<slug:service>/", demo.site, name="demo_site"),
 ]
