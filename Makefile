@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format lock assets bench docs screenshots clean chromium oracle
+.PHONY: help run test lint types format lock assets bench docs screenshots clean chromium oracle prove spin
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ help: ## list the targets
 run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it (PORT=8001 for another port)
 	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
-test: lint types chromium oracle ## check everything
+test: lint types chromium oracle spin ## check everything
 	$(BIN)/python -m pytest -n 2
 
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
@@ -69,6 +69,17 @@ oracle: .venv/installed
 	@[ -e .venv/oracle/installed ] || { $(UV) pip install --quiet --target .venv/oracle --python-version 3.14 \
 		--only-binary :all: --no-deps --require-hashes -r requirements/oracle.lock && touch .venv/oracle/installed; } || \
 		printf '\n*** No Open Policy Agent: THE COMPARISON WITH IT IS LEFT OUT. ***\n\n'
+
+prove: .venv/installed spin ## check the model of the gate, and that each of its broken twins is refuted
+	$(BIN)/python -m tests.model.prove
+
+spin:
+	@if command -v spin >/dev/null && command -v gcc >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq spin gcc libc6-dev >/dev/null || true; \
+	fi
+	@command -v spin >/dev/null && command -v gcc >/dev/null || \
+		printf '\n*** No Spin or no C compiler: THE MODEL OF THE GATE IS NOT CHECKED. Install spin and gcc. ***\n\n'
 
 clean: ## remove what can be made again; keeps .data
 	rm -rf .venv node_modules static/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

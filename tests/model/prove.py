@@ -1,0 +1,123 @@
+"""`python -m tests.model.prove`: check the model of the gate with Spin, and that each broken twin is refuted.
+
+A claim that no twin can violate proves nothing. Spin and a C compiler do the work; Debian has both. Exit code 0 when
+every claim holds and every twin is refuted, 1 otherwise, 2 where Spin or the compiler is missing.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+MODEL = Path(__file__).with_name("gate.pml")
+SECONDS = 240  # for one check; each takes a few on an idle machine
+SCENES = {0: "nobody is away", 1: "one is away", 2: "the requester is away", 3: "break-glass"}
+# What is broken -> the scene in which it shows, and what it breaks (docs/explanation/proof.md).
+TWINS = {
+    "QUORUM": (0, "I1", "one stage is enough"),
+    "MEMBER": (0, "I1", "who has left since still counts"),
+    "ORDER": (0, "I1", "the second stage may sign first"),
+    "DIGEST": (0, "I2 I3", "a sign-off of another revision counts"),
+    "FREEZE": (0, "I4", "a freeze is not looked at"),
+    "EXPIRY": (0, "I4", "what has expired may start"),
+    "STOP": (0, "I4", "a run that was stopped goes on"),
+    "SELF": (0, "I6", "the requester counts"),
+    "CONFLICT": (2, "I6", "the requester's delegate counts"),
+    "DISTINCT": (0, "I7", "one person signs both stages"),
+    "DELEGATE": (1, "I7", "who is away and who decides for them count twice"),
+    "SPLIT": (0, "I8", "the gate looks in one transaction and starts in another"),
+    "FENCE": (0, "I9", "a worker that lost its lease may report"),
+    "ONCE": (0, "I11", "a step that must not be repeated is repeated"),
+    "PREDECESSOR": (0, "I12", "a step that is done may start again"),
+    "GLASS": (3, "I14", "one person is enough in an emergency"),
+    "REVIEW": (3, "I14", "nobody reviews an emergency"),
+    "PERMIT": (0, "permit", "an ended permit starts a step"),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What Spin says of one model."""
+
+    name: str
+    claim: str
+    words: str
+    refuted: bool
+    complete: bool
+    states: int
+    seconds: float
+
+    @property
+    def as_it_must(self) -> bool:
+        """The product holds in every state there is; a twin does not hold."""
+        return self.refuted if self.claim else self.complete and not self.refuted
+
+
+def missing() -> str:
+    """What is not on this machine; empty when the model can be checked."""
+    return " and ".join(name for name in ("spin", "gcc") if shutil.which(name) is None)
+
+
+def scene(number: int) -> Found:
+    """The model as the product is, in one scene: every state of it."""
+    return _check(f"scene {number}", "", SCENES[number], f"-DSCENE={number}")
+
+
+def twin(name: str) -> Found:
+    """The model with one thing broken."""
+    number, claim, words = TWINS[name]
+    return _check(name, claim, words, f"-DSCENE={number}", f"-DBUG_{name}")
+
+
+def everything(workers: int = 2) -> Iterator[Found]:
+    """Scenes first: they take longest."""
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(
+            lambda one: one(),
+            [*(lambda n=n: scene(n) for n in SCENES), *(lambda n=n: twin(n) for n in TWINS)],
+        )
+
+
+def _check(name: str, claim: str, words: str, *defined: str) -> Found:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="countersign-model-") as place:
+        _run(place, "spin", *defined, "-a", str(MODEL))
+        _run(place, "gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", *defined, "-o", "pan", "pan.c")
+        told = _run(place, "./pan", "-m10000", "-w24")
+    states = next((int(float(line.split()[0])) for line in told.splitlines() if "states, stored" in line), 0)
+    return Found(
+        name=name, claim=claim, words=words, refuted="errors: 1" in told or "assertion violated" in told,
+        complete="errors: 0" in told and "Search not completed" not in told and "max search depth" not in told,
+        states=states, seconds=time.monotonic() - began,
+    )  # fmt: skip
+
+
+def _run(place: str, *argv: str) -> str:
+    done = subprocess.run(argv, cwd=place, capture_output=True, text=True, timeout=SECONDS, check=False)
+    if done.returncode and argv[0] != "./pan":
+        raise RuntimeError(f"{argv[0]} failed: {done.stderr[-500:] or done.stdout[-500:]}")
+    return done.stdout
+
+
+def main() -> int:
+    if lacks := missing():
+        sys.stdout.write(f"Nothing was proved: {lacks} is not installed.\n")
+        return 2
+    good = True
+    for one in everything():
+        good &= one.as_it_must
+        verdict = "refuted" if one.refuted else "holds" if one.complete else "not finished"
+        mark = "" if one.as_it_must else "   <-- must not be"
+        row = f"{one.name:12} {one.claim:6} {one.words:52} {verdict:9} {one.states:>9,} states {one.seconds:5.1f} s"
+        sys.stdout.write(row + mark + "\n")
+        sys.stdout.flush()
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""The gate's model holds in every state there is, and each of its broken twins is refuted."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.model import prove
+
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.skipif(
+        bool(prove.missing()), reason=f"nothing was proved: {prove.missing()} is not installed"
+    ),
+]
+
+
+@pytest.mark.parametrize("number", prove.SCENES)
+def test_every_claim_holds_in_every_state(number):
+    found = prove.scene(number)
+    assert found.as_it_must, found
+    assert found.states > 1_000_000, "a model that cannot move proves nothing"
+
+
+@pytest.mark.parametrize("name", prove.TWINS)
+def test_a_broken_twin_is_refuted(name):
+    assert prove.twin(name).as_it_must, f"{name} is broken, and no claim says so"
+
+
+def test_every_twin_of_the_model_is_tried():
+    written = set(re.findall(r"\bBUG_([A-Z]+)", prove.MODEL.read_text())) - {""}
+    assert written == set(prove.TWINS)
+
+
+def test_the_documents_tell_of_every_twin():
+    told = Path("docs/explanation/proof.md").read_text()
+    assert [
+        name for name, (_, _, words) in prove.TWINS.items() if f"`{name}`" not in told or words not in told
+    ] == []
