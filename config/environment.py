@@ -100,6 +100,16 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def _repository(raw: str) -> str:
+    """An address may hold a password, so it is not repeated."""
+    known = urlsplit(raw).scheme in {"https", "http", "file"} and "://" in raw
+    if not known and not Path(raw).is_absolute():
+        raise ValueError(
+            "must be an absolute path, or an address that begins with https://, http:// or file://"
+        )
+    return raw
+
+
 def _setting(
     parse: Callable[[str], Any], default: Any, says: str, *, secret: bool = False, plain: bool = False
 ) -> Any:
@@ -152,6 +162,14 @@ class Environment:
     policy_processes: int = _setting(
         _whole(1, 64), 2, "Policy processes, each about 40 MB, made when first needed."
     )
+    policy_repository: str = _setting(
+        _repository,
+        "",
+        "The Git repository that policy is read from: an https, http or file address, or a path.",
+        secret=True,
+    )
+    policy_branch: str = _setting(_text, "main", "The branch of it.")
+    policy_folder: str = _setting(_text, "", "The folder in it; nothing means all of it.")
     ledger_origin: str = _setting(
         _text, "countersign.local/ledger/main", "The name of the log in its checkpoints."
     )

@@ -158,6 +158,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes; a workflow or a policy is far smaller
 
 POLICY_PROCESSES = env.policy_processes  # each about 40 MB, started when first needed
+POLICY_REPOSITORY, POLICY_BRANCH, POLICY_FOLDER = env.policy_repository, env.policy_branch, env.policy_folder
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -2,6 +2,7 @@
 
 from approvals.models.chain import Chain, Permit, SignOff, Stage
 from approvals.models.claim import Claim, HandOver
+from approvals.models.commit import PolicyCommit, PolicySource
 from approvals.models.freeze import Freeze, Period, Window
 from approvals.models.obligation import Obligation
 from approvals.models.passkey import Passkey
@@ -9,5 +10,5 @@ from approvals.models.policy import Bundle, Decision
 
 __all__ = [
     "Bundle", "Chain", "Claim", "Decision", "Freeze", "HandOver", "Obligation", "Passkey", "Period", "Permit",
-    "SignOff", "Stage", "Window",
+    "PolicyCommit", "PolicySource", "SignOff", "Stage", "Window",
 ]  # fmt: skip

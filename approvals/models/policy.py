@@ -8,9 +8,12 @@ from audit.models import Coupled
 
 
 class Bundle(Coupled):
-    """An immutable set of Rego files, named by its digest. Serials only rise; one is active."""
+    """An immutable set of Rego files, named by its digest. Serials only rise; one is active.
 
-    digest = models.CharField(max_length=71, unique=True)
+    A set that is taken up again gets a row and a serial of its own.
+    """
+
+    digest = models.CharField(max_length=71, db_index=True)
     serial = models.PositiveIntegerField(unique=True)
     sources = models.JSONField(help_text="path -> text, tests included")
     rules = models.JSONField(

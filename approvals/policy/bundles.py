@@ -66,17 +66,23 @@ def activate(candidate: Candidate, *, source: str, by: Actor) -> Bundle:
     if candidate.failures or not candidate.tests:
         raise PolicyRefused(_untested(candidate))
     with transaction.atomic():
-        _one_at_a_time()
+        one_at_a_time()
         active = Bundle.objects.filter(active=True).first()
-        if active is not None and active.digest == candidate.digest:
-            return active
-        if Bundle.objects.filter(digest=candidate.digest).exists():
+        judged = Bundle.objects.filter(digest=candidate.digest).exists()
+        if judged and (active is None or active.digest != candidate.digest):
             raise PolicyRefused(
-                "This bundle judged before and was replaced. Going back is a change of its own: write a newer one."
+                "This bundle judged before and was replaced. Going back is a governed act: ask for its activation."
             )
-        if active is not None:
-            _retire(active, by=by)
-        return _store(candidate, source=source, by=by)
+        return _succeed(active, candidate, source=source, by=by)
+
+
+def activate_approved(candidate: Candidate, *, source: str, by: Actor) -> Bundle:
+    """The same for a bundle that a governed act names: it may have judged before, and returns as the next serial."""
+    if candidate.failures or not candidate.tests:
+        raise PolicyRefused(_untested(candidate))
+    with transaction.atomic():
+        one_at_a_time()
+        return _succeed(Bundle.objects.filter(active=True).first(), candidate, source=source, by=by)
 
 
 def first_start(directory: Path, *, by: Actor) -> Bundle:
@@ -123,6 +129,21 @@ def _read(directory: Path) -> dict[str, str]:
     return {path.relative_to(directory).as_posix(): path.read_text("utf-8") for path in paths}
 
 
+def one_at_a_time() -> None:
+    """One activation, or one commit seen, at a time: for the rest of the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ACTIVATION])
+
+
+def _succeed(active: Bundle | None, candidate: Candidate, *, source: str, by: Actor) -> Bundle:
+    """Nothing where it judges already."""
+    if active is not None and active.digest == candidate.digest:
+        return active
+    if active is not None:
+        _retire(active, by=by)
+    return _store(candidate, source=source, by=by)
+
+
 def _store(candidate: Candidate, *, source: str, by: Actor) -> Bundle:
     serial = (Bundle.objects.aggregate(newest=Max("serial"))["newest"] or 0) + 1
     bundle = Bundle(
@@ -159,11 +180,6 @@ def _retire(bundle: Bundle, *, by: Actor) -> None:
 
 def _statement(bundle: Bundle) -> dict[str, object]:
     return {"bundle": bundle.digest, "serial": bundle.serial, "rules": bundle.rules}
-
-
-def _one_at_a_time() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ACTIVATION])
 
 
 def _untested(candidate: Candidate) -> str:

@@ -1,6 +1,6 @@
 """What any policy engine must be able to do. It must never decide what an answer means."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -16,10 +16,30 @@ class PolicyUnavailable(Refusal):
     status = 503
 
 
+@dataclass(frozen=True)
+class Fault:
+    """One thing that keeps a bundle from judging, where its author can mend it."""
+
+    file: str
+    line: int
+    message: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}" if self.file else "the bundle"
+
+
 class PolicyRefused(Refusal):
-    """The rules do not compile, or what they answer is no answer."""
+    """The rules do not compile, or what they answer is no answer. `faults`: each place in the files that is wrong."""
 
     code = "policy_refused"
+
+    def __init__(
+        self, message: str, *, errors: list[dict[str, str]] | None = None, faults: Sequence[Fault] = ()
+    ) -> None:
+        told = [{"pointer": f"/{one.file}", "detail": f"line {one.line}: {one.message}"} for one in faults]
+        super().__init__(message, errors=[*(errors or []), *told])
+        self.faults = list(faults)
 
 
 class PolicyDenied(Refusal):

@@ -4,12 +4,13 @@ Faults refuse the bundle, warnings do not. It must never evaluate a rule.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from approvals.policy.engine import PolicyRefused, Rule, Sources
+from approvals.policy.engine import Fault, PolicyRefused, Rule, Sources
 
 ANSWERS = {"deny", "require", "warn", "windows", "obligations"}
 ENTRY_PACKAGE = "countersign.change"
@@ -38,8 +39,17 @@ class Warned:
 
 def annotate(rules: list[Rule], sources: Sources) -> list[Annotated]:
     """Every answering rule with its metadata; PolicyRefused when an id is missing, double or untrue."""
-    named = [_annotated(rule, sources) for rule in rules if not _is_test(rule) and _must_name(rule)]
-    _refuse_doubles(named)
+    named: list[Annotated] = []
+    faults: list[Fault] = []
+    for rule in rules:
+        if not _is_test(rule) and _must_name(rule):
+            try:
+                named.append(_annotated(rule, sources))
+            except PolicyRefused as refused:
+                faults += refused.faults
+    faults += _doubles(named)
+    if faults:
+        raise PolicyRefused(f"{faults[0].place}: {faults[0].message}", faults=faults)
     return named
 
 
@@ -108,12 +118,13 @@ def _metadata(text: str, rule: Rule) -> dict[str, Any]:
     return meta if isinstance(meta, dict) else {}
 
 
-def _refuse_doubles(annotated: list[Annotated]) -> None:
+def _doubles(annotated: list[Annotated]) -> Iterator[Fault]:
     seen: dict[str, Annotated] = {}
     for one in annotated:
         if one.id in seen:
-            raise PolicyRefused(f"The rule id {one.id} stands at {seen[one.id].place} and at {one.place}.")
-        seen[one.id] = one
+            file, _, line = one.place.rpartition(":")
+            yield Fault(file, int(line), f"The rule id {one.id} stands at {seen[one.id].place} already.")
+        seen.setdefault(one.id, one)
 
 
 def _reached_by_claims(rules: list[Rule]) -> set[str]:
@@ -140,7 +151,5 @@ def _path(rule: Rule) -> str:
 
 
 def _fault(rule: Rule, cause: str) -> PolicyRefused:
-    return PolicyRefused(
-        f"{rule.place}: {rule.name} {cause}.",
-        errors=[{"pointer": f"/{rule.file}", "detail": f"line {rule.line}: {cause}"}],
-    )
+    said = f"{rule.name} {cause}."
+    return PolicyRefused(f"{rule.place}: {said}", faults=[Fault(rule.file, rule.line, said)])

@@ -21,7 +21,7 @@ from typing import Any
 
 from django.conf import settings
 
-from approvals.policy.engine import PolicyRefused, PolicyUnavailable, Rule, Sources, TestResult
+from approvals.policy.engine import Fault, PolicyRefused, PolicyUnavailable, Rule, Sources, TestResult
 
 CHILD = Path(__file__).with_name("regorus.py")
 START_SECONDS = 30  # a cold interpreter on a busy machine
@@ -188,11 +188,11 @@ class Pool:
 def _value(answer: Mapping[str, Any]) -> Any:
     if "value" in answer:
         return answer["value"]
-    fault = answer.get("refused", {"file": "", "line": 0, "message": "the bundle is missing"})
-    place = f"{fault['file']}:{fault['line']}" if fault["file"] else "the bundle"
+    told = answer.get("refused", [{"file": "", "line": 0, "message": "the bundle is missing"}])
+    faults = [Fault(**one) for one in told]
     raise PolicyRefused(
-        f"The policy gave no answer, so nothing proceeds: {place}: {fault['message']}",
-        errors=[{"pointer": f"/{fault['file']}", "detail": f"line {fault['line']}: {fault['message']}"}],
+        f"The policy gave no answer, so nothing proceeds: {faults[0].place}: {faults[0].message}",
+        faults=faults,
     )
 
 

@@ -5,6 +5,7 @@ It must never open a file or a socket, nor decide anything: it answers what the 
 """
 
 import json
+import re
 import resource
 import struct
 import sys
@@ -18,6 +19,8 @@ ADDRESS_SPACE_BYTES = 384 * 2**20  # the interpreter and the engine start with a
 CPU_SECONDS = 10  # for one request; the parent's wall clock is shorter
 ANSWER_BYTES = 1_000_000
 KEPT_BUNDLES = 4  # the active one and a few candidates
+FAULTS = 100  # as many as anybody reads
+DRAWN = re.compile(r"^--> (.+):(\d+):(\d+)$", re.MULTILINE)
 ENTRY_POINT = "data.countersign.change"
 ANSWERS = {"deny", "require", "warn", "windows", "obligations"}
 
@@ -41,11 +44,18 @@ ALLOWED = frozenset(
 
 
 class Refused(Exception):
-    """The sources do not compile: where, and why."""
+    """The sources do not compile: where, and why, for each fault that was found."""
 
     def __init__(self, file: str, line: int, message: str) -> None:
         super().__init__(message)
-        self.fault = {"file": file, "line": line, "message": message}
+        self.faults = [{"file": file, "line": line, "message": message}]
+
+
+def refuse(found: list[Refused]) -> None:
+    """All of them at once: whoever mends one wants to know of the next."""
+    if found:
+        found[0].faults = [fault for one in found for fault in one.faults][:FAULTS]
+        raise found[0]
 
 
 def is_test(path: str) -> bool:
@@ -54,15 +64,26 @@ def is_test(path: str) -> bool:
 
 def load(sources: dict[str, str], *, tests: bool) -> Any:
     """An engine with these files; tests are no part of what judges a change."""
-    engine = regorus.Engine()
+    engine, faults = regorus.Engine(), []
     for path, text in sorted(sources.items()):
         if not tests and is_test(path):
             continue
         try:
             engine.add_policy(path, text)
         except RuntimeError as error:
-            raise Refused(path, 0, plain(error)) from error
+            faults.append(placed(path, error))
+    refuse(faults)
     return engine
+
+
+def placed(path: str, error: RuntimeError) -> Refused:
+    """The engine draws the place above its words; people get file, line and words."""
+    words = plain(error)
+    found = DRAWN.search(words)
+    if found is None or found[1] != path:
+        return Refused(path, 0, words)
+    message = words.rpartition("error: ")[2]
+    return Refused(path, int(found[2]), f"{message} (column {found[3]})")
 
 
 def plain(error: BaseException) -> str:
@@ -162,17 +183,22 @@ def said_rules(tree: Any) -> list[str | None]:
 
 
 def check_file(path: str, ast: dict[str, Any], builtins: set[str]) -> list[dict[str, Any]]:
-    """The rules of one file; Refused at the first thing that a policy may not say."""
+    """The rules of one file; Refused where one says what a policy may not say."""
     package = dotted(ast["package"]["refr"])
     aliases = {imported_name(one): dotted(one["refr"]) for one in ast["imports"]}
-    found = []
+    found: list[dict[str, Any]] = []
+    faults: list[Refused] = []
     own = {rule_of(rule)[0].split("[")[0] for rule in ast["rules"]}
     for rule in ast["rules"]:
         name, node = rule_of(rule)
-        if f"data.{package}" == ENTRY_POINT and not is_test(path) and name.split(".")[0] not in ANSWERS:
-            raise Refused(path, line_of(node), f"{name} is no part of the answer; keep it in another package")
-        check_calls(path, node, own=own, aliases=aliases, builtins=builtins)
-        check_mocks(path, node, builtins=builtins)
+        try:
+            if f"data.{package}" == ENTRY_POINT and not is_test(path):
+                check_part(path, name, node)
+            check_calls(path, node, own=own, aliases=aliases, builtins=builtins)
+            check_mocks(path, node, builtins=builtins)
+        except Refused as refused:
+            faults.append(refused)
+            continue
         reads = {owned(expand(one, aliases), own, package) for one in references(node)}
         found.append(
             {
@@ -181,7 +207,13 @@ def check_file(path: str, ast: dict[str, Any], builtins: set[str]) -> list[dict[
                 "uses": sorted(one for one in reads if one.startswith("data.")), "empty": is_empty(rule),
             }
         )  # fmt: skip
+    refuse(faults)
     return found
+
+
+def check_part(path: str, name: str, node: Any) -> None:
+    if name.split(".")[0] not in ANSWERS:
+        raise Refused(path, line_of(node), f"{name} is no part of the answer; keep it in another package")
 
 
 def imported_name(one: dict[str, Any]) -> str:
@@ -239,7 +271,14 @@ def known_builtins() -> set[str]:
 def compile_sources(sources: dict[str, str]) -> list[dict[str, Any]]:
     builtins = known_builtins()
     files = json.loads(load(sources, tests=True).get_ast_as_json())
-    rules = [rule for one in files for rule in check_file(one["source"]["file"], one["ast"], builtins)]
+    rules: list[dict[str, Any]] = []
+    faults: list[Refused] = []
+    for one in files:
+        try:
+            rules += check_file(one["source"]["file"], one["ast"], builtins)
+        except Refused as refused:
+            faults.append(refused)
+    refuse(faults)
     try:
         load(sources, tests=False).eval_query_as_json("data.countersign_compiles")  # resolves every function
     except RuntimeError as error:
@@ -287,9 +326,9 @@ class Server:
         except KeyError:
             return {"missing": True}
         except Refused as refused:
-            return {"refused": refused.fault}
+            return {"refused": refused.faults}
         except RuntimeError as error:
-            return {"refused": {"file": "", "line": 0, "message": plain(error)}}
+            return {"refused": [{"file": "", "line": 0, "message": plain(error)}]}
 
     def value(self, request: dict[str, Any]) -> Any:
         match request["do"]:
@@ -345,7 +384,7 @@ def say(sink: Any, answer: dict[str, Any]) -> None:
             "line": 0,
             "message": f"the answer has {len(data)} bytes; {ANSWER_BYTES} are allowed",
         }
-        data = json.dumps({"refused": fault}).encode()
+        data = json.dumps({"refused": [fault]}).encode()
     sink.write(struct.pack(">I", len(data)) + data)
     sink.flush()
 

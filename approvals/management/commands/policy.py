@@ -1,4 +1,7 @@
-"""`manage.py policy test|lint|activate DIRECTORY`: for a terminal and for CI. Exit code 0 good, 1 refused, 2 usage."""
+"""`manage.py policy test|lint|activate DIRECTORY` and `policy sync`, for a terminal and for CI.
+
+Exit code 0 good, 1 refused, 2 usage.
+"""
 
 import json
 from pathlib import Path
@@ -7,7 +10,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from approvals.policy import bundles
+from approvals.models import PolicyCommit, PolicySource
+from approvals.policy import bundles, commits
 from approvals.policy.bundles import Candidate
 from audit.ledger.entry import system
 from audit.refusals import Refusal
@@ -16,11 +20,13 @@ STARTER = Path(settings.BASE_DIR) / "examples" / "policies" / "starter"
 
 
 class Command(BaseCommand):
-    help = "Check a policy bundle: its tests, what it says about itself; or let it judge from now on."
+    help = (
+        "Check a policy bundle: its tests, what it says about itself; let it judge; or read the head in Git."
+    )
     requires_system_checks: list[str] = []  # also where nothing is installed, as in CI
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("act", choices=["test", "lint", "activate", "first-start"])
+        parser.add_argument("act", choices=["test", "lint", "activate", "first-start", "sync"])
         parser.add_argument("directory", nargs="?", type=Path, default=STARTER)
         parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
 
@@ -40,12 +46,26 @@ class Command(BaseCommand):
                 return _tests(bundles.load(directory))
             case "lint":
                 return _lint(bundles.load(directory))
+            case "sync":
+                return _sync(commits.sync(by=by))
             case "activate":
                 bundle = bundles.activate(bundles.load(directory), source=directory.name, by=by)
             case _:
                 bundle = bundles.first_start(directory, by=by)
         told = {"passed": True, "digest": bundle.digest, "serial": bundle.serial}
         return told, [f"Policy {bundle.serial} judges now: {bundle.digest}"]
+
+
+def _sync(source: PolicySource) -> tuple[dict[str, Any], list[str]]:
+    told: dict[str, Any] = {"source": source.source, "branch": source.branch, "head": source.head}
+    if source.problem:
+        return {**told, "passed": False, "problem": source.problem}, [source.problem]
+    head = PolicyCommit.objects.filter(source=source.source, branch=source.branch, folder=source.folder)
+    seen = head.get(commit=source.head)
+    lines = [f"{one['file']}:{one['line']} {one['message']}" for one in seen.faults]
+    words = "can never judge" if lines else "may be asked for on the page of policies"
+    told |= {"passed": not lines, "digest": seen.digest, "faults": seen.faults}
+    return told, [*lines, f"Commit {seen.commit[:12]} {words}: {seen.digest}"]
 
 
 def _tests(candidate: Candidate) -> tuple[dict[str, Any], list[str]]:
