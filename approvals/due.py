@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from approvals.clock import database_time
-from approvals.models import Chain, Stage
+from approvals.models import Stage
 from approvals.models.chain import StageQuerySet
 from audit.ledger.entry import Actor
 from audit.ledger.record import record, timestamp
@@ -29,13 +29,12 @@ def remind(seen: Stage, *, by: Actor) -> bool:
 
     False when it was decided, or its people were told, meanwhile.
     """
-    Chain.objects.select_for_update(no_key=True).get(
-        pk=seen.chain_id
-    )  # decisions and other clocks take turns here
     stage = overdue().select_related("chain").filter(pk=seen.pk).first()
     if stage is None:
         return False
-    Stage.objects.filter(pk=stage.pk).update(reminded_at=database_time(), reminders=F("reminders") + 1)
+    untold = Stage.objects.filter(pk=stage.pk, reminded_at=stage.reminded_at)  # of two clocks one finds it so
+    if not untold.update(reminded_at=database_time(), reminders=F("reminders") + 1):
+        return False
     if stage.reminders:
         _record("stage.reminded", stage, by=by)
     else:
