@@ -7,36 +7,29 @@ each signature with keys from outside the database, and says no when anything is
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
 from approvals import chain as chains
-from approvals import emergency, freezes, passkeys, signoffs
+from approvals import demand, emergency, freezes, passkeys, signoffs
 from approvals import permit as permits
 from approvals.chain import Verdict
+from approvals.closed import GateClosed
 from approvals.models import Chain, Decision, Permit, SignOff, Stage
 from approvals.periods import Place
-from approvals.policy import bundles
-from approvals.policy.engine import PolicyUnavailable
 from audit.canonical import Json
 from audit.ledger.entry import Actor
 from audit.ledger.freshness import lag
 from audit.ledger.record import record, timestamp
-from audit.refusals import Refusal
+from audit.models import Entry
 
 MAX_PENDING = 20_000  # entries that no checkpoint covers yet
 MAX_LAG_SECONDS = 60
+TAKEN_BACK = ["sign_off.withdrawn", "passkey.revoked"]
 BEFORE = {"approved", "scheduled"}
 DURING = {"running"}
-
-
-class GateClosed(Refusal):
-    """This step may not start now; each reason has its class, and `waits` says whether time alone may open the gate."""
-
-    code: ClassVar[str] = "gate_closed"
-    waits: ClassVar[bool] = False
 
 
 class Frozen(GateClosed):
@@ -105,12 +98,6 @@ class OtherContent(GateClosed):
     code = "gate_other_content"
 
 
-class BundleAltered(GateClosed):
-    """The policy behind the decision is not the one that was signed."""
-
-    code = "gate_bundle_altered"
-
-
 class SignOffForged(GateClosed):
     """A sign-off does not carry a true signature, or came back after it was withdrawn."""
 
@@ -121,6 +108,12 @@ class PasskeyUnproved(GateClosed):
     """Policy demands a passkey, and an approval is not proved by one that the workers' key vouches for."""
 
     code = "gate_passkey_unproved"
+
+
+class TakenBack(GateClosed):
+    """A sign-off or a passkey counts in its table, but the ledger says that it was taken back."""
+
+    code = "gate_taken_back"
 
 
 class Vetoed(GateClosed):
@@ -172,6 +165,8 @@ class Start:
     by: Actor
     emergency: bool = False  # as the bytes that will run say
     content: Mapping[str, Any] = field(default_factory=dict)  # the document whose digest is `digest`, read
+    told: Mapping[str, Any] = field(default_factory=dict)  # what it says about what policy was asked, by path
+    judged: demand.Judged | None = None  # the worker's own answer; None where nobody asked
 
     @property
     def environment(self) -> str:
@@ -237,11 +232,12 @@ def _first(start: Start, now: datetime, size: int) -> Permit:
     chain = _locked(start.chain_id)
     stages = list(chain.stages.all())
     _check_chain(start, chain, stages, now)
-    _check_bundle(chain)
+    demand.check(start.judged, chain, stages, start.told)
     _check_policy_windows(start, chain.decision, now)
     counted = chains.standing(chain, stages, share=True)
     _check_sign_offs(start, chain, counted)
     _check_passkeys(start, stages, counted)
+    _check_not_taken_back(start, counted)
     _check_verdict(start, chain, stages, counted)
     if start.emergency:
         _check_emergency(start, chain, counted)
@@ -269,13 +265,6 @@ def _check_chain(start: Start, chain: Chain, stages: list[Stage], now: datetime)
         raise ApprovalExpired(
             f"The approval of {start.change_key} ended {_at(chain.expires_at)}. Request it again."
         )
-
-
-def _check_bundle(chain: Chain) -> None:
-    try:
-        bundles.verify(chain.decision.bundle)
-    except PolicyUnavailable as tampered:
-        raise BundleAltered(str(tampered)) from tampered
 
 
 def _check_policy_windows(start: Start, decision: Decision, now: datetime) -> None:
@@ -310,6 +299,16 @@ def _check_passkeys(start: Start, stages: list[Stage], counted: list[SignOff]) -
                 f"{demanded[one.stage_id]} of {start.change_key} demands a passkey, and an approval is not proved by"
                 " one that is trusted. It must be withdrawn and given again."
             )
+
+
+def _check_not_taken_back(start: Start, counted: list[SignOff]) -> None:
+    """A row can be turned back to what it was, key and all; what was taken back stands in the ledger."""
+    streams = {one.pk for one in counted} | {one.passkey_id for one in counted if one.passkey_id}
+    if Entry.objects.filter(stream__in=streams, kind__in=TAKEN_BACK).exists():
+        raise TakenBack(
+            f"A sign-off of {start.change_key}, or the passkey behind it, was taken back by the ledger, but counts in"
+            " the database. Nothing starts; tell who looks after the database."
+        )
 
 
 def _check_verdict(start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff]) -> None:

@@ -14,7 +14,7 @@ from accounts import teams
 from accounts.acting import Acting
 from accounts.models import Team, User
 from approvals import chain as chains
-from approvals import gate, signoffs
+from approvals import demand, gate, signoffs
 from approvals.management.commands.policy import STARTER
 from approvals.models import Chain
 from approvals.periods import Place
@@ -66,7 +66,8 @@ def _gate(people: dict[str, User]) -> list[Row]:
     permits = []
     began = time.perf_counter()
     for chain in opened:
-        start = _start(chain, permit_id=None, first=True, change_state="approved")
+        judged = demand.judge(chain.pk, told={}, requesters=map(str, chain.conflicted))
+        start = _start(chain, permit_id=None, first=True, change_state="approved", judged=judged)
         with transaction.atomic():
             permits.append((start, gate.authorise(start)))
     first = (time.perf_counter() - began) / CHAINS * 1000

@@ -10,6 +10,7 @@ from django.db.models import F, Max
 
 from accounts.acting import Acting
 from accounts.models import Team, User
+from approvals import known
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.models import Coupled
@@ -28,6 +29,9 @@ from orchestration.models import CONTROL_ROOM, Environment, Service, Workflow, W
 
 Row = TypeVar("Row", Environment, Service)
 V = WorkflowVersion.State
+
+
+REMEMBERED = {"tier", "protected", "owner"}  # by workers: approvals/known.py
 
 
 class NameTaken(Refusal):
@@ -96,6 +100,10 @@ def edit_governed(row: Environment | Service, *, by: Actor, **edited: Any) -> No
     with transaction.atomic():
         _edit(row, f"{row._meta.model_name}.edited", by=by, columns=edited, told=told)
         changes.recall(by=by, why=f"{row.name} was edited", **about)
+        # Before the commit: workers that remember too little learn it at the next start; too much, and all is shut.
+        known.allow(
+            f"{row._meta.model_name}:{row.slug}", {name: told[name] for name in told if name in REMEMBERED}
+        )
 
 
 def add_version(definition: Definition, *, origin: str, by: Acting) -> WorkflowVersion:

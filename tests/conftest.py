@@ -1,7 +1,11 @@
 """What every test may use. The servers are real; see servers.py."""
 
+import os
+
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
+
+from approvals import known
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,6 +21,14 @@ def _flush_governed_tables():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", with_guards_asleep)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered(monkeypatch, settings):
+    """Workers remember outside the database, which is new to each test; and each process of the run has its own."""
+    name = f"known-{os.getpid()}.json"
+    monkeypatch.setattr(known, "NAME", name)
+    (settings.KEY_DIR / "worker" / name).unlink(missing_ok=True)
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,13 @@ It must never evaluate a change, nor compile or test inside a transaction.
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from django.db import connection, transaction
 from django.db.models import Max
 
-from approvals import keys
+from approvals import keys, known
 from approvals.models import Bundle
 from approvals.policy import lint, pool
 from approvals.policy.engine import PolicyRefused, PolicyUnavailable, Sources, TestResult
@@ -145,7 +146,7 @@ def _succeed(active: Bundle | None, candidate: Candidate, *, source: str, by: Ac
 
 
 def _store(candidate: Candidate, *, source: str, by: Actor) -> Bundle:
-    serial = (Bundle.objects.aggregate(newest=Max("serial"))["newest"] or 0) + 1
+    serial = max(Bundle.objects.aggregate(newest=Max("serial"))["newest"] or 0, known.policy()) + 1
     bundle = Bundle(
         digest=candidate.digest,
         serial=serial,
@@ -157,6 +158,7 @@ def _store(candidate: Candidate, *, source: str, by: Actor) -> Bundle:
     )
     bundle.signature = keys.sign("policy", _statement(bundle))
     bundle.save(force_insert=True)
+    transaction.on_commit(partial(known.see_policy, serial))
     tests, warnings = len(candidate.tests), len(candidate.warnings)
     record(
         "bundle.activated", of=bundle, subject=bundle.digest, actor=by, bundle=bundle.digest, serial=serial,

@@ -101,6 +101,23 @@ def emergency_of(data: bytes) -> Emergency | None:
     return Emergency(named["incident"]) if named else None
 
 
+def told(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the bytes that will run say about what policy was asked, by path: the gate holds both together."""
+    return {
+        "input.change.revision": document["revision"],
+        "input.change.inputs": document["inputs"],
+        "input.change.reason": document["reason"],
+        "input.change.emergency": document["emergency"] is not None,
+        "input.workflow.slug": document["workflow"]["slug"],
+        "input.workflow.version": document["workflow"]["version"],
+        "input.workflow.digest": document["workflow"]["digest"],
+        "input.workflow.effects": document["effects"],
+        "input.workflow.acts": acts(document["steps"]),
+        "input.service.slug": document["service"]["slug"],
+        "input.environment.slug": document["environment"]["slug"],
+    }
+
+
 def steps(content: Content) -> list[dict[str, Any]]:
     """Every step exactly as the supervisor will be handed it, in the definition's order."""
     given = content.version.document["spec"]["steps"]

@@ -16,7 +16,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from approvals import gate
+from approvals import demand, gate
+from approvals.demand import Judged
 from approvals.models import Permit
 from approvals.periods import Place
 from audit.canonical import parse
@@ -24,13 +25,13 @@ from audit.ledger.entry import Actor, system
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import lifecycle
-from orchestration.definitions.digest import digest, emergency_of
+from orchestration.definitions.digest import digest, emergency_of, told
 from orchestration.engine import events
 from orchestration.engine.attempt import Attempt
 from orchestration.engine.failpoints import failpoint
 from orchestration.engine.plan import Planned, step_of
 from orchestration.engine.rows import lock_startable
-from orchestration.models import Change, Revision, Run, Step, StepAttempt
+from orchestration.models import Revision, Run, Step, StepAttempt
 
 WAITS_SECONDS = (
     5,
@@ -75,8 +76,9 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
     """
     worker = system(f"worker:{boot_id}")
     try:
+        judged = _judge(step_id)
         with transaction.atomic():
-            claimed = _claim(step_id, boot_id=boot_id, worker=worker)
+            claimed = _claim(step_id, judged, boot_id=boot_id, worker=worker)
             failpoint("claim.before_commit")
     except Refusal as refusal:
         _hold(step_id, refusal, by=worker)
@@ -85,17 +87,27 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
     return claimed
 
 
-def _claim(step_id: UUID, *, boot_id: UUID, worker: Actor) -> Claimed | None:
+def _judge(step_id: UUID) -> Judged | None:
+    """Before the first start: ask policy again about the bytes that will run. Judged under locks thereafter."""
+    rows = Step.objects.select_related("run__revision").filter(state=S.READY, run__state=R.READY)
+    step = rows.filter(pk=step_id, run__cancel_requested_at=None).first()
+    if step is None:
+        return None
+    document = parse(bytes(step.run.revision.document))
+    return demand.judge(step.run.revision.chain_id, told=told(document), requesters=document["requesters"])
+
+
+def _claim(step_id: UUID, judged: Judged | None, *, boot_id: UUID, worker: Actor) -> Claimed | None:
     step = lock_startable(step_id)
     if step is None or step.run.state not in {R.READY, R.RUNNING} or step.run.cancel_requested_at:
         return None
     run = step.run
     revision = _revision(run)
     signed_off = step_of(revision, step)
-    permit = gate.authorise(_start(run, revision, by=worker))
-    told = _start_run(run, permit, by=worker)
+    permit = gate.authorise(_start(run, revision, judged, by=worker))
+    news = _start_run(run, permit, by=worker)
     attempt = _lease(step, boot_id=boot_id, by=worker)
-    events.tell(run, [*told, ("step.running", {"step": step.key, "attempt": step.attempt})])
+    events.tell(run, [*news, ("step.running", {"step": step.key, "attempt": step.attempt})])
     return Claimed(
         attempt=_attempt(step, signed_off, boot_id=boot_id),
         attempt_id=attempt.pk,
@@ -114,16 +126,17 @@ def _revision(run: Run) -> Revision:
     return revision
 
 
-def _start(run: Run, revision: Revision, *, by: Actor) -> gate.Start:
+def _start(run: Run, revision: Revision, judged: Judged | None, *, by: Actor) -> gate.Start:
     """What the gate judges: rows under lock, and digests computed now from the bytes that would run."""
     document = bytes(revision.document)
+    content = parse(document)
     return gate.Start(
         run_id=run.pk,
         change_key=run.change.key,
         digest=digest(document),
         document_digest="sha256:" + hashlib.sha256(document).hexdigest(),
         chain_id=revision.chain_id,
-        place=_place(run),
+        place=_place(content),
         change_state=run.change.state,
         cancel_requested=run.cancel_requested_at is not None,
         not_before=revision.not_before,
@@ -132,14 +145,15 @@ def _start(run: Run, revision: Revision, *, by: Actor) -> gate.Start:
         first=run.state == R.READY,
         by=by,
         emergency=emergency_of(document) is not None,
-        content=parse(document),
+        content=content,
+        told=told(content) if run.state == R.READY else {},
+        judged=judged,
     )
 
 
-def _place(run: Run) -> Place:
-    """What the start would touch, by the slugs that freezes and windows name."""
-    slugs = ("environment__slug", "service__slug", "workflow__slug")
-    return Place(*Change.objects.values_list(*slugs).get(pk=run.change_id))
+def _place(content: Mapping[str, Any]) -> Place:
+    """What the start would touch, by the slugs that freezes and windows name: of the bytes, which no row can turn."""
+    return Place(*(content[name]["slug"] for name in ("environment", "service", "workflow")))
 
 
 def _start_run(run: Run, permit: Permit, *, by: Actor) -> list[events.Event]:

@@ -12,7 +12,7 @@ from accounts import teams
 from accounts.acting import Acting
 from accounts.models import Membership, Person, Team, User
 from approvals import chain as chains
-from approvals import gate, passkeys, signoffs
+from approvals import demand, gate, passkeys, signoffs
 from approvals.models import Bundle, Chain, SignOff, Stage
 from approvals.periods import Place
 from approvals.policy import bundles, decide
@@ -138,7 +138,7 @@ def sign(chain: Chain, user: User, name: str, decision: str = "approve", **chang
         return signoffs.give(chain=chain, **said)
 
 
-def demand_passkeys(bank: "Bank", stage: str = "Security", *, source: str = "with passkeys") -> Bundle:
+def demand_passkeys(bank: Any, stage: str = "Security", *, source: str = "with passkeys") -> Bundle:
     """The starter policy, but this stage takes nothing less than a passkey."""
     sources = {path.name: path.read_text() for path in STARTER.glob("*.rego")}
     head, found, tail = sources["production.rego"].partition(f'"stage": "{stage}"')
@@ -187,7 +187,20 @@ def start(chain: Chain, **changed: Any) -> gate.Start:
     return gate.Start(**{**known, **changed})
 
 
+def told(chain: Chain) -> dict[str, Any]:
+    """What the bytes would say about what policy was asked."""
+    return {"input.environment.slug": chain.decision.input["environment"]["slug"]}
+
+
+def judge(chain: Chain) -> demand.Judged:
+    """The worker's own answer, before its transaction."""
+    chain.refresh_from_db()
+    return demand.judge(chain.pk, told=told(chain), requesters=map(str, chain.conflicted))
+
+
 def authorise(chain: Chain, **changed: Any):
+    if changed.get("first", True) and "judged" not in changed:
+        changed = {"told": told(chain), "judged": judge(chain), **changed}
     with transaction.atomic():
         return gate.authorise(start(chain, **changed))
 

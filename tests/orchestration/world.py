@@ -14,7 +14,7 @@ from audit.ledger.record import record
 from orchestration import lifecycle
 from orchestration.engine import runs
 from orchestration.models import Change, Environment, Revision, Run, Service, Step, Workflow, WorkflowVersion
-from tests.approvals.cast import Bank, complete, team
+from tests.approvals.cast import Bank, complete, facts, team
 
 SETUP = system("system:setup")
 
@@ -40,8 +40,9 @@ class World:
             owner = team("payments")
             service = Service(slug=f"payments-{tag}", name="Payments", tier=1, owner=owner)
             self.service = made(service, "service.created")
-            production = Environment(slug=f"production-{tag}", name="Production", tier=1, position=9)
-            self.environment = made(production, "environment.created")
+            there = Environment.objects.filter(slug="production").first()  # policy knows it by this name
+            production = Environment(slug="production", name="Production", tier=1, position=9)
+            self.environment = there or made(production, "environment.created")
             workflow = Workflow(slug=f"deploy-{tag}", title="Deploy", owner=owner)
             self.workflow = made(workflow, "workflow.created")
             version = WorkflowVersion(
@@ -73,9 +74,10 @@ class World:
         """A change that went from draft over waiting to approved, signed off by everybody who was asked."""
         with transaction.atomic():
             change = self.draft()
-        document = {"change": str(change.pk), "steps": list(steps)}
+        asked = self.facts()
+        document = self.document(change, asked, list(steps))
         named = digest("countersign/change/v1", document)
-        chain = complete(self.bank, digest=named)
+        chain = complete(self.bank, digest=named, **asked)
         with transaction.atomic():
             revision = Revision.objects.create(
                 change=change,
@@ -92,6 +94,31 @@ class World:
             lifecycle.move(change, Change.State.WAITING, by=self.by.actor, columns={"revision": revision})
             lifecycle.move(change, Change.State.APPROVED, by=self.by.actor)
         return change
+
+    def facts(self) -> dict[str, Any]:
+        """What policy is asked about this service, here, by this workflow."""
+        asked = facts(self.requester)
+        return {
+            "service": {**asked["service"], "slug": self.service.slug},
+            "workflow": {**asked["workflow"], "slug": self.workflow.slug, "acts": []},
+            "change": {**asked["change"], "inputs": {}, "reason": "because"},
+        }
+
+    def document(self, change: Change, asked: dict[str, Any], steps: list[dict[str, Any]]) -> dict[str, Any]:
+        """What would run, as far as anybody reads it."""
+        return {
+            "change": str(change.pk),
+            "revision": 1,
+            "workflow": {name: asked["workflow"][name] for name in ("slug", "version", "digest")},
+            "service": {"slug": self.service.slug},
+            "environment": {"slug": self.environment.slug},
+            "inputs": {},
+            "reason": "because",
+            "emergency": None,
+            "effects": asked["workflow"]["effects"],
+            "requesters": [str(self.requester.person_id)],
+            "steps": steps,
+        }
 
     def run(self, *steps: dict[str, Any], **more: Any) -> Run:
         """The run of an approved change, ready to start."""

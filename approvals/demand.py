@@ -1,0 +1,189 @@
+"""What policy demands, asked again by the worker itself: it does not believe the database about who must agree.
+
+Before the transaction of a first start the policy is evaluated once more, on the recorded question, which must agree
+with the very bytes that will run and with what workers remember. The gate then holds the chain against the answer,
+under locks. It must never run inside a transaction, nor repair what does not fit.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from accounts.models import User
+from approvals import known
+from approvals.closed import GateClosed
+from approvals.models import Bundle, Chain, Decision, Stage
+from approvals.policy import bundles, decisions
+from approvals.policy.contract import lookup
+from approvals.policy.engine import PolicyRefused, PolicyUnavailable
+from audit.canonical import canonical
+
+
+class BundleAltered(GateClosed):
+    """The policy behind the decision is not the one that was signed, or a newer one is missing."""
+
+    code = "gate_bundle_altered"
+
+
+class DecisionAltered(GateClosed):
+    """What policy was asked or what it answered is not what the database says."""
+
+    code = "gate_decision_altered"
+
+
+class PolicyTightened(GateClosed):
+    """A newer policy demands more than the one that judged this change."""
+
+    code = "gate_policy_tightened"
+
+
+class ProtectionLost(GateClosed):
+    """An environment or a service is less critical than workers remember, and no governed act made it so."""
+
+    code = "gate_protection_lost"
+
+
+class DemandUnmet(GateClosed):
+    """The stages of the chain are not those that policy demands."""
+
+    code = "gate_demand_unmet"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The worker's own answer, for the decision and the bytes that it was found for."""
+
+    decision: UUID
+    told: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    output: Mapping[str, Any]
+
+
+def judge(chain_id: UUID, *, told: Mapping[str, Any], requesters: Iterable[str]) -> Judged:
+    """Ask again. `told` is what the bytes that will run say about the question, by path; any difference closes."""
+    decision = Decision.objects.select_related("bundle").get(chains=chain_id)
+    newest = _newest(decision.bundle)
+    _check_told(decision.input, told)
+    _check_people(decision.input, set(requesters))
+    _check_remembered(decision.input)
+    output = _ask(decision.bundle, decision.input)
+    if canonical(output) != canonical(decision.output):
+        raise DecisionAltered(
+            "The policy does not answer what was recorded, so nothing starts. Request it again."
+        )
+    if newest.pk != decision.bundle_id:
+        _check_not_tightened(output, _ask(newest, decision.input))
+    _remember(newest, decision.input)
+    return Judged(decision.pk, dict(told), decision.input, output)
+
+
+def check(judged: Judged | None, chain: Chain, stages: Iterable[Stage], told: Mapping[str, Any]) -> None:
+    """In the gate's transaction: nothing was exchanged since, and the chain asks exactly what policy demands."""
+    if judged is None or judged.decision != chain.decision_id or judged.told != told:
+        raise DecisionAltered(
+            "Policy was not asked about exactly this, so nothing starts. It is asked again."
+        )
+    decision = chain.decision
+    if canonical([decision.input, decision.output]) != canonical([judged.facts, judged.output]):
+        raise DecisionAltered("The decision was altered while it was looked at, so nothing starts.")
+    if sorted(map(_stored, stages)) != sorted(map(_demanded, judged.output["require"])):
+        raise DemandUnmet(
+            "The approval chain does not ask what policy demands, so nothing starts. Request it again."
+        )
+
+
+def facts_of(facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """How critical policy was told that the places of a change are, by the name under which workers remember it."""
+    environment, service = facts["environment"], facts["service"]
+    return {
+        f"environment:{environment['slug']}": {name: environment[name] for name in ("tier", "protected")},
+        f"service:{service['slug']}": {name: service[name] for name in ("tier", "owner")},
+    }
+
+
+def _newest(bundle: Bundle) -> Bundle:
+    try:
+        bundles.verify(bundle)
+        newest = bundles.active()
+    except PolicyUnavailable as tampered:
+        raise BundleAltered(str(tampered)) from tampered
+    if newest.serial < known.policy():
+        raise BundleAltered(
+            f"Policy {newest.serial} is the newest here, but {known.policy()} has judged already, so nothing starts."
+            " Restore it, or activate a newer one at a terminal."
+        )
+    return newest
+
+
+def _check_told(facts: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+    for path, value in told.items():
+        if canonical(lookup(facts, path)) != canonical(value):
+            raise DecisionAltered(
+                f"Policy was asked about another {path.removeprefix('input.')} than what would run."
+            )
+
+
+def _check_people(facts: Mapping[str, Any], requesters: set[str]) -> None:
+    """Whoever asked or wrote is among those who never count."""
+    accounts = {facts["requester"]["id"], *facts["authors"]}
+    persons = {str(one) for one in User.objects.filter(pk__in=accounts).values_list("person_id", flat=True)}
+    if not persons or not persons <= requesters:
+        raise DecisionAltered("Policy was told of other requesters than those whom the content names.")
+
+
+def _check_remembered(facts: Mapping[str, Any]) -> None:
+    for name, seen in facts_of(facts).items():
+        if lost := known.weaker(name, seen):
+            raise ProtectionLost(
+                f"{name.replace(':', ' ')} is less protected than workers remember ({', '.join(lost)}), and no governed"
+                " act made it so. Request that act, or restore the record."
+            )
+
+
+def _check_not_tightened(output: Mapping[str, Any], newer: Mapping[str, Any]) -> None:
+    """A newer policy may ask for more of a waiting change, never for less: passkeys, and a plain no."""
+    asked = [_demanded(one) for one in output["require"]]
+    missing = [
+        one["stage"]
+        for one in newer["require"]
+        if one["signature"] == "passkey" and _demanded(one) not in asked
+    ]
+    if newer["deny"] or missing:
+        what = f"a passkey for {' and '.join(missing)}" if missing else "that this does not happen"
+        raise PolicyTightened(f"The policy that judges now demands {what}. Edit the change to ask again.")
+
+
+def _remember(newest: Bundle, facts: Mapping[str, Any]) -> None:
+    known.see_policy(newest.serial)
+    for name, seen in facts_of(facts).items():
+        known.see(name, seen)
+
+
+def _ask(bundle: Bundle, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        return decisions.again(bundle, facts)
+    except (PolicyRefused, PolicyUnavailable) as nothing:
+        raise DecisionAltered(f"Policy gives no answer to what it was asked: {nothing}") from nothing
+
+
+def _demanded(demand: Mapping[str, Any]) -> str:
+    """One stage as policy demands it, in the words of `_stored`."""
+    return _words(
+        demand["stage"], demand["order"], demand["quorum"], demand["teams"], demand.get("users", []),
+        demand["signature"], demand.get("distinct", Stage.Distinct.CHAIN), demand.get("member_for", 0),
+        demand.get("escalate_to", []),
+    )  # fmt: skip
+
+
+def _stored(stage: Stage) -> str:
+    """One stage as the chain asks it."""
+    return _words(
+        stage.name, stage.order, stage.quorum, stage.teams, map(str, stage.user_ids), stage.signature,
+        stage.distinct, stage.member_for, stage.escalate_to,
+    )  # fmt: skip
+
+
+def _words(*parts: Any) -> str:
+    plain = [part if isinstance(part, str | int) else sorted(part) for part in parts]
+    return canonical([str(part) if isinstance(part, str) else part for part in plain]).decode()
