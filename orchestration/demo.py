@@ -1,9 +1,10 @@
 """The demo bank: seeded through the product's own writers, so that each of its rows has its entry."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import yaml
 from django.conf import settings
@@ -13,7 +14,9 @@ from accounts import permissions, teams
 from accounts.acting import Acting
 from accounts.models import Team, User
 from approvals import freezes
+from approvals.calendar.schedule import Schedule
 from approvals.clock import database_time
+from approvals.plans import Known, Plan
 from approvals.policy import bundles
 from audit.ledger.entry import system
 from orchestration import asking, catalogue, changes
@@ -62,6 +65,7 @@ def _stand(bank: Bank) -> None:
     governed.install(Team.objects.get(slug=bank["governance"]), by=SEEDER)
     _grants(bank)
     _freeze(bank, people)
+    _weekend(bank, people)
 
 
 def definition(folder: Path) -> Definition:
@@ -127,6 +131,20 @@ def _freeze(bank: Bank, people: dict[str, User]) -> None:
         known=bank["environments"],
         by=Acting(people["sam"], "session"),
     )
+
+
+def _weekend(bank: Bank, people: dict[str, User]) -> None:
+    """A freeze that comes back, where no demo lands: it can be played on every day of the week."""
+    given = bank["weekend"]
+    today = database_time().astimezone(ZoneInfo(given["zone"])).date()
+    friday = today + timedelta(days=(FRIDAY - today.weekday()) % 7)
+    start = datetime.combine(friday, time.fromisoformat(given["starts"]))
+    schedule = Schedule(
+        given["zone"], start, start + timedelta(hours=given["hours"]), f"FREQ=WEEKLY;COUNT={given['weeks']}"
+    )
+    where = tuple(given["environments"])
+    plan = Plan(name=given["name"], reason=given["reason"], schedule=schedule, environments=where)
+    freezes.plan(plan, known=Known(bank["environments"]), by=Acting(people["sam"], "session"))
 
 
 def _working_day(at: datetime, count: int) -> datetime:

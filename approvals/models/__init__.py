@@ -3,12 +3,13 @@
 from approvals.models.chain import Chain, Permit, SignOff, Stage
 from approvals.models.claim import Claim, HandOver
 from approvals.models.commit import PolicyCommit, PolicySource
+from approvals.models.feed import Feed
 from approvals.models.freeze import Freeze, Period, Window
 from approvals.models.obligation import Obligation
 from approvals.models.passkey import Passkey
 from approvals.models.policy import Bundle, Decision
 
 __all__ = [
-    "Bundle", "Chain", "Claim", "Decision", "Freeze", "HandOver", "Obligation", "Passkey", "Period", "Permit",
+    "Bundle", "Chain", "Claim", "Decision", "Feed", "Freeze", "HandOver", "Obligation", "Passkey", "Period", "Permit",
     "PolicyCommit", "PolicySource", "SignOff", "Stage", "Window",
 ]  # fmt: skip

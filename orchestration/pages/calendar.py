@@ -228,10 +228,11 @@ def _state(row: Period, now: datetime) -> str:
 
 
 def _actions(request: HttpRequest) -> list[dict[str, Any]]:
+    feed = {"label": "Feed", "url": "/calendar/feed/"}
     if not acting(request).user.is_superuser:
-        return []
+        return [feed]
     plan = {"label": "Plan a freeze", "url": "/calendar/new/", "icon": "plus", "primary": True}
-    return [{"label": "Plan a window", "url": "/calendar/new/?kind=window"}, plan]
+    return [feed, {"label": "Plan a window", "url": "/calendar/new/?kind=window"}, plan]
 
 
 def _acts(request: HttpRequest, kind: str, row: Period) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from orchestration.pages import (
     demo,
     environments,
     exceptions,
+    feed,
     inbox,
     requests,
     reviewing,
@@ -63,6 +64,9 @@ calendar_urls = [
     path("", calendar.index, name="calendar"),
     path("new/", calendar.new, name="new_period"),
     path("preview/", calendar.preview, name="preview_period"),
+    path("feed/", feed.address, name="feed"),
+    path("feed/new/", feed.create, name="new_feed"),
+    path("feed/revoke/", feed.revoke, name="revoke_feed"),
     path("<uuid:key>/", calendar.detail, name="period"),
     path("<uuid:key>/edit/", calendar.edit, name="edit_period"),
 ]
@@ -81,6 +85,7 @@ urlpatterns = [
     path("break-glass/<slug:slug>/", break_glass.new, name="break_glass_form"),
     path("break-glass/<slug:slug>/preview/", break_glass.preview, name="break_glass_preview"),
     path("calendar/", include(calendar_urls)),
+    path("calendar.ics", feed.ics, name="calendar_ics"),
     path("environments/", environments.matrix, name="environments"),
     path("demo/site/<slug:environment>/<slug:service>/", demo.site, name="demo_site"),
 ]
