@@ -16,9 +16,10 @@ from accounts.models import Team, User
 from approvals import chain as chains
 from approvals import demand, gate, signoffs
 from approvals.management.commands.policy import STARTER
-from approvals.models import Chain
+from approvals.models import Chain, Decision
 from approvals.periods import Place
 from approvals.policy import bundles, decide, pool
+from approvals.policy.replay import recorded, replay
 from audit.canonical import uuid7
 from audit.ledger.entry import system
 from benchmarks.row import Row
@@ -27,6 +28,7 @@ BENCH = system("system:benchmark")
 DIGEST = "sha256:" + "a" * 64
 ROUNDS = 500
 CHAINS = 30
+RECORDED = 10_000
 
 
 def run() -> list[Row]:
@@ -40,6 +42,7 @@ def run() -> list[Row]:
         Row("decision, a process each (control)", _each(lambda: _fresh(bundle, told), 10), "ms"),
         Row("decision, stored and recorded", _each(lambda: decide(told), 50), "ms"),
         *_gate(people),
+        *_replay(told),
     ]
 
 
@@ -51,6 +54,36 @@ def _evaluations(ask: Callable[[], Any]) -> list[Row]:
         list(threads.map(lambda _: ask(), range(ROUNDS)))
     rate = ROUNDS / (time.perf_counter() - began)
     return [Row("evaluation in the pool", one, "ms"), Row("evaluations, 4 threads", rate, "per second")]
+
+
+def _replay(told: dict[str, Any]) -> list[Row]:
+    """Recorded decisions, each of its own input, judged again; the control evaluates them one after the other."""
+    last = decide(told)
+    rows = [
+        Decision(
+            bundle=last.bundle, input={**told, "change": {**told["change"], "revision": number}}, output=last.output,
+            input_digest=DIGEST, output_digest=DIGEST, took_microseconds=1,
+        )
+        for number in range(1, RECORDED + 1)
+    ]  # fmt: skip
+    Decision.objects.bulk_create(rows, batch_size=1000)
+    candidate = bundles.load(STARTER)
+    began = time.perf_counter()
+    judged = sum(len(batch) for batch in replay(candidate, recorded(1).iterator(200)))
+    took = time.perf_counter() - began
+    sample = rows[:ROUNDS]
+    one = _each_of(lambda row: pool.engine().evaluate(candidate.digest, candidate.sources, row.input), sample)
+    return [
+        Row(f"replay of {judged:,} recorded decisions", took, "s"),
+        Row(f"the same evaluations alone, in one thread (control, from {ROUNDS})", one * judged, "s"),
+    ]
+
+
+def _each_of(act: Callable[[Any], Any], rows: list[Any]) -> float:
+    began = time.perf_counter()
+    for row in rows:
+        act(row)
+    return (time.perf_counter() - began) / len(rows)
 
 
 def _fresh(bundle: Any, told: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""`manage.py policy test|lint|activate DIRECTORY` and `policy sync`, for a terminal and for CI.
+"""`manage.py policy test|lint|replay|activate DIRECTORY` and `policy sync`, for a terminal and for CI.
 
-Exit code 0 good, 1 refused, 2 usage.
+Exit code 0 good, 1 refused, 2 usage, 3 where a replay differs.
 """
 
 import json
@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from approvals.models import PolicyCommit, PolicySource
-from approvals.policy import bundles, commits
+from approvals.policy import bundles, commits, replay
 from approvals.policy.bundles import Candidate
 from audit.ledger.entry import system
 from audit.refusals import Refusal
@@ -26,11 +26,16 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # also where nothing is installed, as in CI
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("act", choices=["test", "lint", "activate", "first-start", "sync"])
+        parser.add_argument("act", choices=["test", "lint", "activate", "first-start", "sync", "replay"])
         parser.add_argument("directory", nargs="?", type=Path, default=STARTER)
         parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+        parser.add_argument("--markdown", action="store_true", help="replay: a table for a pull request")
+        parser.add_argument("--days", type=int, default=30, help="replay: how far back, 30 unless told")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["act"] == "replay":
+            self._replay(options)
+            return
         try:
             told, lines = self._act(options["act"], options["directory"])
         except Refusal as refusal:
@@ -38,6 +43,26 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(told) if options["json"] else "\n".join(lines))
         if not told["passed"]:
             raise CommandError(lines[-1], returncode=1)
+
+    def _replay(self, options: dict[str, Any]) -> None:
+        """Judge what was decided again; exit code 3 where anything would be otherwise."""
+        try:
+            candidate = bundles.load(options["directory"])
+        except Refusal as refusal:
+            raise CommandError(str(refusal), returncode=1) from refusal
+        tally = replay.Tally()
+        differing: list[replay.Judged] = []
+        for batch in replay.replay(candidate, replay.recorded(options["days"]).iterator(replay.BATCH)):
+            for one in batch:
+                tally.add(one)
+                differing += [one] if one.kind != replay.Kind.SAME and len(differing) < replay.ROWS else []
+            if not options["json"]:
+                self.stderr.write(f"{tally.total} judged, {tally.differs} differ", ending="\r")
+        self.stdout.write(_told_of(tally, differing, options))
+        if tally.differs:
+            raise CommandError(
+                f"{tally.differs} of {tally.total} decisions would be otherwise.", returncode=3
+            )
 
     def _act(self, act: str, directory: Path) -> tuple[dict[str, Any], list[str]]:
         by = system("system:terminal")
@@ -66,6 +91,19 @@ def _sync(source: PolicySource) -> tuple[dict[str, Any], list[str]]:
     words = "can never judge" if lines else "may be asked for on the page of policies"
     told |= {"passed": not lines, "digest": seen.digest, "faults": seen.faults}
     return told, [*lines, f"Commit {seen.commit[:12]} {words}: {seen.digest}"]
+
+
+def _told_of(tally: replay.Tally, differing: list[replay.Judged], options: dict[str, Any]) -> str:
+    if options["json"]:
+        rows = [{"change": one.subject, "kind": one.kind, "decision": one.decision, "words": replay.words(one)}
+                for one in differing]  # fmt: skip
+        load = {team: more for team, more in sorted(tally.load.items()) if more}
+        return json.dumps({"days": options["days"], "kinds": tally.kinds, "load": load, "rows": rows})
+    if options["markdown"]:
+        return replay.markdown(tally, differing, days=options["days"])
+    lines = [f"{one.subject:10} {one.kind.replace('_', ' '):22} {replay.words(one)}" for one in differing]
+    counts = [f"{kind.replace('_', ' ')}: {tally.kinds[kind]}" for kind in replay.Kind]
+    return "\n".join([*lines, ", ".join(counts)])
 
 
 def _tests(candidate: Candidate) -> tuple[dict[str, Any], list[str]]:
