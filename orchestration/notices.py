@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from accounts.models import User
 from approvals import freezes, periods
 from approvals.clock import database_time
-from approvals.models import HandOver, Obligation, Period
+from approvals.models import Chain, HandOver, Obligation, Period
 from approvals.periods import Place
 from approvals.plans import Plan
 from orchestration import access
@@ -104,19 +104,33 @@ def _questions(user: User) -> list[Notice]:
 
 def _answers(user: User) -> list[Notice]:
     """Answers to what this person asked, while they can still decide with them."""
-    mine = Q(answers__author__person=user.person_id, change__in=access.waiting_for(user).values("pk"))
-    rows = Comment.objects.filter(mine).select_related("change", "author").order_by("created_at")[:LIMIT]
-    return [Notice("answer", one.change, one.text, one.author.name, one.created_at) for one in rows]
+    mine = Q(answers__author__person=user.person_id, change__state=C.WAITING)
+    rows = Comment.objects.filter(mine).select_related("change__revision", "author").order_by("-created_at")
+    found = list(rows[:LIMIT])
+    waiting = _still_asking(user, {one.change.revision.chain_id for one in found if one.change.revision})
+    return [
+        Notice("answer", one.change, one.text, one.author.name, one.created_at)
+        for one in found
+        if one.change in waiting.values()
+    ]
 
 
 def _hand_overs(user: User) -> list[Notice]:
     """What colleagues passed on to this person, who still can decide it."""
-    passed = HandOver.objects.filter(taker__person=user.person_id).select_related("giver", "stage")
-    waiting = {one.revision.chain_id: one for one in access.waiting_for(user) if one.revision is not None}
-    rows = passed.filter(stage__chain__in=waiting).order_by("at")[:LIMIT]
+    passed = HandOver.objects.filter(taker__person=user.person_id, stage__chain__state=Chain.State.OPEN)
+    found = list(passed.select_related("giver", "stage").order_by("-at")[:LIMIT])
+    waiting = _still_asking(user, {one.stage.chain_id for one in found})
     return [
-        Notice("hand_over", waiting[one.stage.chain_id], one.note, one.giver.name, one.at) for one in rows
+        Notice("hand_over", waiting[one.stage.chain_id], one.note, one.giver.name, one.at)
+        for one in found
+        if one.stage.chain_id in waiting
     ]
+
+
+def _still_asking(user: User, chains: Collection[UUID]) -> dict[UUID, Change]:
+    """Of these chains those that wait for this person now; no question when there are none."""
+    found = access.waiting_for(user).filter(revision__chain__in=chains) if chains else []
+    return {one.revision.chain_id: one for one in found if one.revision is not None}
 
 
 def _expired(user: User) -> list[Notice]:
