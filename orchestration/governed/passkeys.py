@@ -13,17 +13,19 @@ from orchestration.models import Change
 class EnrolPasskey(Act):
     name = "passkey.enrol"
     title = "Trust a passkey"
-    summary = "Trust the passkey {{inputs.passkey}}"
+    summary = "Trust the passkey {{inputs.passkey}} of {{inputs.account}}"
     description = (
         "From then on it signs for its owner where policy demands a passkey. Whoever approves vouches that the key is"
         " the owner's, and does so with a trusted passkey of their own: ask the owner, not the page."
     )
-    inputs: ClassVar = {"passkey": chosen("Passkey", "passkeys")}
+    inputs: ClassVar = {"account": chosen("Owner", "accounts"), "passkey": chosen("Passkey", "passkeys")}
 
     def faults(self, given: Given) -> Faults:
         found = _found(given)
         if found is None:
             return {"passkey": "There is no such passkey."}
+        if found.user.username != given["account"]:  # what is signed must say whose key it is
+            return {"passkey": "It is not a passkey of this account."}
         return {"passkey": "It is revoked."} if found.state == Passkey.State.REVOKED else {}
 
     def concerns(self, given: Given) -> frozenset[UUID]:

@@ -87,6 +87,7 @@ def test_a_key_is_enrolled_trusted_at_the_terminal_and_vouches_for_the_next(stac
 
     hers = enrol(lena, "Laptop")
     lena.goto("/workflows/passkey-enrol/new/")
+    lena.select_option("#f-inputs-account", "lena")
     lena.select_option("#f-inputs-passkey", hers)
     lena.fill("#f-reason", "My new laptop.")
     key = playing.submit(lena)

@@ -8,6 +8,7 @@ from accounts import permissions
 from approvals import enrolment, passkeys
 from approvals.models import Passkey, SignOff
 from audit.models import Entry
+from audit.refusals import Invalid
 from orchestration import asking, changes
 from orchestration.engine.nodes import Node
 from orchestration.engine.work import work
@@ -146,7 +147,8 @@ def enrol(bank, passkey):
     return changes.request_change(
         asking.ask(
             workflow="passkey-enrol", service="countersign", environment="control-room",
-            inputs={"passkey": str(passkey.pk)}, reason="A new laptop.", by=bank.people["mara"],
+            inputs={"account": passkey.user.username, "passkey": str(passkey.pk)},
+            reason="A new laptop.", by=bank.people["mara"],
         )
     )  # fmt: skip
 
@@ -202,3 +204,13 @@ def test_the_form_offers_the_keys_that_wait(bank, phone, client):
     page = signed_in(client, bank, "mara").get("/workflows/passkey-enrol/new/").content.decode()
     assert "Jonas: New laptop, testserver" in page
     assert "Noor: Laptop" not in page
+
+
+def test_what_is_signed_says_whose_key_it_is(bank, phone):
+    laptop = asked(bank.user("jonas"), Authenticator())
+    assert "of jonas" in enrol(bank, laptop).title
+    with pytest.raises(Invalid, match="not a passkey of this account"):
+        asking.ask(
+            workflow="passkey-enrol", service="countersign", environment="control-room",
+            inputs={"account": "ravi", "passkey": str(laptop.pk)}, reason="x", by=bank.people["mara"],
+        )  # fmt: skip

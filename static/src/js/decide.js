@@ -1,7 +1,7 @@
 // The decision box: nothing is preselected, the button names the effect, flagged items come before an approval at
 // high risk. It only helps: the same form works without it, and the server checks all of it again.
 import { sign } from "./passkey.js";
-import { say } from "./say.js";
+import { alarm } from "./say.js";
 
 function wire(form) {
   const find = (selector) => form.querySelector(selector);
@@ -39,7 +39,7 @@ function wire(form) {
       delete form.dataset.sent;
       draw();
       why.textContent = `Nothing was stored. ${problem.message}`;
-      say(why.textContent);
+      alarm(why.textContent);
     }
   };
 
