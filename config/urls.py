@@ -1,14 +1,18 @@
 """The one map of addresses; each app brings its pages and its API."""
 
+from typing import Any
+
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, include, path
 
 from accounts.acting import acting
 from approvals.api import urls as approvals_api
+from approvals.pages.simulate import simulator
 from audit.ledger.entry import Actor
 from audit.pages import urls as audit_pages
 from config import go, probes, security_txt, styleguide
+from orchestration import access
 from orchestration.consumers import Live
 from orchestration.models import Environment
 
@@ -16,6 +20,12 @@ from orchestration.models import Environment
 def environment_slugs() -> set[str]:
     """What a freeze may name."""
     return set(Environment.objects.values_list("slug", flat=True))
+
+
+def may_see_change(user: Any, key: str) -> bool:
+    """Whether this account may look at a past change again, for the floors below orchestration."""
+    number = key.removeprefix("CHG-")
+    return number.isdecimal() and access.visible_changes(user).filter(number=int(number)).exists()
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -39,6 +49,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include(api_urls)),
     path("", include("accounts.pages.urls")),
     path("", include("orchestration.pages.urls")),
+    path("policies/simulate/", simulator(may_see_change), name="simulate"),
     path("", include("approvals.pages.urls")),
     path("", include(audit_pages.urls(actor_of))),
     path("styleguide/", login_required(styleguide.styleguide)),

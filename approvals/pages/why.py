@@ -29,7 +29,7 @@ def rows(whys: list[Why], bundle: Bundle) -> list[dict[str, Any]]:
             "title": why.message,
             "words": why.title,
             "source": why.place,
-            "url": rule_url(bundle.serial, why.place),
+            "url": rule_url(bundle.serial, why.place) if bundle.serial else "",  # a candidate has no page
             "read": [{"path": path, "value": _shown(value)} for path, value in why.read],
             "result": _result(why),
             "kind": KINDS[why.part],

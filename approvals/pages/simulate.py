@@ -1,0 +1,145 @@
+"""What a candidate would say: one past decision or one input, judged by it beside the policy that judges now.
+
+Stores nothing, starts nothing and decides nothing. Whose past change may be looked at is the floor above's answer.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
+
+from approvals.models import Bundle, Decision, PolicyCommit
+from approvals.pages import why as shown
+from approvals.policy import bundles, preview, replay
+from approvals.policy.decisions import try_out
+from approvals.policy.engine import PolicyRefused, PolicyUnavailable
+from approvals.policy.why import explain
+from audit.refusals import Invalid, NotFound, Refusal
+
+VERDICTS = {
+    replay.Kind.SAME: ("succeeded", "The same people are asked."),
+    replay.Kind.NEWLY_BLOCKED: ("denied", "It would be blocked."),
+    replay.Kind.NEWLY_NEEDS_APPROVAL: ("warning", "It would need more approval."),
+    replay.Kind.NEWLY_ALLOWED: ("warning", "It would be allowed."),
+    replay.Kind.CHANGED: ("warning", "Fewer would be asked, or in another order."),
+}
+LISTED = 20
+May = Callable[[Any, str], bool]
+
+
+def simulator(may_see: May) -> Callable[[HttpRequest], Any]:
+    """GET and POST /policies/simulate/. `may_see(user, "CHG-12")` is given by the floor that knows changes."""
+
+    @require_http_methods(["GET", "POST"])
+    @login_required
+    def simulate(request: HttpRequest) -> HttpResponse:
+        given = {name: request.POST.get(name, request.GET.get(name, "")) for name in FIELDS}
+        context: dict[str, Any] = {"given": given, "candidates": _candidates(), "files": _files()}
+        if request.method == "GET":
+            return render(request, "approvals/simulate.html", context)
+        try:
+            context |= _result(given, request, may_see)
+        except Refusal as refusal:
+            context["errors"] = refusal.errors or [{"pointer": "", "detail": str(refusal)}]
+            return render(request, "approvals/simulate.html", context, status=refusal.status)
+        return render(request, "approvals/simulate.html", context)
+
+    return simulate
+
+
+FIELDS = ("candidate", "file", "text", "change", "input")
+
+
+def _result(given: Mapping[str, str], request: HttpRequest, may_see: May) -> dict[str, Any]:
+    facts = _facts(given, request, may_see)
+    active = bundles.active()
+    candidate = _candidate(given, active)
+    before, after, reason = preview(facts), None, ""
+    try:
+        after = try_out(candidate, facts)
+    except (PolicyRefused, PolicyUnavailable) as refused:
+        reason = str(refused)
+    state, words = VERDICTS[replay.compare(before, after)]
+    other = Bundle(
+        digest=candidate.digest, sources=dict(candidate.sources), rules=[vars(one) for one in candidate.rules]
+    )
+    return {
+        "verdict": {"state": state, "words": words},
+        "before": shown.rows(explain(active, facts, before), active),
+        "after": shown.rows(explain(other, facts, after), other) if after else [],
+        "reason": reason,
+        "failures": candidate.failures,
+        "warnings": candidate.warnings,
+        "policy": shown.policy(active),
+        "digest": candidate.digest,
+    }
+
+
+def _facts(given: Mapping[str, str], request: HttpRequest, may_see: May) -> dict[str, Any]:
+    key = given["change"].strip().upper()
+    if not key:
+        return _typed(given["input"])
+    last = Decision.objects.filter(input__change__id=key).order_by("-decided_at").first()
+    if last is None or not may_see(request.user, key):
+        raise NotFound(f"There is no change {key[:30]} that you may see; nothing was simulated.")
+    facts: dict[str, Any] = last.input
+    return facts
+
+
+def _typed(text: str) -> dict[str, Any]:
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        detail = f"Name a change, or give the input as JSON: {error}."
+        raise Invalid(
+            f"Nothing was simulated. {detail}", errors=[{"pointer": "/input", "detail": detail}]
+        ) from error
+    if not isinstance(facts, dict):
+        detail = "Name a change, or give the input as a JSON object."
+        raise Invalid(f"Nothing was simulated. {detail}", errors=[{"pointer": "/input", "detail": detail}])
+    return facts
+
+
+def _candidate(given: Mapping[str, str], active: Bundle) -> bundles.Candidate:
+    """A version, a commit, or one of their files as it was typed."""
+    chosen = given["candidate"]
+    sources = dict(_sources(chosen) if chosen else active.sources)
+    if given["text"].strip():
+        name = given["file"].strip() or "pasted.rego"
+        sources[name] = given["text"].replace("\r\n", "\n")
+    return bundles.examine(sources)
+
+
+def _sources(digest: str) -> Mapping[str, str]:
+    found = (
+        Bundle.objects.filter(digest=digest).first()
+        or PolicyCommit.objects.filter(digest=digest, faults=[]).first()
+    )
+    if found is None:
+        raise NotFound("There is no such version of the policy; nothing was simulated.")
+    sources: Mapping[str, str] = found.sources
+    return sources
+
+
+def _candidates() -> list[dict[str, str]]:
+    """Every version that judged, and the newest commits that could."""
+    judged = [
+        {"value": one.digest, "words": f"Version {one.serial}{', which judges now' if one.active else ''}"}
+        for one in Bundle.objects.order_by("-serial")[:LISTED]
+    ]
+    known = {one["value"] for one in judged}
+    waiting = PolicyCommit.objects.filter(faults=[]).order_by("-id")[:LISTED]
+    return judged + [
+        {"value": one.digest, "words": f"Commit {one.commit[:10]} of {one.branch}"}
+        for one in waiting
+        if one.digest not in known
+    ]
+
+
+def _files() -> list[str]:
+    active = Bundle.objects.filter(active=True).first()
+    return sorted(active.sources) if active else []
