@@ -16,7 +16,21 @@ from approvals.models import Chain, SignOff
 from audit.canonical import parse, uuid7
 from audit.models import Entry
 from audit.refusals import Invalid, NotAllowed, NotFound, StaleVersion
-from tests.approvals.cast import OTHER, TEST, Bank, authorise, complete, join, leave, person, sign, sql, start
+from tests.approvals.cast import (
+    OTHER,
+    TEST,
+    Bank,
+    authorise,
+    complete,
+    join,
+    judge,
+    leave,
+    person,
+    sign,
+    sql,
+    start,
+    told,
+)
 from tests.races import rounds
 
 
@@ -367,8 +381,9 @@ def test_nobody_leaves_a_team_between_the_gates_look_and_its_commit(racing):
             cursor.execute("SET lock_timeout = '200ms'")
         leave(racing.sam, "security")
 
+    known = {"told": told(chain), "judged": judge(chain)}
     with transaction.atomic():
-        gate.authorise(start(chain))
+        gate.authorise(start(chain, **known))
         (left,) = at_once(leave_impatiently)
     assert "lock timeout" in str(left)
 

@@ -99,5 +99,5 @@ def test_a_refusal_survives_the_rollback_of_what_was_refused():
 def test_an_entry_keeps_the_digest_of_the_row_it_tells_about():
     team = make_team()
     state = parse(bytes(Entry.objects.get(stream=team.pk).body))["state"]
-    assert state["columns"] == "group_id id name slug version"
+    assert state["columns"] == "group_id id name slug synced_at version"
     assert len(state["digest"]) == 64
