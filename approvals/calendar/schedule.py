@@ -51,6 +51,10 @@ class Schedule:
         """The occurrence that holds at this moment."""
         return next((one for one in self.occurrences if one.start <= at < one.end), None)
 
+    def coming(self, at: datetime) -> Occurrence | None:
+        """The occurrence that holds at this moment, or else the next one."""
+        return next((one for one in self.occurrences if one.end > at), None)
+
     def next_change(self, at: datetime) -> datetime | None:
         """The next moment at which it begins or ceases to hold; None when nothing changes any more."""
         held = self.holds(at)

@@ -37,14 +37,17 @@ def index(request: HttpRequest) -> HttpResponse:
     first = month.month(request.GET.get("month", ""), today=today)
     is_list = request.GET.get("view") == "list"
     since, until = month.bounds(first, zone)
-    standing = _standing(request, now if is_list else since)
-    held = [(row, name, one) for row, name in standing for one in row.schedule.between(since, until)]
+    held = [
+        (row, name, one)
+        for row, name in _standing(request, since)
+        for one in row.schedule.between(since, until)
+    ]
     context = {
         "view": "list" if is_list else "month",
         "first": first,
         "weekdays": WEEKDAYS,
         "weeks": [] if is_list else month.weeks(first, today=today, held=held, zone=zone),
-        "rows": sorted((_coming(row, name, now) for row, name in standing), key=_start) if is_list else [],
+        "rows": _list(request, now) if is_list else [],
         "empty": not held,
         "previous": month.turn(first, -1),
         "next": month.turn(first, 1),
@@ -257,13 +260,12 @@ def _standing(request: HttpRequest, since: datetime) -> list[tuple[Period, str]]
     ]
 
 
-def _coming(row: Period, kind: str, now: datetime) -> dict[str, Any]:
-    """A row of the list: it is not over, so there is a time to come, or one that is now."""
-    held = row.schedule.holds(now)
-    coming = held or next(one for one in row.schedule.occurrences if one.start > now)
-    return {"row": row, "kind": kind, "state": _state(row, now), "next": coming}
-
-
-def _start(one: dict[str, Any]) -> datetime:
-    start: datetime = one["next"].start
-    return start
+def _list(request: HttpRequest, now: datetime) -> list[dict[str, Any]]:
+    """Rows of the list: what holds now or will, soonest first."""
+    found = [(row, kind, row.schedule.coming(now)) for row, kind in _standing(request, now)]
+    rows = [
+        {"row": row, "kind": kind, "state": _state(row, now), "next": coming}
+        for row, kind, coming in found
+        if coming
+    ]
+    return sorted(rows, key=lambda one: one["next"].start)

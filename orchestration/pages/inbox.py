@@ -7,8 +7,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from approvals import freezes
-from orchestration import access, notices
+from approvals.clock import database_time
+from approvals.models import Freeze
+from orchestration import access, calendar, notices
 from orchestration.models import Change, Run
 from orchestration.pages import fragments, glass
 
@@ -45,12 +46,20 @@ def inbox(request: HttpRequest, tab: str = "decide") -> HttpResponse:
         "rows": lists[tab],
         "running": _running(request.user),
         "strips": glass.asking(request.user),
-        "freezes": freezes.current(),
+        "freezes": _freezes(request.user),
         "notices": notices.of(request.user),  # type: ignore[arg-type]  # signed in
         "moving_words": _moving(lists["requests"]),
         "page_actions": [{"label": "New request", "url": "/workflows/", "icon": "plus", "primary": True}],
         "request_action": {"label": "Choose a workflow", "url": "/workflows/"},
     })  # fmt: skip
+
+
+def _freezes(user: Any) -> list[dict[str, Any]]:
+    """What holds up starts where one may look, now or next."""
+    now = database_time()
+    standing = calendar.visible(Freeze, user).filter(lifted_at=None, ends_at__gt=now)
+    found = [{"row": row, "next": coming} for row in standing if (coming := row.schedule.coming(now))]
+    return sorted(found, key=lambda one: one["next"].start)
 
 
 def _moving(mine: list[Change]) -> str:

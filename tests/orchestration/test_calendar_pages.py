@@ -59,6 +59,18 @@ def make(bank, *environments, **more):
     )
 
 
+def test_the_inbox_tells_the_next_time_of_a_freeze_where_one_may_look(bank, client):
+    begin = timezone.now().replace(tzinfo=None, hour=12, minute=0, second=0, microsecond=0) + DAY
+    weekly = Schedule("UTC", begin, begin + HOUR, "FREQ=WEEKLY;COUNT=9")
+    for name, where in (("Weekly close", "production"), ("Stocktaking", "vault")):
+        made = plan(where, name=name, schedule=weekly)
+        freezes.plan(made, known=Known(["production", "vault"]), by=bank.people["sam"])
+    page = signed_in(client, bank, "mara").get("/inbox/").content.decode()
+    assert "Weekly close" in page
+    assert f"{begin:%-d %b} 12:00 to {begin:%-d %b} 13:00" in page
+    assert "Stocktaking" not in page
+
+
 def test_an_admin_plans_a_freeze_that_comes_back_and_sees_its_page(admin):
     until = date.today() + 30 * DAY  # noqa: DTZ011 - a day on the wall
     reply = admin.post("/calendar/new/", form(repeat="week", until=f"{until:%Y-%m-%d}", zone="Europe/Zurich"))
