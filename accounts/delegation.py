@@ -92,6 +92,12 @@ def end(delegation: Delegation, *, by: Acting) -> Delegation:
     return delegation
 
 
+def away() -> dict[UUID, Delegation]:
+    """Account -> the delegation under which it is away now; the one that ends last."""
+    held = Delegation.objects.holding().select_related("delegate").order_by("ends_at")
+    return {one.delegator_id: one for one in held}
+
+
 def of(user: User) -> QuerySet[Delegation]:
     """What this account has lent or holds, newest first."""
     mine = Delegation.objects.filter(Q(delegator=user) | Q(delegate=user))

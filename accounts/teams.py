@@ -118,6 +118,16 @@ def leave(team: Team, user: User, *, by: Actor) -> Membership:
         return membership
 
 
+def synced(team: Team, *, by: Actor) -> None:
+    """Its directory has just told who is in it; from now on it has to go on telling."""
+    with transaction.atomic():
+        row = Team.objects.filter(pk=team.pk, version=team.version)
+        if not row.update(synced_at=Now(), version=F("version") + 1):
+            raise StaleVersion("Somebody changed this team meanwhile; nothing was done. Reload it.")
+        team.refresh_from_db()
+        record("team.synced", of=team, subject=f"team:{team.slug}", actor=by)
+
+
 def deactivate(user: User, *, by: Actor) -> None:
     """Switch an account off for good: its sessions and tokens end with it, its entries stay."""
     with transaction.atomic():

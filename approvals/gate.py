@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from approvals import chain as chains
-from approvals import demand, emergency, freezes, passkeys, signoffs
+from approvals import demand, directory, emergency, freezes, passkeys, signoffs
 from approvals import permit as permits
 from approvals.chain import Verdict
 from approvals.closed import GateClosed
@@ -234,6 +234,7 @@ def _first(start: Start, now: datetime, size: int) -> Permit:
     _check_chain(start, chain, stages, now)
     demand.check(start.judged, chain, stages, start.told)
     _check_policy_windows(start, chain.decision, now)
+    directory.check_fresh(stages)
     counted = chains.standing(chain, stages, share=True)
     _check_sign_offs(start, chain, counted)
     _check_passkeys(start, stages, counted)

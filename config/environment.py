@@ -156,6 +156,12 @@ class Environment:
     )
     security_contact: str = _setting(_text, "", "mailto: or https:, for security.txt.")
     https: bool = _setting(_flag, False, "Reached by HTTPS: cookies are Secure, HSTS is sent.")
+    step_up_minutes: int = _setting(
+        _whole(1, 480), 60, "How old a sign-in may be when somebody decides about a protected environment."
+    )
+    directory_fresh_hours: int = _setting(
+        _whole(1, 720), 24, "How long it is known who is in a team, after its directory told."
+    )
     log_level: str = _setting(_level, "WARNING", "How much the processes say.")
     http_allowed_hosts: tuple[str, ...] = _setting(_items, (), "Private hosts that HTTP steps may reach.")
     api_rate: int = _setting(_whole(1, 1_000_000), 1200, "API requests a minute for each account.")

@@ -154,6 +154,10 @@ SESSION_COOKIE_AGE = 8 * 3600  # a working day; idle sessions of reviewers do no
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
+DIRECTORY_FRESH_HOURS = (
+    env.directory_fresh_hours
+)  # then who is in a synced team is unknown, and the gate shut
+STEP_UP_MINUTES = env.step_up_minutes  # since the last password, for decisions about protected environments
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes; a workflow or a policy is far smaller
 

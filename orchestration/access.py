@@ -3,13 +3,15 @@
 Every door fetches through here, so that what may not be seen is not found.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
+from django.http import HttpRequest
 
-from accounts import permissions
+from accounts import permissions, recent
 from accounts.models import User
 from audit.refusals import NotAllowed, NotFound
 from orchestration import reviews
@@ -145,6 +147,12 @@ def who_may_sign_off(change: Change) -> set[UUID]:
     about = (change.workflow, change.service, change.environment)
     granted = [permissions.people_who_may("sign_off", one).values_list("pk", flat=True) for one in about]
     return set.intersection(*(set(one) for one in granted))
+
+
+def require_recent(request: HttpRequest, change: Change) -> None:
+    """A decision about a protected environment needs somebody who proved lately who they are."""
+    if change.environment.protected:
+        recent.require(request, at=datetime.now(UTC))
 
 
 def waiting_for(user: User) -> QuerySet[Change]:

@@ -1,9 +1,11 @@
 """What every test may use. The servers are real; see servers.py."""
 
 import os
+from datetime import UTC, datetime
 
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.test import Client
 
 from approvals import known
 
@@ -29,6 +31,20 @@ def _nothing_is_remembered(monkeypatch, settings):
     name = f"known-{os.getpid()}.json"
     monkeypatch.setattr(known, "NAME", name)
     (settings.KEY_DIR / "worker" / name).unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def _signed_in_now(monkeypatch):
+    """Whoever a test signs in did so this moment, as at the sign-in page: protected environments ask when it was."""
+    sign_in = Client._login  # type: ignore[attr-defined]  # the hook that both ways of signing in share
+
+    def with_its_time(self, user, backend=None):
+        sign_in(self, user, backend)
+        session = self.session
+        session["since"] = datetime.now(UTC).isoformat()
+        session.save()
+
+    monkeypatch.setattr(Client, "_login", with_its_time)
 
 
 @pytest.fixture(autouse=True)

@@ -2,10 +2,12 @@
 
 from django.urls import URLPattern, path
 
-from accounts.api import views
+from accounts.api import delegations, views
 
 urlpatterns: list[URLPattern] = [
     path("me/", views.Me.as_view()),
+    path("me/delegations/", delegations.Delegations.as_view()),
+    path("me/delegations/<uuid:pk>/end/", delegations.EndDelegation.as_view()),
     path("me/tokens/", views.Tokens.as_view()),
     path("me/tokens/<str:token>/revoke/", views.RevokeToken.as_view()),
     path("teams/", views.Teams.as_view()),

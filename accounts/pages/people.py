@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from accounts import delegation
 from accounts.models import Membership, Team, User
 
 
@@ -21,4 +22,8 @@ def people(request: HttpRequest) -> HttpResponse:
         Prefetch("memberships", queryset=opened.order_by("team__name"), to_attr="opened")
     )
     accounts = accounts.select_related("person")
-    return render(request, "accounts/people.html", {"teams": teams, "people": accounts})
+    away = delegation.away()
+    people = list(accounts)
+    for one in people:
+        setattr(one, "away", away.get(one.pk))  # noqa: B010 - what the page shows beside the row
+    return render(request, "accounts/people.html", {"teams": teams, "people": people})

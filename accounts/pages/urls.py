@@ -3,7 +3,7 @@
 from allauth.account import views as allauth
 from django.urls import URLPattern, path
 
-from accounts.pages import demo, me, people
+from accounts.pages import away, confirm, demo, me, people
 
 urlpatterns: list[URLPattern] = [
     path("accounts/login/", allauth.login, name="account_login"),
@@ -13,6 +13,9 @@ urlpatterns: list[URLPattern] = [
     path("me/tokens/", me.create_token, name="create_token"),
     path("me/tokens/<str:token>/revoke/", me.revoke_token, name="revoke_token"),
     path("me/sessions/<str:handle>/end/", me.end_session, name="end_session"),
+    path("me/away/", away.away, name="away"),
+    path("me/away/<uuid:pk>/end/", away.end, name="end_delegation"),
+    path("me/confirm/", confirm.confirm, name="confirm"),
     path("me/theme/", me.theme, name="theme"),
     path("people/", people.people, name="people"),
     path("welcome/", demo.welcome, name="welcome"),

@@ -112,6 +112,7 @@ class SignOffs(APIView):
         asked = shapes.Decide(data=request.data)
         asked.is_valid(raise_exception=True)
         by = acting(request)
+        access.require_recent(request._request, change)
 
         def work(_: None) -> tuple[int, Any]:
             verdict = changes.decide(change, **asked.validated_data, by=by)

@@ -14,7 +14,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from approvals import chain as chains
-from approvals import due
+from approvals import due, lapse
 from approvals.models import Stage
 from audit.ledger.entry import system
 from audit.refusals import MoveNotAllowed, StaleVersion
@@ -46,6 +46,7 @@ def reconcile() -> dict[str, int]:
             "dispatched": redispatch(),
             "reaped": _each(overdue(), reap),
             "advanced": _each(stale_runs(), heal),
+            "lapsed": _each(lapsed_changes(), ask_again),
             "expired": _each(expired_changes(), expire),
             "overdue_runs": _each(overdue_runs(), stop),
             "overdue_stages": _each(due.overdue(), remind),
@@ -119,6 +120,22 @@ def remind(seen: Stage) -> None:
         if asking is not None:
             notify.hint(notify.change_topic(asking.pk), 0)
         notify.hint(notify.INBOX, 0)
+
+
+def lapsed_changes() -> QuerySet[Change]:
+    """Approved changes in which somebody's approval may count no more: they left, or no longer stand in."""
+    approved = Change.objects.filter(state__in=[C.APPROVED, C.SCHEDULED])
+    suspect = lapse.suspects(list(approved.values_list("revision__chain", flat=True)))
+    return approved.filter(revision__chain__in=suspect)
+
+
+def ask_again(seen: Change) -> None:
+    """Somebody else has to approve; the run waits for that."""
+    change = lock_change(seen.pk)
+    if change.state not in {C.APPROVED, C.SCHEDULED} or change.revision is None:
+        return
+    if lapse.reopen(change.revision.chain, by=RECONCILER):
+        lifecycle.move(change, C.WAITING, by=RECONCILER, why="an approval counts no more")
 
 
 def overdue_runs() -> QuerySet[Run]:

@@ -42,7 +42,7 @@ def seats_of(user: User) -> tuple[StageQuerySet, set[UUID]]:
     for place in [_own(user), *(_lent(one, user) for one in lent)]:
         asked |= place.asked()
     conflicts = {user.person_id, *(one.delegator.person_id for one in held)}
-    return Stage.objects.filter(asked).opened(), conflicts
+    return Stage.objects.filter(asked).opened().unfinished(), conflicts
 
 
 def _own(user: User) -> Place:

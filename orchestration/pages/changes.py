@@ -50,6 +50,7 @@ def decide(request: HttpRequest, key: str) -> HttpResponse:
     change, posted = _fetch(request, key), request.POST
     try:
         _check_looked_at(change, posted.get("decision", ""), posted.getlist("opened"))
+        access.require_recent(request, change)
         changes.decide(
             change,
             stage=_stage(posted.get("stage", "")),

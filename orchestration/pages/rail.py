@@ -1,12 +1,14 @@
 """The rail of the change page: who must agree, and what this person can do now. One registry of actions."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts import recent
 from approvals import chain as chains
 from approvals import claims, eligibility
 from approvals.models import SignOff, Stage
@@ -39,6 +41,7 @@ def context(
             for one in ranks
         ],
         "after": _after(change),
+        "conflicts": who.conflicts(change, revision),
         "decision": _decision(request, change, revision, seats, given, refused),
         "actions": actions(request, change, given),
         "may_operate": access.may_operate(me, change),
@@ -145,12 +148,20 @@ def _decision(
             "reject": "Reject change",
         },
         "requester": change.requester.name,
+        "confirm": _confirm(request, change),
         "passkey": _passkey(change, revision) if any(one.signature == "passkey" for one in mine) else None,
         "comment": posted.get("comment", ""),
         "condition": posted.get("condition", ""),
         "error": str(refused) if refused else "",
         "why_not": why_not,
     }
+
+
+def _confirm(request: HttpRequest, change: Change) -> str:
+    """Where to prove once more who one is, when that is too long ago to decide here; else empty."""
+    if not change.environment.protected or recent.is_recent(request, at=datetime.now(UTC)):
+        return ""
+    return f"/me/confirm/?next=/changes/{change.key}/"
 
 
 def _passkey(change: Change, revision: Revision) -> dict[str, str]:

@@ -3,14 +3,16 @@
 It shows what approvals/eligibility.py judged; it must never judge itself.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
+from accounts.models import Delegation, Person, User
 from approvals import chain as chains
 from approvals import eligibility
 from approvals.models import Chain, SignOff, Stage
 from approvals.seats import Seat
+from orchestration.models import Change, Revision
 
 Places = Mapping[UUID, list[Seat]]
 SHOWN = 3  # names of a stage
@@ -41,6 +43,31 @@ def sentence(found: list[Seat], given: list[SignOff], me: Any) -> str:
     names.sort(key=lambda name: not name.startswith("you"))
     shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} others" if len(names) > SHOWN else "")
     return f"Can decide: {shown}" if names else "Nobody can decide this now"
+
+
+def conflicts(change: Change, revision: Revision) -> list[tuple[str, str]]:
+    """Who never counts on this change, and why: name and reason, the requester first."""
+    found: dict[UUID, tuple[str, str]] = {}
+    for user, why in _authors(change, revision):
+        found.setdefault(user.person_id, (user.person.name, why))
+    pinned = revision.chain.conflicted
+    for one in Person.objects.filter(pk__in=set(pinned) - set(found)):
+        found[one.pk] = (one.name, "wrote a part of it")
+    held = Delegation.objects.holding().filter(delegator__person__in=pinned)
+    for lent in held.select_related("delegator", "delegate__person"):
+        found.setdefault(
+            lent.delegate.person_id, (lent.delegate.name, f"stands in for {lent.delegator.name}")
+        )
+    return list(found.values())
+
+
+def _authors(change: Change, revision: Revision) -> Iterator[tuple[User, str]]:
+    service = change.requester.kind == User.Kind.SERVICE
+    yield change.requester, f"answers for {change.requester.name}" if service else "requested it"
+    for one in change.revisions.select_related("author__person").order_by("number"):
+        yield one.author, "edited it"
+    if author := revision.workflow_version.author:
+        yield author, "wrote this version of the workflow"
 
 
 def as_role(stage: Stage, seat: Seat) -> str:

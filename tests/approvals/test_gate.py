@@ -6,10 +6,12 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import teams
 from accounts.acting import Acting
+from accounts.models import Team
 from accounts.teams import deactivate
 from approvals import chain as chains
-from approvals import demand, freezes, gate, periods, permit, signoffs
+from approvals import demand, directory, freezes, gate, periods, permit, signoffs
 from approvals.chain import Verdict
 from approvals.models import Chain, Permit
 from approvals.periods import Place
@@ -353,9 +355,9 @@ def test_the_gate_costs_few_queries(bank, django_assert_max_num_queries):
     chain, run = complete(bank), uuid7()
     with django_assert_max_num_queries(8):  # before the transaction: policy is asked again
         known = {"told": told(chain), "judged": judge(chain)}
-    # Ten to look, one of them for who stands in for people in conflict, one for what is still owed, one for what the
-    # ledger says was taken back; then the permit and its entry, a savepoint around both.
-    with django_assert_max_num_queries(10 + 5):
+    # Eleven to look, among them: for who stands in for people in conflict, for teams that a directory keeps, for what
+    # is still owed, for what the ledger says was taken back; then the permit and its entry, a savepoint around both.
+    with django_assert_max_num_queries(11 + 5):
         issued = authorise(chain, run_id=run, **known)
     with django_assert_max_num_queries(3 + 2):
         authorise(chain, run_id=run, permit_id=issued.pk, first=False, change_state="running")
@@ -366,3 +368,13 @@ def test_the_state_of_the_chain_is_not_believed(bank):
     sql("UPDATE approvals_chain SET state = 'complete' WHERE id = %s", chain.pk)
     with pytest.raises(gate.QuorumLost):
         authorise(Chain.objects.get(pk=chain.pk), by=TEST)
+
+
+def test_b10_a_team_whose_directory_fell_silent_is_unknown_and_opens_nothing(bank):
+    chain, security = complete(bank), Team.objects.get(slug="security")
+    teams.synced(security, by=TEST)
+    sql("UPDATE accounts_team SET synced_at = now() - interval '25 hours' WHERE id = %s", security.pk)
+    with pytest.raises(directory.MembershipUnknown, match="Security was last told"):
+        authorise(chain)
+    sql("UPDATE accounts_team SET synced_at = now() - interval '23 hours' WHERE id = %s", security.pk)
+    assert authorise(chain).chain == chain
