@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from approvals.models import Bundle, Decision
+from approvals.pages import commits
 from audit.refusals import NotFound
 
 DAYS = 30
@@ -41,6 +42,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "rules": _rules(active) if active else [],
         "numbers": _numbers(active) if active else None,
         "days": DAYS,
+        "git": commits.kept(request),
     }
     return render(request, "approvals/policies.html", context)
 

@@ -56,7 +56,12 @@ def sync(*, by: Actor) -> PolicySource:
 
 
 def examined(digest: str) -> Candidate:
-    """The sound commit of this bundle digest, examined again now; PolicyRefused where there is none."""
+    """The bundle of this digest as a sound commit has it, examined again now."""
+    return bundles.examine(sound(digest).sources)
+
+
+def sound(digest: str) -> PolicyCommit:
+    """The newest commit with this bundle; PolicyRefused where none is without a fault, or where one was altered."""
     commit = _commits(digest).first()
     if commit is None:
         raise PolicyRefused(
@@ -67,14 +72,12 @@ def examined(digest: str) -> Candidate:
             f"The files kept of commit {commit.commit[:12]} are not those that were seen: somebody altered them in the"
             " database. Nothing was activated; tell who looks after policy."
         )
-    return bundles.examine(commit.sources)
+    return commit
 
 
 def activate(candidate: Candidate, *, by: Actor) -> Bundle:
     """Let a commit's bundle judge, as the next serial, also when it judged before. The governed act's writer."""
-    commit = _commits(candidate.digest).first()
-    if commit is None:
-        raise PolicyRefused("No sound commit has this bundle, so nothing was activated.")
+    commit = sound(candidate.digest)
     source = f"{commit.branch} {commit.commit[:12]}"
     return bundles.activate_approved(candidate, source=source, by=by)
 

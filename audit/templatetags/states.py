@@ -41,6 +41,8 @@ LOOKS: dict[str, Look] = {
     # a workflow version, a policy bundle, a chain
     "active": Look("ok", "ok", "Active"),
     "retired": Look("idle", "skip", "Retired"),
+    "checked": Look("ok", "ok", "Checked"),
+    "broken": Look("bad", "bad", "Broken"),
     "refused": Look("bad", "bad", "Refused"),
     "open": Look("wait", "wait", "Open"),
     "complete": Look("ok", "ok", "Complete"),

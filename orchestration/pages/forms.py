@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from accounts.models import Team, User
 from approvals import periods
-from approvals.models import Freeze, Passkey, Window
+from approvals.models import Freeze, Passkey, PolicyCommit, Window
 from orchestration.models import Environment, Service
 
 PREFIX = "inputs."  # keeps a workflow's own names apart from the form's
@@ -46,6 +46,10 @@ def _standing(kind: type[Freeze] | type[Window]) -> list[tuple[str, str]]:
 
 CHOICES: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "accounts": lambda: _rows(User.objects.filter(is_active=True), "username"),
+    "bundles": lambda: [
+        (one.digest, f"{one.commit[:12]} of {one.branch}: {one.summary}")
+        for one in PolicyCommit.objects.filter(faults=[])[:50]
+    ],
     "environments": lambda: _rows(Environment.objects.all(), "slug"),
     "freezes": lambda: _standing(Freeze),
     "passkeys": lambda: [

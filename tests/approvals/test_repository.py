@@ -1,10 +1,14 @@
 """Policy is read from Git, wholly and safely: what is wrong is said by file and line, and nothing judges by itself."""
 
+from urllib.parse import urlencode
+
 import pytest
 from django.conf import settings
 from django.db import DatabaseError, transaction
+from django.utils.html import escape
 
 from approvals.models import Bundle, PolicyCommit, PolicySource
+from approvals.pages.commits import ASKED
 from approvals.policy import bundles, commits, repository
 from approvals.policy.committed import MAX_BYTES
 from approvals.policy.engine import PolicyRefused, PolicyUnavailable
@@ -300,3 +304,49 @@ def test_authors_since_the_commit_that_judges_count_however_many_heads_were_seen
 
 def test_the_settings_of_these_tests_name_no_repository():
     assert settings.POLICY_REPOSITORY == ""
+
+
+# --- the pages --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shown(client, bank):
+    client.force_login(bank.noor, backend="django.contrib.auth.backends.ModelBackend")
+    return lambda path: client.get(path).content.decode()
+
+
+def test_the_page_of_a_broken_commit_shows_the_line_and_no_button(synced, shown):
+    seen = synced({**SOUND, "owner.rego": BROKEN}, message="Half a thought")
+    listed, text = shown("/policies/"), shown(f"/policies/commits/{seen.commit}/")
+    assert "Half a thought" in listed
+    assert "owner.rego:18" in listed
+    assert "owner.rego:18" in text
+    assert "deny := [" in text
+    assert "Ask for activation" not in text
+
+
+def test_the_page_of_a_sound_commit_shows_what_it_would_change_and_asks(synced, shown):
+    seen = synced(SOUND)
+    text = shown(f"/policies/commits/{seen.commit}/")
+    assert "Security agrees to critical services in production" in text  # a rule that goes
+    assert "The owner agrees" in text
+    asked = f"/workflows/policy-activate/new/?{urlencode({**ASKED, 'inputs.bundle': seen.digest})}"
+    assert escape(asked) in text
+    assert "mara@bank.example: no account has this e-mail" in text
+
+
+def test_a_repository_that_is_away_is_shown_with_when_it_last_answered(synced, kept, shown):
+    synced(SOUND)
+    kept.delete("main")
+    commits.sync(by=TEST)
+    text = shown("/policies/")
+    assert "The repository could not be read" in text
+    assert "last read" in text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_an_admin_reads_the_repository_at_once(synced, client, bank, shown):
+    synced(SOUND)
+    assert client.post("/policies/sync/").status_code == 403
+    sql("UPDATE accounts_user SET is_superuser = true WHERE id = %s", bank.noor.pk)
+    assert client.post("/policies/sync/").status_code == 302
