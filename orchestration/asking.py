@@ -16,6 +16,7 @@ from accounts.acting import Acting
 from accounts.models import Membership, User
 from approvals import eligibility, freezes, policy
 from approvals.clock import database_time
+from approvals.emergency import lifetime
 from approvals.models import Decision, Stage
 from approvals.periods import Place
 from approvals.policy import bundles
@@ -278,7 +279,18 @@ def _judge(draft: Draft, *, by: Acting) -> Asked:
                 f"Nothing was sent. Rule {demand['why']['rule']} asks {demand['quorum']} for {demand['stage']}, but"
                 f" only {can} may sign off {draft.service.name} in {draft.environment.name}. An admin can grant it."
             )
+    _check_lasts(draft, decision)
     return Asked(draft, decision, by)
+
+
+def _check_lasts(draft: Draft, decision: Decision) -> None:
+    """Sign-offs that end before the start may begin would never let it start."""
+    ends = decision.decided_at + lifetime(decision.output["require"], emergency=draft.emergency is not None)
+    if draft.not_before is not None and draft.not_before >= ends:
+        detail = (
+            f"The sign-offs would end at {ends:%d %B %Y %H:%M} UTC, before that. Choose an earlier start."
+        )
+        raise Invalid(f"Nothing was sent. {detail}", errors=[{"pointer": "/not_before", "detail": detail}])
 
 
 def _check_words(

@@ -279,8 +279,11 @@ def _announce(change: Change, revision: Revision, kind: str, asked: Asked) -> No
 def _follow(change: Change, revision: Revision, verdict: Verdict, *, by: Acting) -> None:
     """What a verdict makes of the change."""
     if verdict == Verdict.COMPLETE:
+        now = database_time()
         lifecycle.move(change, C.APPROVED, by=by.actor)
-        runs.create(change, revision=revision, by=by.actor, at=database_time())
+        runs.create(change, revision=revision, by=by.actor, at=now)
+        if revision.not_before is not None and revision.not_before > now:
+            lifecycle.move(change, C.SCHEDULED, by=by.actor)
     elif verdict == Verdict.REJECTED:
         runs.void(change, by=by.actor, reason="rejected")
         lifecycle.move(change, C.REJECTED, by=by.actor)

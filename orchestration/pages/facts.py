@@ -1,6 +1,7 @@
 """What a reviewer must know first: six facts, and what is unlike the usual. Computed from records, never typed."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -128,10 +129,20 @@ def _what(revision: Revision) -> Fact:
 
 def _when(revision: Revision) -> Fact:
     if revision.not_before:
-        return _fact("When", f"Not before {revision.not_before:%d %b %H:%M} UTC", "then by itself")
+        return _fact("When", f"Not before {_at(revision.not_before)}", _then(revision))
+    if revision.not_after:
+        return _fact("When", "Right after approval", _then(revision))
     if revision.chain.decision.output["windows"]:
         return _fact("When", "In a window of the policy", "then by itself")
     return _fact("When", "Right after approval", "by itself, no later stop")
+
+
+def _then(revision: Revision) -> str:
+    return f"by itself, not after {_at(revision.not_after)}" if revision.not_after else "then by itself"
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%d %b %H:%M} UTC"
 
 
 def _risk(change: Change) -> Fact:

@@ -52,15 +52,15 @@ def actions(request: HttpRequest, change: Change, given: list[SignOff]) -> list[
     """What this person can do besides deciding, by state and role."""
     url, mine = f"/changes/{change.key}/", change.requester_id == request.user.pk
     found: list[dict[str, Any]] = []
-    if mine and change.state in {S.WAITING, S.SENT_BACK, S.APPROVED}:
+    if mine and change.state in {S.WAITING, S.SENT_BACK, S.APPROVED, S.SCHEDULED}:
         found.append({"label": "Edit and ask again", "url": url + "edit/"})
-    if mine and change.state in {S.DRAFT, S.WAITING, S.SENT_BACK, S.APPROVED}:
+    if mine and change.state in {S.DRAFT, S.WAITING, S.SENT_BACK, S.APPROVED, S.SCHEDULED}:
         found.append({"label": "Withdraw", "url": url + "withdraw/", "method": "post"})
     if change.state == S.APPROVED and access.may_operate(request.user, change):
         found.append({"label": "Start now", "url": url + "start/", "method": "post"})
     if change.state == S.RUNNING and access.may_operate(request.user, change):
         found.append({"label": "Stop the run", "url": url + "cancel/", "method": "post", "danger": True})
-    if change.state in {S.WAITING, S.APPROVED}:
+    if change.state in {S.WAITING, S.APPROVED, S.SCHEDULED}:
         found += [_take_back(url, one) for one in given if one.user_id == request.user.pk]
     if change.state in {S.SUCCEEDED, S.FAILED, S.CANCELLED, S.REJECTED, S.WITHDRAWN, S.EXPIRED}:
         again = f"/workflows/{change.workflow.slug}/new/?from={change.key}"
@@ -189,6 +189,7 @@ def _why_not(
         return {
             S.SENT_BACK: f"Sent back: {change.requester.name} can edit it and ask again.",
             S.APPROVED: "Every stage has agreed. The run starts by itself.",
+            S.SCHEDULED: "Every stage has agreed. The run starts by itself, at its time.",
             S.WITHDRAWN: "Withdrawn: nobody needs to decide it.",
             S.REJECTED: "Rejected: this change is closed.",
             S.EXPIRED: "The request expired before everybody had agreed.",

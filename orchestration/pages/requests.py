@@ -1,5 +1,6 @@
 """Asking for a change: a form from the workflow's schema, a live preview of who must agree, a request."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -12,7 +13,7 @@ from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import access, asking, changes
 from orchestration.models import Change, Workflow
-from orchestration.pages import forms, trace
+from orchestration.pages import forms, trace, windows
 
 
 @require_http_methods(["GET", "POST"])
@@ -24,12 +25,14 @@ def new(request: HttpRequest, slug: str) -> HttpResponse:
         return _form(request, workflow, given=_prefill(request, workflow))
     given = typed(request, workflow)
     try:
-        change = changes.request_change(asking.ask(**given, by=acting(request)))
+        window = windows.read(request.POST)
+        change = changes.request_change(asking.ask(**given, **window, by=acting(request)))
     except Refusal as refusal:
         record_refusal(
             refusal, attempted="change.request", subject=workflow.slug, actor=acting(request).actor
         )
-        return _form(request, workflow, given=_shown(given), refused=refusal)
+        again = {**_shown(given), **windows.typed(request.POST)}
+        return _form(request, workflow, given=again, refused=refusal)
     return redirect("orchestration:change", key=change.key)
 
 
@@ -45,15 +48,23 @@ def edit(request: HttpRequest, key: str) -> HttpResponse:
             "environment": change.environment.slug,
             "inputs": revision.inputs,
             "reason": revision.reason,
+            **windows.of(revision),
         }
         return _form(request, change.workflow, given=given, change=change)
     given = typed(request, change.workflow)
     try:
-        asked = asking.ask_again(change, inputs=given["inputs"], reason=given["reason"], by=acting(request))
+        asked = asking.ask_again(
+            change,
+            inputs=given["inputs"],
+            reason=given["reason"],
+            window=_window(request),
+            by=acting(request),
+        )
         changes.revise(change, asked)
     except Refusal as refusal:
         record_refusal(refusal, attempted="change.revise", subject=change.key, actor=acting(request).actor)
-        return _form(request, change.workflow, given=_shown(given), change=change, refused=refusal)
+        again = {**_shown(given), **windows.typed(request.POST)}
+        return _form(request, change.workflow, given=again, change=change, refused=refusal)
     return redirect("orchestration:change", key=change.key)
 
 
@@ -85,6 +96,14 @@ def typed(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
         "inputs": forms.values(schema(workflow), posted),
         "reason": posted.get("reason", ""),
     }
+
+
+def _window(request: HttpRequest) -> tuple[datetime | None, datetime | None] | None:
+    """The window of an edit; the old one stays where the form has no field for it."""
+    if not set(windows.NAMES) & set(request.POST):
+        return None
+    read = windows.read(request.POST)
+    return read["not_before"], read["not_after"]
 
 
 def _shown(given: dict[str, Any]) -> dict[str, Any]:
