@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-TOLD = re.compile(rb'"type":"(?:change|chain|sign_off|permit|run|deviation)\.')
+TOLD = re.compile(rb'"type":"(?:change|chain|sign_off|permit|run|exception)\.')
 APPROVALS = ("approve", "approve_with_condition")
 STATES = {
     "waiting", "sent_back", "approved", "scheduled", "running", "succeeded", "failed", "cancelled", "unknown",
@@ -60,7 +60,8 @@ class Facts:
     sign_offs: dict[str, list[SignOff]] = field(default_factory=lambda: defaultdict(list))  # by chain
     permits: dict[str, Told] = field(default_factory=dict)
     starts: list[Told] = field(default_factory=list)  # of runs: the population
-    deviations: list[Told] = field(default_factory=list)
+    exceptions: dict[str, Told] = field(default_factory=dict)  # as granted
+    ended: dict[str, Told] = field(default_factory=dict)  # of these, early
     given: dict[str, SignOff] = field(default_factory=dict)  # by their own id
 
     def add(self, told: Told) -> None:
@@ -80,8 +81,10 @@ class Facts:
                 self.permits.setdefault(data["permit"], told)
             case "run.running":
                 self.starts.append(told)
-            case "deviation.approved":
-                self.deviations.append(told)
+            case "exception.granted":
+                self.exceptions.setdefault(data["exception"], told)
+            case "exception.ended":
+                self.ended.setdefault(data["exception"], told)
             case kind if kind.startswith("change.") and kind.removeprefix("change.") in STATES:
                 self.states[data["change"]].append(told)
 

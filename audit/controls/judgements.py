@@ -11,7 +11,7 @@ Result = Literal["pass", "fail", "exception", "na", "indeterminate"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """A result with a stable reason code, the sentence for people, and the deviation that excuses it."""
+    """A result with a stable reason code, the sentence for people, and the exception that explains it."""
 
     result: Result
     reason: str
@@ -133,12 +133,28 @@ JUDGES: dict[str, Callable[[Execution, Facts], Judgement]] = {
 
 
 def judge(control: str, one: Execution, facts: Facts) -> Judgement:
-    """A failure that a deviation covers, approved before the start and not expired at it, is an exception."""
+    """A failure for which an exception stood, granted before the start and not over at it, is an exception."""
     judgement = JUDGES[control](one, facts)
     if judgement.result != "fail":
         return judgement
-    for told in facts.deviations:
-        covers = (told.data["control"], told.data["change"]) == (control, one.change)
-        if covers and told.index < one.start.index and one.start.time < told.data["expires_at"]:
-            return Judgement("exception", judgement.reason, judgement.words, told.data["deviation"])
+    for told in facts.exceptions.values():
+        if told.data["rule"] == control and _covers(told, one) and _stood(told, one, facts):
+            return Judgement("exception", judgement.reason, judgement.words, told.data["exception"])
     return judgement
+
+
+def _covers(told: Told, one: Execution) -> bool:
+    """Whether it is for this service, environment or requester: by what was requested, never by what a row says now."""
+    request = one.revision.data if one.revision else {}
+    about = {
+        "service": request.get("service"),
+        "environment": one.start.data["environment"],
+        "person": request.get("requester_person"),
+    }
+    return bool(about[told.data["scope"]] == told.data["scope_name"])
+
+
+def _stood(told: Told, one: Execution, facts: Facts) -> bool:
+    early = facts.ended.get(told.data["exception"])
+    over = early is not None and early.index < one.start.index
+    return told.index < one.start.index and one.start.time < told.data["ends_at"] and not over

@@ -145,19 +145,45 @@ def test_what_happens_after_the_start_does_not_matter():
     assert reasons(entries) == PASSED
 
 
-def test_a_failure_covered_by_a_deviation_is_an_exception_until_it_expires():
+def granted(**changed):
+    told = {"exception": "E-1", "rule": "CT-02", "scope": "service", "scope_name": "payments-api",
+            "ends_at": "2026-03-02", **changed}  # fmt: skip
+    return ("exception.granted", told["rule"], "s-exception", told)
+
+
+def unsigned():
     entries = history()
     without("sign_off.given", person="noor")(entries)
-    deviation = {"deviation": "DEV-1", "control": "CT-02", "change": "CHG-1", "expires_at": "2026-03-02"}
-    excused = [("deviation.approved", "CHG-1", "s-dev", deviation), *entries]
+    return entries
+
+
+@pytest.mark.parametrize(
+    ("scope", "name"), [("service", "payments-api"), ("environment", "production"), ("person", "mara")]
+)
+def test_a_failure_that_an_exception_explains_is_an_exception(scope, name):
+    excused = [granted(scope=scope, scope_name=name), *unsigned()]
     assert results(excused)["CT-02"] == ["exception"]
     assert judged(excused).tested[1].result == "effective_with_exceptions"
-    assert judged(excused).tested[1].rows[0]["deviation"] == "DEV-1"
-    deviation["expires_at"] = "2026-02-28"
-    assert results(excused)["CT-02"] == ["fail"]
-    deviation.update(expires_at="2026-03-02", control="CT-03")
-    assert results(excused)["CT-02"] == ["fail"]
-    assert results([*entries, excused[0]])["CT-02"] == ["fail"], "approved afterwards"
+    assert judged(excused).tested[1].rows[0]["deviation"] == "E-1"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"ends_at": "2026-02-28"}, {"rule": "CT-03"}, {"scope_name": "cards"}, {"scope": "person"}],
+)
+def test_an_exception_that_is_over_or_for_something_else_explains_nothing(changed):
+    assert results([granted(**changed), *unsigned()])["CT-02"] == ["fail"]
+
+
+def test_an_exception_granted_afterwards_or_ended_before_explains_nothing():
+    ended = ("exception.ended", "CT-02", "s-exception", granted()[3])
+    assert results([*unsigned(), granted()])["CT-02"] == ["fail"]
+    assert results([granted(), ended, *unsigned()])["CT-02"] == ["fail"]
+    assert results([granted(), *unsigned(), ended])["CT-02"] == ["exception"]
+
+
+def test_an_exception_turns_nothing_that_passed():
+    assert results([granted(), *history()])["CT-02"] == ["pass"]
 
 
 def test_an_empty_population_is_never_a_success():

@@ -50,7 +50,7 @@ def test_an_exception_has_a_scope_an_owner_and_an_end(bank):
     )
     assert f"{waiver.ends_at - timedelta(seconds=1):%Y-%m-%d}" == day(30)
     told = parse(bytes(Entry.objects.get(kind="exception.granted").body))["data"]
-    assert (told["rule"], told["scope_id"]) == ("CT-03", str(bank.service.pk))
+    assert (told["rule"], told["scope_name"], told["scope_id"]) == ("CT-03", "web-bank", str(bank.service.pk))
 
 
 @pytest.mark.parametrize(
