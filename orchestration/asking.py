@@ -1,6 +1,6 @@
 """A request before it is stored: validated, authorised, and judged by policy outside any transaction.
 
-What policy may read is derived here from records; nothing a requester claims decides who must agree.
+It must never store one.
 """
 
 from collections.abc import Mapping
@@ -13,16 +13,14 @@ from django.db import connection
 
 from accounts import permissions
 from accounts.acting import Acting
-from accounts.models import Membership, User
-from approvals import eligibility, freezes, policy
+from accounts.models import User
+from approvals import eligibility, policy
 from approvals.clock import database_time
 from approvals.emergency import lifetime
 from approvals.models import Decision, Stage
-from approvals.periods import Place
 from approvals.policy import bundles
 from approvals.seats import Seat
 from audit.canonical import uuid7
-from audit.ledger.record import timestamp
 from audit.refusals import Invalid, MoveNotAllowed, Refusal
 from orchestration import access
 from orchestration import emergency as emergencies
@@ -30,20 +28,19 @@ from orchestration.definitions import digest as digests
 from orchestration.definitions import inputs as forms
 from orchestration.definitions.digest import Content, Emergency
 from orchestration.definitions.source import CONTROL
+from orchestration.draft import Draft, facts
 from orchestration.models import (
     CONTROL_ROOM,
     ITSELF,
     Change,
     Environment,
     Revision,
-    Run,
     Service,
     WorkflowVersion,
 )
 
 C = Change.State
 BEFORE_START = {C.WAITING, C.SENT_BACK, C.APPROVED, C.SCHEDULED}
-HISTORY = 20  # how many earlier runs are looked at for failures in a row
 TEXT_MAX = 4000
 Found = tuple[WorkflowVersion, Service, Environment]
 
@@ -52,51 +49,6 @@ class NobodyCanDecide(Refusal):
     """Policy asks people who hold no grant to sign off here."""
 
     code = "nobody_can_decide"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """A request that is valid and allowed, and that nobody has judged yet."""
-
-    change_id: UUID
-    change_key: str
-    number: int  # of the revision
-    version: WorkflowVersion
-    service: Service
-    environment: Environment
-    inputs: Mapping[str, Any]
-    reason: str
-    not_before: datetime | None
-    not_after: datetime | None
-    requester: User
-    authors: tuple[User, ...]  # whoever asked, edited, or wrote what will run
-    emergency: Emergency | None
-
-    @property
-    def conflicted(self) -> frozenset[UUID]:
-        """Persons who never count; a service account stands for the person who answers for it."""
-        return frozenset(one.person_id for one in (self.requester, *self.authors))
-
-    @property
-    def place(self) -> Place:
-        return Place(self.environment.slug, self.service.slug, self.version.workflow.slug)
-
-    def content(self, bundle_digest: str) -> Content:
-        return Content(
-            change_id=self.change_id,
-            number=self.number,
-            version=self.version,
-            service=self.service,
-            environment=self.environment,
-            inputs=self.inputs,
-            reason=self.reason,
-            requesters=self.conflicted,
-            bundle_digest=bundle_digest,
-            freezes=freezes.versions(self.place),
-            not_before=self.not_before,
-            not_after=self.not_after,
-            emergency=self.emergency,
-        )
 
 
 @dataclass(frozen=True)
@@ -181,15 +133,15 @@ def preview(
     """What policy would demand, with the people who could agree. Stores nothing."""
     found = _find(workflow, service, environment, by=by, emergency=emergency)
     draft = _draft(found, inputs, reason, key="preview", requester=by.user, emergency=emergency)
-    facts = _facts(draft)
-    output = policy.preview(facts)
+    told = facts(draft)
+    output = policy.preview(told)
     document = digests.document(draft.content(bundles.active().digest))
     named = [{**one, "people": _people(one, draft)} for one in output["require"]]
     return {
         **output,
         "require": named,
         "allowed": not output["deny"],
-        "facts": facts,
+        "facts": told,
         "digest_preview": digests.digest(document),
     }
 
@@ -271,7 +223,7 @@ def _draft(
 
 def _judge(draft: Draft, *, by: Acting) -> Asked:
     """Ask the policy and keep its answer; refuses when those whom it asks could not answer."""
-    decision = policy.decide(_facts(draft))
+    decision = policy.decide(facts(draft))
     for demand in decision.output["require"]:
         can = eligibility.votes(_granted(demand, draft))
         if can < demand["quorum"]:
@@ -319,71 +271,6 @@ def _next_key() -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval('orchestration_change_number')")
         return f"CHG-{cursor.fetchone()[0]}"
-
-
-def _facts(draft: Draft) -> dict[str, Any]:
-    """What policy may read: derived here from records, never from what the request claims."""
-    version, service, environment = draft.version, draft.service, draft.environment
-    said = freezes.active(draft.place)
-    steps = digests.steps(draft.content(""))
-    return {
-        "api": "v1",
-        "phase": "request",
-        "now": timestamp(said.now),
-        "change": {
-            "id": draft.change_key,
-            "revision": draft.number,
-            "inputs": dict(draft.inputs),
-            "reason": draft.reason,
-            "emergency": draft.emergency is not None,
-            "plan": None,
-        },
-        "workflow": {
-            "slug": version.workflow.slug,
-            "title": version.workflow.title,
-            "version": version.number,
-            "digest": version.digest,
-            "owner": version.workflow.owner.slug,
-            "effects": sorted({step["effect"] for step in steps}),
-            "acts": digests.acts(steps),
-        },
-        "service": {"slug": service.slug, "tier": service.tier, "owner": service.owner.slug},
-        "environment": {
-            "slug": environment.slug,
-            "tier": environment.tier,
-            "protected": environment.protected,
-            "frozen_by": [freeze.name for freeze in said.held],
-        },
-        "requester": {
-            "id": str(draft.requester.pk),
-            "teams": _teams(draft.requester),
-            "kind": str(draft.requester.kind),
-        },
-        "authors": sorted({str(author.pk) for author in draft.authors}),
-        "history": _history(draft),
-        "evidence": {},
-        "claims": {},
-    }
-
-
-def _teams(user: User) -> list[str]:
-    return sorted(Membership.objects.filter(user=user, ended_at=None).values_list("team__slug", flat=True))
-
-
-def _history(draft: Draft) -> dict[str, Any]:
-    """What became of the same workflow and service in the same environment before."""
-    similar = Change.objects.filter(
-        workflow=draft.version.workflow, service=draft.service, environment=draft.environment
-    ).exclude(pk=draft.change_id)
-    runs = Run.objects.filter(change__in=similar, ended_at__isnull=False).order_by("-ended_at")
-    ends = list(runs.values_list("state", flat=True)[:HISTORY])
-    in_a_row = next((count for count, state in enumerate(ends) if state != Run.State.FAILED), len(ends))
-    last = runs.filter(state=Run.State.SUCCEEDED).values_list("ended_at", flat=True).first()
-    return {
-        "last_success": timestamp(last) if last else None,
-        "recent_failures": in_a_row,
-        "similar_changes": similar.count(),
-    }
 
 
 def _people(demand: Mapping[str, Any], draft: Draft) -> list[dict[str, Any]]:
