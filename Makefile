@@ -43,6 +43,9 @@ assets: $(ASSETS) ## build the style sheet and the scripts
 races: .venv/installed ## 500 rounds of every race
 	RACE_ROUNDS=500 $(BIN)/python -m pytest -m races
 
+states: .venv/installed ## long random walks over one change, held against the model
+	STATE_EXAMPLES=300 $(BIN)/python -m pytest tests/state
+
 soak: .venv/installed ## 2,000 approvals while workers are killed at random
 	SOAK_APPROVALS=2000 $(BIN)/python -m pytest -s tests/faults/test_approvals.py
 

@@ -133,6 +133,9 @@ def withdraw_sign_off(change: Change, sign_off: UUID, *, by: Acting) -> None:
         if not revision.chain.sign_offs.filter(pk=sign_off).exists():
             raise NotFound("There is no such sign-off on this change.")
         verdict = signoffs.withdraw(sign_off, by=by)
+        if verdict == Verdict.COMPLETE and change.state == C.WAITING:  # whoever had left is back, and counts
+            _follow(change, revision, verdict, by=by)
+            return
         if verdict != Verdict.COMPLETE and change.state in {C.APPROVED, C.SCHEDULED}:
             lifecycle.move(change, C.WAITING, by=by.actor)
         tell(change)

@@ -6,6 +6,7 @@ Everything goes through the doors: HTTP as a browser sends it, SQL as a superuse
 from datetime import UTC, datetime
 from typing import Any
 
+from accounts.acting import Acting
 from accounts.models import User
 from approvals.models import Permit
 from approvals.policy import bundles
@@ -15,7 +16,8 @@ from orchestration.models import Change, LogChunk, Step, StepAttempt
 from tests.browser import REQUEST, Browser, decision, run_all
 from tests.factories import TEST, Bank
 
-STAGES = {"jonas": "Service owner", "mara": "Service owner", "noor": "Security", "ines": "Security"}
+OWNERS, SECURITY = ("mara", "jonas", "lena"), ("noor", "ines")
+STAGES = {**dict.fromkeys(OWNERS, "Service owner"), **dict.fromkeys(SECURITY, "Security")}
 ECHO = """
 apiVersion: countersign.dev/v1
 kind: Workflow
@@ -36,6 +38,11 @@ class Case:
     def __init__(self, definition: str = ECHO) -> None:
         self.bank = Bank(definition)
         self.at = {name: Browser(self.bank, name) for name in self.bank.people}
+
+    def enter(self, user: User) -> None:
+        """One more person, at a browser."""
+        self.bank.people[user.username] = Acting(user, "session")
+        self.at[user.username] = Browser(self.bank, user.username)
 
     def asked(self, who: str = "mara", **changed: Any) -> dict[str, Any]:
         """A change as its requester got it back."""

@@ -402,3 +402,17 @@ def test_a_change_without_its_entry_cannot_be_committed(committing):
     change = committing.change()
     with pytest.raises(Exception, match="orchestration_change"), transaction.atomic():
         Change.objects.filter(pk=change.pk).update(state="approved")
+
+
+def test_whoever_comes_back_counts_again_when_another_takes_a_sign_off_back(committing):
+    """The verdict may turn complete by a withdrawal: then the change goes on, and nobody is left waiting for nobody."""
+    change, payments = committing.change(), committing.teams["payments"]
+    committing.say(change, "jonas")
+    teams.leave(payments, committing.user("jonas"), by=TEST)
+    for who in ("noor", "ines"):
+        assert committing.say(change, who) == Verdict.WAITING
+    teams.join(payments, committing.user("jonas"), by=TEST)
+    spare = SignOff.objects.get(user=committing.user("ines"))
+    changes.withdraw_sign_off(change, spare.pk, by=committing.people["ines"])
+    assert Change.objects.get(pk=change.pk).state == "approved"
+    assert claimed(Step.objects.get()) is not None
