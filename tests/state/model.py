@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 BEFORE_START = {"waiting", "sent_back", "approved"}
 OPEN = {"waiting", "approved"}
+OVER = {"rejected", "withdrawn", "expired", "succeeded"}
 Act = tuple[str, tuple[object, ...]]  # the name of a method of the model, and what it is given
 
 
