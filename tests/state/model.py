@@ -91,8 +91,10 @@ class Model:
         return done, replace(self, state="succeeded") if done else self
 
     def sweep(self) -> "Model":
-        """What the clock does to a change that waited too long."""
-        return replace(self, state="expired") if self.expired and self.state in OPEN else self
+        """What the clock does: who left is asked after anew, and what waited too long is over."""
+        lapsed = self.state == "approved" and not self.complete
+        asked = replace(self, state="waiting") if lapsed else self
+        return replace(asked, state="expired") if asked.expired and asked.state in OPEN else asked
 
 
 def orders(model: Model, one: Act, other: Act) -> list[tuple[tuple[bool, bool], Model]]:

@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.strategies import lists, sampled_from, tuples
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.strategies import sampled_from
 
 from accounts import teams
 from approvals.models import SignOff
@@ -33,22 +34,25 @@ ACTS: list[Act] = [
 ]
 BOUNDED = settings(
     max_examples=EXAMPLES,
+    stateful_step_count=5,
     deadline=None,
     database=None,
     derandomize="STATE_EXAMPLES" not in os.environ,
     suppress_health_check=list(HealthCheck),
-    phases=[Phase.generate],  # an example is five requests at most: short enough as it is
+    phases=[Phase.generate],  # an example is five pairs at most: short enough as it is
 )
 
 
-class Desk:
+class Desk(RuleBasedStateMachine):
     """Everybody has the change open, as it was before both act; each act is one request."""
 
     def __init__(self, case: Case, together: Together) -> None:
+        super().__init__()
         self.case, self.together = case, together
         self.change = case.asked()
         self.model = Model(People({"Service owner": OWNERS, "Security": SECURITY}))
 
+    @rule(one=sampled_from(ACTS), other=sampled_from(ACTS))
     def pair(self, one: Act, other: Act) -> None:
         """Both at once, against what either order would have made of them."""
         self.change = self.case.seen(self.change)
@@ -123,11 +127,4 @@ def test_two_requests_at_once_come_to_what_one_order_of_them_would_have(case, to
     teams.join(case.bank.teams["payments"], lena, by=TEST)
     case.enter(lena)
 
-    @BOUNDED
-    @given(lists(tuples(sampled_from(ACTS), sampled_from(ACTS)), min_size=2, max_size=5))
-    def walk(pairs: list[tuple[Act, Act]]) -> None:
-        desk = Desk(case, together)
-        for one, other in pairs:
-            desk.pair(one, other)
-
-    walk()
+    run_state_machine_as_test(partial(Desk, case, together), settings=BOUNDED)  # type: ignore[arg-type]
