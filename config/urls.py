@@ -12,14 +12,13 @@ from approvals.pages.simulate import simulator
 from audit.ledger.entry import Actor
 from audit.pages import urls as audit_pages
 from config import go, probes, security_txt, styleguide
-from orchestration import access
+from orchestration import access, calendar
 from orchestration.consumers import Live
-from orchestration.models import Environment
 
 
-def environment_slugs() -> set[str]:
-    """What a freeze may name."""
-    return set(Environment.objects.values_list("slug", flat=True))
+def environments_seen(user: Any) -> set[str]:
+    """The slugs of the environments that this account may see, for the floor below."""
+    return set(access.visible_environments(user).values_list("slug", flat=True))
 
 
 def may_see_change(user: Any, key: str) -> bool:
@@ -35,7 +34,7 @@ def actor_of(request: HttpRequest) -> Actor:
 
 api_urls: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
-    path("", include(approvals_api.urls(environment_slugs))),
+    path("", include(approvals_api.urls(calendar.known, environments_seen))),
     path("", include("audit.api.urls")),
     path("", include("orchestration.api.urls")),
 ]

@@ -1,14 +1,12 @@
-"""Addresses of the API about policy and freezes, below /api/v1/."""
-
-from collections.abc import Callable, Collection
+"""Addresses of the API about policy, freezes and windows, below /api/v1/."""
 
 from django.urls import URLPattern, path
 
-from approvals.api import passkeys, views
+from approvals.api import passkeys, periods, views
 
 
-def urls(environments: Callable[[], Collection[str]]) -> list[URLPattern]:
-    """`environments` says which slugs there are: a freeze of a misspelt one would freeze nothing."""
+def urls(known: periods.KnownSlugs, seen: periods.SeenSlugs) -> list[URLPattern]:
+    """`known` says which slugs there are: a freeze of a misspelt one would freeze nothing; `seen`, who sees which."""
     return [
         path("me/passkeys/", passkeys.Passkeys.as_view()),
         path("me/passkeys/options/", passkeys.PasskeyOptions.as_view()),
@@ -17,6 +15,8 @@ def urls(environments: Callable[[], Collection[str]]) -> list[URLPattern]:
         path("policies/simulate/", views.Simulate.as_view()),
         path("policies/<slug:name>/versions/", views.Versions.as_view()),
         path("policies/<slug:name>/versions/<str:key>/", views.OneVersion.as_view()),
-        path("freezes/", views.Freezes.as_view(known=environments)),
-        path("freezes/<uuid:key>/", views.OneFreeze.as_view()),
+        path("freezes/", periods.Freezes.as_view(known=known, seen=seen)),
+        path("freezes/<uuid:key>/", periods.OneFreeze.as_view(seen=seen)),
+        path("windows/", periods.Windows.as_view(known=known, seen=seen)),
+        path("windows/<uuid:key>/", periods.OneWindow.as_view(seen=seen)),
     ]

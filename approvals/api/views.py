@@ -1,9 +1,6 @@
-"""The doors of the API about policy and freezes. Each authorises, calls one function and answers."""
+"""The doors of the API about policy. Each authorises, calls one function and answers."""
 
-from collections.abc import Callable, Collection
-from datetime import UTC, datetime
-from typing import Any, ClassVar
-from uuid import UUID
+from typing import ClassVar
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -12,24 +9,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import once
-from accounts.acting import acting
-from approvals import freezes
 from approvals.api.serializers import (
-    FreezeRow,
-    Lift,
-    NewFreeze,
     PolicyRow,
     Simulated,
     Simulation,
     VersionDetail,
     VersionRow,
 )
-from approvals.models import Bundle, Freeze
+from approvals.models import Bundle
 from approvals.policy import preview
 from audit.refusals import NotFound
 from audit.rest.lookup import by_key
-from audit.rest.versions import require_match, versioned
 
 POLICY = "change"  # the one policy there is: who must agree to a change
 
@@ -79,53 +69,3 @@ class Simulate(APIView):
         asked = Simulation(data=request.data)
         asked.is_valid(raise_exception=True)
         return Response(preview(asked.validated_data["input"]))
-
-
-class Freezes(generics.ListAPIView[Freeze]):
-    """Freezes, newest first; an admin makes one."""
-
-    scopes: ClassVar[dict[str, str]] = {"GET": "changes:read", "POST": "admin"}
-    serializer_class = FreezeRow
-    known: Callable[[], Collection[str]] | None = None  # given in config/urls.py: environments live above
-
-    def get_queryset(self) -> QuerySet[Freeze]:
-        return Freeze.objects.all()
-
-    @extend_schema(request=NewFreeze, responses={201: FreezeRow})
-    def post(self, request: Request) -> Response:
-        asked = NewFreeze(data=request.data)
-        asked.is_valid(raise_exception=True)
-        by, known = acting(request), self.known() if self.known else ()
-
-        def work(_: None) -> tuple[int, dict[str, Any]]:
-            made = freezes.create(**asked.validated_data, known=known, by=by)
-            return 201, FreezeRow(made).data
-
-        return once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))
-
-
-class OneFreeze(APIView):
-    """One freeze; PATCH lifts it."""
-
-    scopes: ClassVar[dict[str, str]] = {"GET": "changes:read", "PATCH": "admin"}
-
-    @extend_schema(responses=FreezeRow)
-    def get(self, request: Request, key: UUID) -> Response:
-        freeze = _freeze(key)
-        return Response(FreezeRow(freeze).data, headers=versioned(freeze))
-
-    @extend_schema(request=Lift, responses=FreezeRow)
-    def patch(self, request: Request, key: UUID) -> Response:
-        asked = Lift(data=request.data)
-        asked.is_valid(raise_exception=True)
-        freeze = _freeze(key)
-        require_match(request, freeze)
-        lifted = freezes.lift(freeze.pk, reason=asked.validated_data["reason"], by=acting(request))
-        return Response(FreezeRow(lifted).data, headers=versioned(lifted))
-
-
-def _freeze(key: UUID) -> Freeze:
-    found = Freeze.objects.filter(pk=key).first()
-    if found is None:
-        raise NotFound("There is no such freeze.")
-    return found

@@ -7,7 +7,9 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from approvals.models import Decision, Freeze
+from accounts import permissions
+from accounts.models import Team
+from approvals.models import Decision, Freeze, Window
 from audit.ledger.record import record
 from orchestration.models import Environment
 from tests.approvals.cast import TEST, facts, person
@@ -23,6 +25,7 @@ def production(bank) -> Environment:
     with transaction.atomic():
         row = Environment.objects.create(slug="production", name="Production", tier=1, position=3)
         record("environment.created", of=row, subject="production", actor=TEST)
+    permissions.grant(Team.objects.get(slug="payments"), "view", row, by=TEST)
     return row
 
 
@@ -119,6 +122,76 @@ def test_a_freeze_that_would_freeze_nothing_is_refused(bank, send, changed, stat
 def test_nobody_but_an_admin_makes_a_freeze(bank, send):
     status, body, _ = send(bank.ines, "post", "/api/v1/freezes/", freeze(), **{"Idempotency-Key": "k"})
     assert (status, body["code"]) == (403, "not_allowed")
+
+
+WEEKLY = {
+    "zone": "Europe/Zurich", "local_start": "2026-12-04T16:00", "local_end": "2026-12-07T06:00",
+    "recurrence": "FREQ=WEEKLY;UNTIL=20270131", "exceptions": ["2026-12-25"],
+}  # fmt: skip
+
+
+def weekly(**changed):
+    known = {
+        "name": "Weekend",
+        "reason": "Nobody is here.",
+        "environments": ["production"],
+        **WEEKLY,
+        **changed,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+@pytest.mark.usefixtures("production")
+def test_a_freeze_that_comes_back_is_told_as_it_was_given_and_in_words(bank, send):
+    made = send(bank.admin, "post", "/api/v1/freezes/", weekly(), **{"Idempotency-Key": "k"})[1]
+    assert {name: made[name] for name in ("zone", "recurrence", "exceptions")} == {
+        name: WEEKLY[name] for name in ("zone", "recurrence", "exceptions")
+    }
+    assert (made["local_start"], made["starts_at"]) == ("2026-12-04T16:00:00", "2026-12-04T15:00:00Z")
+    assert made["words"].startswith("every Friday 16:00 to Monday 06:00, Europe/Zurich")
+
+
+@pytest.mark.usefixtures("production")
+@pytest.mark.parametrize(
+    ("changed", "pointer"),
+    [
+        ({"zone": None}, ""),
+        ({"starts_at": "2026-12-04T16:00:00Z"}, ""),
+        ({"zone": "Mars/Base"}, "/zone"),
+        ({"local_start": "noon"}, "/starts_at"),
+        ({"recurrence": "FREQ=DAILY"}, "/recurrence"),
+        ({"services": ["nothing"]}, "/services/0"),
+        ({"exceptions": ["2026-12-26"]}, "/exceptions"),
+    ],
+)
+def test_a_recurrence_that_nobody_could_mean_is_refused(bank, send, changed, pointer):
+    status, body, _ = send(
+        bank.admin, "post", "/api/v1/freezes/", weekly(**changed), **{"Idempotency-Key": "k"}
+    )
+    assert status == 422
+    assert pointer in {one["pointer"] for one in body["errors"]} or not pointer
+    assert not Freeze.objects.exists()
+
+
+@pytest.mark.usefixtures("production")
+def test_d11_an_admin_makes_the_first_window_of_a_scope_and_no_second(bank, send):
+    status, made, _ = send(bank.admin, "post", "/api/v1/windows/", weekly(), **{"Idempotency-Key": "a"})
+    assert status == 201
+    status, body, _ = send(bank.admin, "post", "/api/v1/windows/", weekly(), **{"Idempotency-Key": "b"})
+    assert (status, body["code"]) == (409, "weakens_protection")
+    assert send(bank.ines, "post", "/api/v1/windows/", weekly(), **{"Idempotency-Key": "c"})[0] == 403
+    assert send(bank.ines, "get", f"/api/v1/windows/{made['id']}/")[1]["words"] == made["words"]
+    assert Window.objects.count() == 1
+
+
+@pytest.mark.usefixtures("production")
+@pytest.mark.parametrize("kind", ["freezes", "windows"])
+def test_whoever_may_not_see_a_place_sees_no_freeze_and_no_window_of_it(bank, send, kind):
+    made = send(bank.admin, "post", f"/api/v1/{kind}/", weekly(), **{"Idempotency-Key": "k"})[1]
+    stranger = person("Stranger")
+    assert send(stranger, "get", f"/api/v1/{kind}/{made['id']}/")[0] == 404
+    assert send(stranger, "get", f"/api/v1/{kind}/")[1]["results"] == []
+    assert len(send(bank.ines, "get", f"/api/v1/{kind}/")[1]["results"]) == 1
 
 
 @pytest.mark.parametrize("path", ["/policies/", "/policies/change/", "/policies/change/1/"])
