@@ -154,6 +154,17 @@ def controls() -> str:
     return table(("Control", "Title", "Test", "Population", "May be evidence for"), rows())
 
 
+def bank_policy() -> str:
+    """Every rule of the pack for a bank, as its own metadata says."""
+    from approvals.policy import bundles
+
+    def rows() -> Rows:
+        for one in bundles.load(ROOT / "examples" / "policies" / "bank").rules:
+            yield f"`{one.id}`", one.answers, f"{one.title}. {one.description}", f"`{one.place.partition(':')[0]}`"
+
+    return table(("Rule", "Answers", "What it says", "File"), rows())
+
+
 # --- schemas ------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +274,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "actions": actions,
     "workflow": _schema("orchestration/definitions", "workflow"),
     "policy-input": _schema("approvals/policy", "input"),
+    "bank-policy": bank_policy,
     "policy-output": _schema("approvals/policy", "output"),
     "api": api,
 }
