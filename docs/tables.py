@@ -160,7 +160,12 @@ def bank_policy() -> str:
 
     def rows() -> Rows:
         for one in bundles.load(ROOT / "examples" / "policies" / "bank").rules:
-            yield f"`{one.id}`", one.answers, f"{one.title}. {one.description}", f"`{one.place.partition(':')[0]}`"
+            yield (
+                f"`{one.id}`",
+                one.answers,
+                f"{one.title}. {one.description}",
+                f"`{one.place.partition(':')[0]}`",
+            )
 
     return table(("Rule", "Answers", "What it says", "File"), rows())
 
