@@ -43,7 +43,7 @@ def test_a_rule_that_is_gone_is_missed_by_the_tests_of_its_pack(pack, rule):
 
 @pytest.mark.parametrize("name", PACKS)
 def test_whatever_a_shipped_pack_answers_can_be_used(name):
-    """It fits the contract: a stage is due before the chain ends, what a rule says it read is so, something is asked."""
+    """It fits the contract: a stage is due before the chain ends, what a rule says it read is so, one is asked."""
     candidate = bundles.load(PACKS[name])
     places = {one.id: one.place for one in candidate.rules}
     asked = itertools.product(
