@@ -252,7 +252,7 @@ LEANING = st.sampled_from(
 
 def _files(draw, package, imports, rules):
     """The rules of a package, dealt out to files; the order of the files is the order of their names."""
-    placed = {}
+    placed: dict[str, list[str]] = {}
     for rule in rules:
         placed.setdefault(draw(st.sampled_from("abc")), []).append(rule)
     return {
