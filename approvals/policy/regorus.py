@@ -127,9 +127,7 @@ def line_of(node: Any) -> int:
 def rule_of(rule: Any) -> tuple[str, Any]:
     """The name that a rule defines, and the node that carries its place."""
     inner = rule.get("Spec") or rule.get("Default")
-    if "head" not in inner:
-        return dotted(inner["refr"]), inner
-    head = next(iter(inner["head"].values()))
+    head = next(iter(inner["head"].values())) if "head" in inner else inner
     return dotted(head["refr"]), inner
 
 
@@ -148,16 +146,12 @@ def references(tree: Any) -> set[str]:
         if isinstance(node, list):
             waiting.extend(node)
         elif isinstance(node, dict):
-            if is_reference(node):
+            if any(isinstance(node.get(kind), dict) for kind in ("Var", "RefDot", "RefBrack")):
                 found.add(dotted(node))
                 waiting.extend(indexes(node))
             else:
                 waiting.extend(node.values())
     return found
-
-
-def is_reference(node: dict[str, Any]) -> bool:
-    return any(isinstance(node.get(kind), dict) for kind in ("Var", "RefDot", "RefBrack"))
 
 
 def indexes(node: dict[str, Any]) -> list[Any]:
@@ -216,21 +210,16 @@ def check_imports(files: list[dict[str, Any]]) -> None:
 
     It would be undefined, and a demand would vanish without a word: so that is not accepted.
     """
-    made_of: dict[str, list[bool]] = {}
-    for one in files:
-        package = f"data.{dotted(one['ast']['package']['refr'])}"
-        made_of.setdefault(package, []).append(bool(one["ast"]["imports"]))
-    blind = {package for package, imports in made_of.items() if len(imports) > 1 and any(imports)}
+    packages = [(f"data.{dotted(one['ast']['package']['refr'])}.", one["ast"]["imports"]) for one in files]
+    several = {name for name, _ in packages if [one for one, _ in packages].count(name) > 1}
+    blind = {name for name, imports in packages if imports and name in several}
     faults = []
-    for one in files:
-        for imported in one["ast"]["imports"]:
-            name = dotted(imported["refr"])
-            if any(f"{package}.".startswith(f"{name}.") for package in blind):
-                said = (
-                    f"import {name}: files of that package import others, which would not be seen through this name."
-                    f" Write {name} in full where it is used, or import one rule of it"
-                )
-                faults.append(Refused(one["source"]["file"], line_of(imported), said))
+    for path, imported in [(one["source"]["file"], each) for one in files for each in one["ast"]["imports"]]:
+        name = dotted(imported["refr"])
+        if any(package.startswith(f"{name}.") for package in blind):
+            said = f"import {name}: files of that package import others, which would not be seen through this name."
+            said += f" Write {name} in full where it is used, or import one rule of it"
+            faults.append(Refused(path, line_of(imported), said))
     refuse(faults)
 
 
@@ -245,9 +234,8 @@ def imported_name(one: dict[str, Any]) -> str:
 
 
 def expand(name: str, aliases: dict[str, str]) -> str:
-    root, _, rest = name.partition(".")
-    full = aliases.get(root, root)
-    return f"{full}.{rest}" if rest else full
+    root, dot, rest = name.partition(".")
+    return aliases.get(root, root) + dot + rest
 
 
 def owned(name: str, own: set[str], package: str) -> str:
@@ -281,11 +269,8 @@ def known_builtins() -> set[str]:
     engine = regorus.Engine()
     engine.add_policy("own.rego", "package own\nnames := opa.runtime().builtins")
     answer = json.loads(engine.eval_query_as_json("data.own.names"))
-    return set(answer["result"][0]["expressions"][0]["value"]) | {
-        "print",
-        "rego.metadata.rule",
-        "rego.metadata.chain",
-    }
+    named = {"print", "rego.metadata.rule", "rego.metadata.chain"}
+    return named | set(answer["result"][0]["expressions"][0]["value"])
 
 
 # --- the three requests ----------------------------------------------------------------------------------
@@ -330,17 +315,13 @@ def ask_test(engine: Any, query: str) -> tuple[bool, str]:
 
 
 def evaluate(engine: Any, facts: Any) -> Any:
-    """What each part answers, asked for by name: asked for as a whole, a part that several files make up may be blind
-    for what one of them imports (see `check_imports`). The compiler has seen that there is no other part."""
+    """Each part by its name; the whole at once would be blind for what files import, see `check_imports`."""
     engine.set_input_json(json.dumps(facts))
-    found = {}
-    for part in sorted(ANSWERS):
-        rows = json.loads(engine.eval_query_as_json(f"{ENTRY_POINT}.{part}")).get("result", [])
-        if rows:
-            found[part] = rows[0]["expressions"][0]["value"]
-    if not found:
+    asked = {one: json.loads(engine.eval_query_as_json(f"{ENTRY_POINT}.{one}")) for one in sorted(ANSWERS)}
+    if not any(answer.get("result") for answer in asked.values()):
         raise Refused("", 0, f"{ENTRY_POINT} is undefined")
-    return found
+    rows = {one: answer["result"][0] for one, answer in asked.items() if answer.get("result")}
+    return {one: row["expressions"][0]["value"] for one, row in rows.items()}
 
 
 class Server:
@@ -379,13 +360,10 @@ class Server:
 
 
 def limit() -> None:
-    for what, most in (
-        (resource.RLIMIT_AS, ADDRESS_SPACE_BYTES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, 16),
-    ):
-        resource.setrlimit(what, (most, most))
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
 
 
 def allow_cpu() -> None:
@@ -408,11 +386,8 @@ def main() -> None:
 def say(sink: Any, answer: dict[str, Any]) -> None:
     data = json.dumps(answer).encode()
     if len(data) > ANSWER_BYTES:
-        fault = {
-            "file": "",
-            "line": 0,
-            "message": f"the answer has {len(data)} bytes; {ANSWER_BYTES} are allowed",
-        }
+        said = f"the answer has {len(data)} bytes; {ANSWER_BYTES} are allowed"
+        fault = {"file": "", "line": 0, "message": said}
         data = json.dumps({"refused": [fault]}).encode()
     sink.write(struct.pack(">I", len(data)) + data)
     sink.flush()
