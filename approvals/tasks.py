@@ -1,8 +1,11 @@
-"""Celery's door: look whether policy has moved in Git. Losing a call costs a minute, never a decision."""
+"""Celery's doors: look whether policy has moved in Git; judge again. Losing a call costs a minute, never a decision."""
+
+from uuid import UUID
 
 from celery import shared_task
 from django.db import close_old_connections
 
+from approvals import replays, shadows
 from approvals.policy import commits
 from audit.ledger.entry import system
 
@@ -13,3 +16,19 @@ def sync_policy() -> None:
     close_old_connections()
     if commits.place() is not None:
         commits.sync(by=system("system:policy-sync"))
+
+
+@shared_task(name=replays.TASK)
+def replay(id: str) -> None:  # noqa: A002 - the message's own field name
+    """One turn of one replay."""
+    close_old_connections()
+    replays.work(UUID(id))
+
+
+@shared_task(name="approvals.sweep_replays")
+def sweep_replays() -> None:
+    """Beat's way to what waits: a lost call, a killed worker, the shadow's new decisions."""
+    close_old_connections()
+    shadows.settle()
+    for key in replays.sweep():
+        replays.call(key)

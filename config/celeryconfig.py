@@ -34,5 +34,6 @@ beat_schedule = {
     # Every worker reconciles by itself; beat is one more hand, and none when it is dead.
     "reconcile": {"task": "orchestration.reconcile", "schedule": 5.0, "options": {"expires": 5}},
     "policy": {"task": "approvals.sync_policy", "schedule": 60.0, "options": {"expires": 60}},
+    "replays": {"task": "approvals.sweep_replays", "schedule": 15.0, "options": {"expires": 15}},
     "forget": {"task": "accounts.forget", "schedule": 3600.0, "options": {"expires": 3600}},
 }

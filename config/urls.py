@@ -8,6 +8,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from accounts.acting import acting
 from approvals.api import urls as approvals_api
+from approvals.pages import replays
 from approvals.pages.simulate import simulator
 from audit.ledger.entry import Actor
 from audit.pages import urls as audit_pages
@@ -25,6 +26,11 @@ def may_see_change(user: Any, key: str) -> bool:
     """Whether this account may look at a past change again, for the floors below orchestration."""
     number = key.removeprefix("CHG-")
     return number.isdecimal() and access.visible_changes(user).filter(number=int(number)).exists()
+
+
+def seen_changes(user: Any) -> list[str]:
+    """The keys of the changes that this account may see, for the floors below orchestration."""
+    return [f"CHG-{number}" for number in access.visible_changes(user).values_list("number", flat=True)]
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -49,6 +55,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.pages.urls")),
     path("", include("orchestration.pages.urls")),
     path("policies/simulate/", simulator(may_see_change), name="simulate"),
+    path("", include(replays.urls(seen_changes))),
     path("", include("approvals.pages.urls")),
     path("", include(audit_pages.urls(actor_of))),
     path("styleguide/", login_required(styleguide.styleguide)),

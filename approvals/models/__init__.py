@@ -8,8 +8,9 @@ from approvals.models.freeze import Freeze, Period, Window
 from approvals.models.obligation import Obligation
 from approvals.models.passkey import Passkey
 from approvals.models.policy import Bundle, Decision
+from approvals.models.replay import Difference, Replay, Shadow
 
 __all__ = [
-    "Bundle", "Chain", "Claim", "Decision", "Feed", "Freeze", "HandOver", "Obligation", "Passkey", "Period", "Permit",
-    "PolicyCommit", "PolicySource", "SignOff", "Stage", "Window",
+    "Bundle", "Chain", "Claim", "Decision", "Difference", "Feed", "Freeze", "HandOver", "Obligation", "Passkey",
+    "Period", "Permit", "PolicyCommit", "PolicySource", "Replay", "Shadow", "SignOff", "Stage", "Window",
 ]  # fmt: skip

@@ -48,4 +48,7 @@ class Decision(models.Model):
     took_microseconds = models.PositiveIntegerField()
 
     class Meta:
-        indexes = [models.Index(fields=["bundle", "decided_at"], name="decision_by_bundle")]
+        indexes = [
+            models.Index(fields=["bundle", "decided_at"], name="decision_by_bundle"),
+            models.Index(fields=["decided_at", "id"], name="decision_by_time"),
+        ]

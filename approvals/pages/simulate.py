@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from approvals.models import Bundle, Decision, PolicyCommit
+from approvals.models import Bundle, Decision
 from approvals.pages import why as shown
-from approvals.policy import bundles, preview, replay
+from approvals.policy import bundles, candidates, preview, replay
 from approvals.policy.decisions import try_out
 from approvals.policy.engine import PolicyRefused, PolicyUnavailable
 from approvals.policy.why import explain
@@ -38,7 +38,11 @@ def simulator(may_see: May) -> Callable[[HttpRequest], Any]:
     @login_required
     def simulate(request: HttpRequest) -> HttpResponse:
         given = {name: request.POST.get(name, request.GET.get(name, "")) for name in FIELDS}
-        context: dict[str, Any] = {"given": given, "candidates": _candidates(), "files": _files()}
+        context: dict[str, Any] = {
+            "given": given,
+            "candidates": candidates.listed(),
+            "files": candidates.files(),
+        }
         if request.method == "GET":
             return render(request, "approvals/simulate.html", context)
         try:
@@ -54,28 +58,37 @@ def simulator(may_see: May) -> Callable[[HttpRequest], Any]:
 FIELDS = ("candidate", "file", "text", "change", "input")
 
 
+def sides(
+    other: Bundle, facts: Mapping[str, Any], *, judged_by: Bundle, before: Any, after: Any, reason: str
+) -> dict[str, Any]:
+    """Two answers to the same facts, as approvals/sides.html shows them."""
+    state, words = VERDICTS[replay.compare(before, after)]
+    return {
+        "verdict": {"state": state, "words": words},
+        "before": shown.rows(explain(judged_by, facts, before), judged_by),
+        "after": shown.rows(explain(other, facts, after), other) if after else [],
+        "reason": reason,
+        "policy": shown.policy(judged_by),
+        "digest": other.digest,
+    }
+
+
 def _result(given: Mapping[str, str], request: HttpRequest, may_see: May) -> dict[str, Any]:
     facts = _facts(given, request, may_see)
     active = bundles.active()
-    candidate = _candidate(given, active)
+    candidate = candidates.chosen(given["candidate"], file=given["file"], text=given["text"])
     before, after, reason = preview(facts), None, ""
     try:
         after = try_out(candidate, facts)
     except (PolicyRefused, PolicyUnavailable) as refused:
         reason = str(refused)
-    state, words = VERDICTS[replay.compare(before, after)]
     other = Bundle(
         digest=candidate.digest, sources=dict(candidate.sources), rules=[vars(one) for one in candidate.rules]
     )
     return {
-        "verdict": {"state": state, "words": words},
-        "before": shown.rows(explain(active, facts, before), active),
-        "after": shown.rows(explain(other, facts, after), other) if after else [],
-        "reason": reason,
+        **sides(other, facts, judged_by=active, before=before, after=after, reason=reason),
         "failures": candidate.failures,
         "warnings": candidate.warnings,
-        "policy": shown.policy(active),
-        "digest": candidate.digest,
     }
 
 
@@ -102,44 +115,3 @@ def _typed(text: str) -> dict[str, Any]:
         detail = "Name a change, or give the input as a JSON object."
         raise Invalid(f"Nothing was simulated. {detail}", errors=[{"pointer": "/input", "detail": detail}])
     return facts
-
-
-def _candidate(given: Mapping[str, str], active: Bundle) -> bundles.Candidate:
-    """A version, a commit, or one of their files as it was typed."""
-    chosen = given["candidate"]
-    sources = dict(_sources(chosen) if chosen else active.sources)
-    if given["text"].strip():
-        name = given["file"].strip() or "pasted.rego"
-        sources[name] = given["text"].replace("\r\n", "\n")
-    return bundles.examine(sources)
-
-
-def _sources(digest: str) -> Mapping[str, str]:
-    found = (
-        Bundle.objects.filter(digest=digest).first()
-        or PolicyCommit.objects.filter(digest=digest, faults=[]).first()
-    )
-    if found is None:
-        raise NotFound("There is no such version of the policy; nothing was simulated.")
-    sources: Mapping[str, str] = found.sources
-    return sources
-
-
-def _candidates() -> list[dict[str, str]]:
-    """Every version that judged, and the newest commits that could."""
-    judged = [
-        {"value": one.digest, "words": f"Version {one.serial}{', which judges now' if one.active else ''}"}
-        for one in Bundle.objects.order_by("-serial")[:LISTED]
-    ]
-    known = {one["value"] for one in judged}
-    waiting = PolicyCommit.objects.filter(faults=[]).order_by("-id")[:LISTED]
-    return judged + [
-        {"value": one.digest, "words": f"Commit {one.commit[:10]} of {one.branch}"}
-        for one in waiting
-        if one.digest not in known
-    ]
-
-
-def _files() -> list[str]:
-    active = Bundle.objects.filter(active=True).first()
-    return sorted(active.sources) if active else []

@@ -1,0 +1,223 @@
+"""A replay is asked for in the browser, done by a worker in turns, and shows nobody what is not theirs to see."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from accounts import teams
+from accounts.acting import Acting
+from approvals import replays, shadows
+from approvals.models import Bundle, Chain, Decision, Difference, Replay, Shadow
+from approvals.policy import bundles, candidates, replay
+from audit.models import Entry
+from audit.refusals import MoveNotAllowed, NotAllowed
+from orchestration.models import Run
+from tests.approvals.cast import TEST
+from tests.factories import Bank
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PAGE = "/policies/replays/"
+
+
+@pytest.fixture(autouse=True)
+def calls(monkeypatch):
+    """What the workers were told: there is none here, a test takes each turn itself."""
+    told = []
+    monkeypatch.setattr(replays, "call", told.append)
+    return told
+
+
+@pytest.fixture
+def bank():
+    return Bank()
+
+
+@pytest.fixture
+def as_(client):
+    def sign_in(user):
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def admin():
+    return teams.create_person(username="adam", name="Adam", by=TEST, superuser=True)
+
+
+def lax():
+    rules = bundles.active().sources["production.rego"]
+    return {
+        "file": "production.rego",
+        "text": rules.replace("input.service.tier == 1", "input.service.tier == 9"),
+    }
+
+
+def ask(client, **given):
+    answered = client.post(PAGE, {"candidate": "", "days": "30", **lax(), **given})
+    assert answered.status_code == 302, answered.content.decode()
+    return Replay.objects.latest("created_at")
+
+
+def test_d15_a_replay_is_judged_by_a_worker_and_starts_and_decides_nothing(bank, as_, calls):
+    key = bank.change().key
+    client = as_(bank.user("mara"))
+
+    def counted():
+        return [model.objects.count() for model in (Bundle, Decision, Chain, Run, Entry)]
+
+    before = counted()
+    made = ask(client)
+    assert (made.total, made.judged, calls) == (1, 0, [made.pk])
+    assert 'hx-trigger="every 2s"' in client.get(f"{PAGE}{made.pk}/").content.decode()
+    replays.work(made.pk)
+    made.refresh_from_db()
+    assert (made.state, made.kinds, made.load) == ("done", {"changed": 1}, {"security": -1})
+    page = client.get(f"{PAGE}{made.pk}/?kind=changed").content.decode()
+    assert key in page
+    assert "Show as table" in page
+    assert "| security | -1 |" in page
+    row = client.get(f"{PAGE}{made.pk}/{Difference.objects.get().pk}/").content.decode()
+    assert "As it was decided" in row
+    assert row.count("Security: 1 needed") == 1, "only one of the two answers asks Security"
+    assert counted() == before
+
+
+def test_a_replay_is_of_what_one_may_see_and_ones_own(bank, as_, admin):
+    bank.change()
+    mine = ask(as_(bank.user("ravi")))
+    assert (mine.subjects, mine.total) == ([], 0)
+    every = ask(as_(admin))
+    assert (every.subjects, every.total) == (None, 1)
+    replays.work(every.pk)
+    row = f"{PAGE}{every.pk}/{Difference.objects.get().pk}/"
+    assert as_(admin).get(row).status_code == 200
+    for path in (f"{PAGE}{every.pk}/", row):
+        assert as_(bank.user("ravi")).get(path).status_code == 404
+    assert as_(bank.user("ravi")).post(f"{PAGE}{every.pk}/cancel/").status_code == 404
+
+
+def test_a_row_is_hidden_from_whoever_may_no_longer_see_its_change(bank, as_):
+    bank.change()
+    made = ask(as_(bank.user("mara")))
+    replays.work(made.pk)
+    [row] = replays.rows(made, user=bank.user("mara"), seen=lambda _: [Difference.objects.get().subject])
+    assert not replays.rows(made, user=bank.user("mara"), seen=lambda _: []).filter(pk=row.pk).exists()
+
+
+def test_one_replay_at_a_time_and_a_cancelled_one_keeps_nothing_more(bank, as_, monkeypatch):
+    bank.change()
+    client = as_(bank.user("mara"))
+    made = ask(client)
+    again = client.post(PAGE, {"candidate": "", "days": "7"})
+    assert (again.status_code, Replay.objects.count()) == (409, 1)
+    judged = replay.replay
+
+    def cancelled_meanwhile(*given):
+        client.post(f"{PAGE}{made.pk}/cancel/")
+        yield from judged(*given)
+
+    monkeypatch.setattr(replay, "replay", cancelled_meanwhile)
+    replays.work(made.pk)
+    made.refresh_from_db()
+    assert (made.state, made.judged, Difference.objects.count()) == ("cancelled", 0, 0)
+    assert client.post(f"{PAGE}{made.pk}/cancel/").status_code == 409
+
+
+def test_a_turn_ends_after_its_time_and_the_next_goes_on_from_there(bank, as_, monkeypatch, calls):
+    bank.change()
+    bank.change(inputs={**Decision.objects.get().input["change"]["inputs"]})
+    monkeypatch.setattr(replay, "BATCH", 1)
+    made = ask(as_(bank.user("mara")))
+    for judged in (1, 2):
+        replays.work(made.pk, seconds=0)
+        made.refresh_from_db()
+        assert (made.state, made.judged) == ("queued", judged)
+    replays.work(made.pk, seconds=0)
+    made.refresh_from_db()
+    assert (made.state, made.judged, Difference.objects.count()) == ("done", 2, 2)
+    assert calls == [made.pk] * 3
+
+
+def test_what_a_killed_worker_left_is_taken_up_and_its_late_batch_counts_for_nothing(bank, as_):
+    bank.change()
+    made = ask(as_(bank.user("mara")))
+    left = replays._take(made.pk)
+    assert replays._take(made.pk) is None, "another worker has it"
+    Replay.objects.update(seen_at=Now() - replays.SILENT - timedelta(seconds=1))
+    assert replays.sweep() == [made.pk]
+    replays.work(made.pk)
+    assert not replays._judge(left, until=0), "the batch of the worker that came back is thrown away"
+    made.refresh_from_db()
+    assert (made.state, made.judged, Difference.objects.count()) == ("done", 1, 1)
+
+
+def test_a_replay_that_takes_its_workers_with_it_fails_in_words(bank, as_):
+    bank.change()
+    made = ask(as_(bank.user("mara")))
+    for _ in range(replays.LOST):
+        assert made.pk in replays.sweep()
+        assert replays._take(made.pk)
+        Replay.objects.update(seen_at=Now() - replays.SILENT - timedelta(seconds=1))
+    assert replays.sweep() == []
+    made.refresh_from_db()
+    assert made.state == "failed"
+    assert "3 workers ended over it" in made.problem
+
+
+def test_the_shadow_is_asked_of_each_new_decision_and_ends_when_it_judges(bank, as_, admin, monkeypatch):
+    monkeypatch.setattr(replays, "SETTLED", timedelta(0))
+    bank.change()
+    made = ask(as_(admin), shadow="1")
+    replays.work(made.pk)
+    made.refresh_from_db()
+    assert made.judged == 0, "what was decided before is not the shadow's"
+    bank.change()
+    assert replays.sweep() == [made.pk]
+    replays.work(made.pk)
+    made.refresh_from_db()
+    assert (made.judged, made.differs, made.state) == (1, 1, "queued")
+    assert "1 would have been otherwise" in as_(admin).get(PAGE).content.decode()
+    assert "shadows the policy" not in as_(bank.user("mara")).get(PAGE).content.decode()
+    candidate = bundles.examine({**made.sources})
+    monkeypatch.setattr(bundles, "_untested", lambda _: "")
+    tested = bundles.Candidate(
+        candidate.sources,
+        candidate.digest,
+        candidate.rules,
+        [],
+        [one for one in candidate.tests if one.passed],
+    )
+    bundles.activate(tested, source="the shadow", by=TEST)
+    shadows.settle()
+    assert not Shadow.objects.get().stands
+    kinds = Entry.objects.filter(kind__startswith="shadow.").order_by("id").values_list("kind", flat=True)
+    assert list(kinds) == ["shadow.set", "shadow.ended"]
+    made.refresh_from_db()
+    assert made.state == "done"
+
+
+def test_at_most_one_shadow_set_and_ended_by_an_admin_alone(bank, as_, admin):
+    mara = as_(bank.user("mara"))
+    assert mara.post(PAGE, {"candidate": "", **lax(), "shadow": "1"}).status_code == 403
+    made = ask(as_(admin), shadow="1")
+    candidate = bundles.examine(made.sources)
+    acting = Acting(user=admin, auth="session")
+    with pytest.raises(MoveNotAllowed, match="already"):
+        shadows.set_one(candidate, by=acting)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Shadow.objects.create(replay=Replay.objects.create(**_copied(made)), digest="another")
+    with pytest.raises(NotAllowed):
+        shadows.end(by=Acting(user=bank.user("mara"), auth="session"))
+    assert as_(admin).post("/policies/shadow/end/").status_code == 302
+    with pytest.raises(MoveNotAllowed, match="judges now"):
+        shadows.set_one(candidates.chosen(""), by=acting)
+    assert shadows.standing() is None
+
+
+def _copied(made):
+    told = {name: getattr(made, name) for name in ("user", "name", "digest", "sources", "since", "seen_at")}
+    return {**told, "days": 0}
