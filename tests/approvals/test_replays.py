@@ -1,6 +1,7 @@
 """A replay is asked for in the browser, done by a worker in turns, and shows nobody what is not theirs to see."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -24,7 +25,7 @@ PAGE = "/policies/replays/"
 @pytest.fixture(autouse=True)
 def calls(monkeypatch):
     """What the workers were told: there is none here, a test takes each turn itself."""
-    told = []
+    told: list[UUID] = []
     monkeypatch.setattr(replays, "call", told.append)
     return told
 
@@ -146,6 +147,7 @@ def test_what_a_killed_worker_left_is_taken_up_and_its_late_batch_counts_for_not
     bank.change()
     made = ask(as_(bank.user("mara")))
     left = replays._take(made.pk)
+    assert left is not None
     assert replays._take(made.pk) is None, "another worker has it"
     Replay.objects.update(seen_at=Now() - replays.SILENT - timedelta(seconds=1))
     assert replays.sweep() == [made.pk]
