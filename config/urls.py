@@ -1,19 +1,22 @@
 """The one map of addresses; each app brings its pages and its API."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, include, path
+from rest_framework.request import Request
 
 from accounts.acting import acting
 from approvals.api import urls as approvals_api
+from approvals.api import whatif
 from approvals.pages import replays
 from approvals.pages.simulate import simulator
 from audit.ledger.entry import Actor
 from audit.pages import urls as audit_pages
 from config import go, probes, security_txt, styleguide
-from orchestration import access, calendar
+from orchestration import access, asking, calendar
 from orchestration.consumers import Live
 
 
@@ -33,6 +36,12 @@ def seen_changes(user: Any) -> list[str]:
     return [f"CHG-{number}" for number in access.visible_changes(user).values_list("number", flat=True)]
 
 
+def facts_of_form(request: Request, form: Mapping[str, Any]) -> dict[str, Any]:
+    """What policy would read if this form were sent, for the floors below orchestration."""
+    facts: dict[str, Any] = asking.preview(**form, by=acting(request))["facts"]
+    return facts
+
+
 def actor_of(request: HttpRequest) -> Actor:
     """Who sent a request, for the floors below accounts."""
     return acting(request).actor
@@ -40,6 +49,7 @@ def actor_of(request: HttpRequest) -> Actor:
 
 api_urls: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
+    path("", include(whatif.urls(may_see_change, seen_changes, facts_of_form))),
     path("", include(approvals_api.urls(calendar.known, environments_seen))),
     path("", include("audit.api.urls")),
     path("", include("orchestration.api.urls")),

@@ -45,22 +45,6 @@ class PolicyRow(serializers.Serializer[Any]):
     active = VersionDetail(allow_null=True)
 
 
-class Simulation(StrictSerializer):
-    """What to ask: the whole input of the policy contract, version 1."""
-
-    input = serializers.DictField()
-
-
-class Simulated(serializers.Serializer[Any]):
-    """What the active bundle answers."""
-
-    deny = serializers.ListField(child=serializers.DictField())
-    require = serializers.ListField(child=serializers.DictField())
-    warn = serializers.ListField(child=serializers.DictField())
-    windows = serializers.ListField(child=serializers.DictField())
-    obligations = serializers.ListField(child=serializers.DictField())
-
-
 class PeriodRow(serializers.ModelSerializer[Any]):
     """When and where it holds: the first instant and the last of all, and in words what lies between."""
 

@@ -12,7 +12,6 @@ def urls(known: periods.KnownSlugs, seen: periods.SeenSlugs) -> list[URLPattern]
         path("me/passkeys/options/", passkeys.PasskeyOptions.as_view()),
         path("me/passkeys/<uuid:key>/revoke/", passkeys.RevokePasskey.as_view()),
         path("policies/", views.Policies.as_view()),
-        path("policies/simulate/", views.Simulate.as_view()),
         path("policies/<slug:name>/versions/", views.Versions.as_view()),
         path("policies/<slug:name>/versions/<str:key>/", views.OneVersion.as_view()),
         path("freezes/", periods.Freezes.as_view(known=known, seen=seen)),

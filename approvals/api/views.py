@@ -11,13 +11,10 @@ from rest_framework.views import APIView
 
 from approvals.api.serializers import (
     PolicyRow,
-    Simulated,
-    Simulation,
     VersionDetail,
     VersionRow,
 )
 from approvals.models import Bundle
-from approvals.policy import preview
 from audit.refusals import NotFound
 from audit.rest.lookup import by_key
 
@@ -57,15 +54,3 @@ class OneVersion(APIView):
         if name != POLICY:
             raise NotFound("There is no such policy.")
         return Response(VersionDetail(by_key(Bundle.objects.all(), key, field="digest")).data)
-
-
-class Simulate(APIView):
-    """What the active bundle would answer to this input. Stores nothing, decides nothing."""
-
-    scopes: ClassVar[dict[str, str]] = {"POST": "changes:read"}
-
-    @extend_schema(request=Simulation, responses=Simulated)
-    def post(self, request: Request) -> Response:
-        asked = Simulation(data=request.data)
-        asked.is_valid(raise_exception=True)
-        return Response(preview(asked.validated_data["input"]))

@@ -34,7 +34,11 @@ WORDS = {
 FIELDS = ("candidate", "file", "text", "days")
 PAGE = 25
 LISTED = 50
-BAR, HALF = 24, 150  # a team's row and the longest bar of the picture, in its own units
+BAR, HALF, MIDDLE = (
+    24,
+    70,
+    230,
+)  # a team's row, the longest bar and where bars begin, in the picture's own units
 
 
 def urls(seen: replays.Seen) -> list[URLPattern]:
@@ -168,22 +172,21 @@ def _load(found: Replay) -> dict[str, Any] | None:
 def _bars(rows: list[tuple[str, int]]) -> SafeString:
     """One bar a team, to the right for more and to the left for fewer."""
     longest = max(abs(more) for _, more in rows)
-    middle = HALF * 2
     bars = format_html_join(
         "",
         '<text class="axis" x="4" y="{}">{}</text><path class="bar" d="M{} {}h{}v10h{}z"/>'
         '<text class="axis" x="{}" y="{}">{}</text>',
         (
             (
-                at * BAR + 16, name[:24], middle, at * BAR + 7, (width := HALF * more // longest), -width,
-                middle + max(width, 0) + 6, at * BAR + 16, f"{more:+}",
+                at * BAR + 16, name[:24], MIDDLE, at * BAR + 7, (width := HALF * more // longest), -width,
+                MIDDLE + max(width, 0) + 6, at * BAR + 16, f"{more:+}",
             )
             for at, (name, more) in enumerate(rows)
         ),
     )  # fmt: skip
     height = len(rows) * BAR
     return format_html(
-        '<svg viewBox="0 0 500 {}"><path class="grid" d="M{} 0V{}"/>{}</svg>', height, middle, height, bars
+        '<svg viewBox="0 0 340 {}"><path class="grid" d="M{} 0V{}"/>{}</svg>', height, MIDDLE, height, bars
     )
 
 

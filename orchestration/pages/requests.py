@@ -1,5 +1,6 @@
 """Asking for a change: a form from the workflow's schema, a live preview of who must agree, a request."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -80,7 +81,7 @@ def previewed(request: HttpRequest, given: dict[str, Any]) -> HttpResponse:
     """The panel's answer for what was typed."""
     try:
         found = asking.preview(**given, by=acting(request))
-        shown = {**_preview(found), "rules": trace.previewed(found)}
+        shown = {**_preview(found), "rules": trace.previewed(found), "facts": json.dumps(found["facts"])}
     except Refusal as refusal:
         shown = {"summary": "Not ready to submit.", "points": _problems(refusal)}
     return render(request, "components/preview_result.html", {"preview": shown})

@@ -1,5 +1,6 @@
 """A replay is asked for in the browser, done by a worker in turns, and shows nobody what is not theirs to see."""
 
+import json
 from datetime import timedelta
 from uuid import UUID
 
@@ -223,3 +224,57 @@ def test_at_most_one_shadow_set_and_ended_by_an_admin_alone(bank, as_, admin):
 def _copied(made):
     told = {name: getattr(made, name) for name in ("user", "name", "digest", "sources", "since", "seen_at")}
     return {**told, "days": 0}
+
+
+def post(client, path, body, **headers):
+    return client.post(path, json.dumps(body), content_type="application/json", headers=headers)
+
+
+def test_d15_the_api_simulates_a_change_and_a_form_and_stores_nothing(bank, as_):
+    key = bank.change().key
+    client, path = as_(bank.user("mara")), "/api/v1/policies/simulate/"
+    candidate = {"sources": {**bundles.active().sources, lax()["file"]: lax()["text"]}}
+    asked = post(client, path, {"candidate": candidate, "change": key}).json()
+    assert asked["kind"] == "changed"
+    assert [one["stage"] for one in asked["now"]["require"]] == ["Security", "Service owner"]
+    assert [one["stage"] for one in asked["require"]] == ["Service owner"]
+    facts = Decision.objects.get().input
+    form = {
+        "workflow": facts["workflow"]["slug"],
+        "service": facts["service"]["slug"],
+        "environment": facts["environment"]["slug"],
+        "inputs": facts["change"]["inputs"],
+    }
+    assert post(client, path, {"form": form}).json()["kind"] == "same"
+    assert post(as_(bank.user("ravi")), path, {"change": key}).status_code == 404
+    assert post(client, path, {"form": form}).status_code in {403, 404}, "ravi may not request it"
+    for wrong in (
+        {},
+        {"change": key, "input": {}},
+        {"change": key, "candidate": {"bundle": "x", "sources": {}}},
+    ):
+        assert post(client, path, wrong).status_code == 422
+    assert Decision.objects.count() == 1
+
+
+def test_the_api_replays_once_per_key_and_shows_the_rows_to_whoever_may_see_them(bank, as_):
+    bank.change()
+    path = "/api/v1/policies/replay/"
+    candidate = {"sources": {**bundles.active().sources, lax()["file"]: lax()["text"]}}
+    client, body = as_(bank.user("mara")), {"candidate": candidate, "days": 30}
+    assert post(client, path, body).status_code == 400, "no Idempotency-Key"
+    made = post(client, path, body, **{"Idempotency-Key": "one"})
+    assert made.status_code == 201, made.content
+    assert post(client, path, body, **{"Idempotency-Key": "one"}).json() == made.json()
+    one = f"{path}{made.json()['id']}/"
+    replays.work(Replay.objects.get().pk)
+    assert client.get(one).json()["kinds"] == {"changed": 1}
+    [row] = client.get(f"{one}rows/?kind=changed").json()["results"]
+    assert (row["kind"], len(row["before"]["require"]), len(row["after"]["require"])) == ("changed", 2, 1)
+    assert client.get(f"{one}rows/?kind=newly_blocked").json()["results"] == []
+    assert post(client, f"{one}cancel/", {}).status_code == 409
+    assert post(client, path, {"days": 31}, **{"Idempotency-Key": "two"}).status_code == 422
+    ravi = as_(bank.user("ravi"))
+    assert ravi.get(path).json()["results"] == []
+    for below in ("", "rows/"):
+        assert ravi.get(f"{one}{below}").status_code == 404
