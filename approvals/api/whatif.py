@@ -19,10 +19,10 @@ from accounts import once
 from accounts.acting import acting
 from approvals import replays
 from approvals.models import Decision, Difference, Replay
-from approvals.policy import bundles, candidates, preview, replay
+from approvals.policy import candidates, preview, replay
 from approvals.policy.bundles import Candidate
 from approvals.policy.decisions import try_out
-from audit.refusals import Invalid, NotFound
+from audit.refusals import NotFound
 from audit.rest.strict import StrictSerializer
 
 Form = Callable[[Request, Mapping[str, Any]], dict[str, Any]]
@@ -48,8 +48,6 @@ class CandidateAsked(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if len(attrs) > 1:
             raise serializers.ValidationError("Give a bundle or sources, not both.")
-        if "sources" in attrs:
-            _check_size(attrs["sources"])
         return attrs
 
 
@@ -217,14 +215,5 @@ class ReplayRows(generics.ListAPIView[Difference]):
 def _candidate(given: Mapping[str, Any]) -> Candidate:
     asked = given.get("candidate", {})
     if "sources" in asked:
-        return bundles.examine(asked["sources"])
+        return candidates.written(asked["sources"])
     return candidates.chosen(asked.get("bundle", ""))
-
-
-def _check_size(sources: Mapping[str, str]) -> None:
-    size = sum(len(text.encode()) for text in sources.values())
-    if not sources or len(sources) > bundles.MAX_FILES or size > bundles.MAX_BYTES:
-        detail = f"A bundle has 1 to {bundles.MAX_FILES} files and at most {bundles.MAX_BYTES} bytes."
-        raise Invalid(
-            f"Nothing was judged. {detail}", errors=[{"pointer": "/candidate/sources", "detail": detail}]
-        )

@@ -194,10 +194,11 @@ def _markdown(found: Replay, rows: Any) -> str:
     """For a pull request."""
     if found.under_way:
         return ""
+    span = f"the last {found.days} days" if found.until else f"{found.since:%Y-%m-%d} and after"
     kinds = [f"| {words} | {found.kinds.get(one, 0)} |" for one, (_, words) in WORDS.items()]
     load = [f"| {team} | {more:+} |" for team, more in sorted(found.load.items())]
     lines = [
-        f"### {found.judged} decisions of the last {found.days} days, judged again by {found.name}",
+        f"### {found.judged} decisions of {span}, judged again: {found.name}",
         "", "| | decisions |", "|---|---|", *kinds,
     ]  # fmt: skip
     lines += ["", "| team | sign-offs, more or less |", "|---|---|", *load] if load else []

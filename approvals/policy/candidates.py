@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from approvals.models import Bundle, PolicyCommit
 from approvals.policy import bundles
-from audit.refusals import NotFound
+from audit.refusals import Invalid, NotFound
 
 LISTED = 20
 
@@ -17,6 +17,17 @@ def chosen(digest: str, *, file: str = "", text: str = "") -> bundles.Candidate:
     sources = dict(_sources(digest) if digest else bundles.active().sources)
     if text.strip():
         sources[file.strip() or "pasted.rego"] = text.replace("\r\n", "\n")
+    return written(sources)
+
+
+def written(sources: Mapping[str, str]) -> bundles.Candidate:
+    """Files at hand, no more of them than a bundle may have."""
+    size = sum(len(text.encode()) for text in sources.values())
+    if not sources or len(sources) > bundles.MAX_FILES or size > bundles.MAX_BYTES:
+        detail = f"A bundle has 1 to {bundles.MAX_FILES} files and at most {bundles.MAX_BYTES} bytes."
+        raise Invalid(
+            f"Nothing was judged. {detail}", errors=[{"pointer": "/candidate/sources", "detail": detail}]
+        )
     return bundles.examine(sources)
 
 

@@ -201,6 +201,7 @@ def test_the_shadow_is_asked_of_each_new_decision_and_ends_when_it_judges(bank, 
     assert list(kinds) == ["shadow.set", "shadow.ended"]
     made.refresh_from_db()
     assert made.state == "done"
+    assert "1 decisions of 20" in as_(admin).get(f"{PAGE}{made.pk}/").content.decode()
 
 
 def test_at_most_one_shadow_set_and_ended_by_an_admin_alone(bank, as_, admin):
@@ -273,6 +274,11 @@ def test_the_api_replays_once_per_key_and_shows_the_rows_to_whoever_may_see_them
     assert (row["kind"], len(row["before"]["require"]), len(row["after"]["require"])) == ("changed", 2, 1)
     assert client.get(f"{one}rows/?kind=newly_blocked").json()["results"] == []
     assert post(client, f"{one}cancel/", {}).status_code == 409
+    large = {"sources": {"a.rego": "#" * (bundles.MAX_BYTES + 1)}}
+    assert (
+        post(client, path, {"candidate": large, "days": 30}, **{"Idempotency-Key": "large"}).status_code
+        == 422
+    )
     assert post(client, path, {"days": 31}, **{"Idempotency-Key": "two"}).status_code == 422
     ravi = as_(bank.user("ravi"))
     assert ravi.get(path).json()["results"] == []
