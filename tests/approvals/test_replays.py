@@ -152,8 +152,13 @@ def test_what_a_killed_worker_left_is_taken_up_and_its_late_batch_counts_for_not
     assert replays._take(made.pk) is None, "another worker has it"
     Replay.objects.update(seen_at=Now() - replays.SILENT - timedelta(seconds=1))
     assert replays.sweep() == [made.pk]
-    replays.work(made.pk)
+    taken = replays._take(made.pk)
+    assert taken is not None
     assert not replays._judge(left, until=0), "the batch of the worker that came back is thrown away"
+    assert not Difference.objects.exists()
+    assert replays._judge(taken, until=float("inf"))
+    replays._turn(taken).update(seen_at=Now() - replays.SILENT - timedelta(seconds=1))
+    replays.work(made.pk)
     made.refresh_from_db()
     assert (made.state, made.judged, Difference.objects.count()) == ("done", 1, 1)
 
