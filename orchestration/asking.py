@@ -20,13 +20,15 @@ from approvals.emergency import lifetime
 from approvals.models import Decision, Stage
 from approvals.policy import bundles
 from approvals.seats import Seat
-from audit.canonical import uuid7
+from audit.canonical import parse, uuid7
 from audit.refusals import Invalid, MoveNotAllowed, Refusal
 from orchestration import access
 from orchestration import emergency as emergencies
 from orchestration.definitions import digest as digests
 from orchestration.definitions import inputs as forms
+from orchestration.definitions import repeats as times
 from orchestration.definitions.digest import Content, Emergency
+from orchestration.definitions.repeats import Repeat, Window
 from orchestration.definitions.source import CONTROL
 from orchestration.draft import Draft, facts
 from orchestration.models import (
@@ -74,24 +76,18 @@ def ask(
     by: Acting,
     not_before: datetime | None = None,
     not_after: datetime | None = None,
+    repeats: Repeat | None = None,
     emergency: Emergency | None = None,
 ) -> Asked:
     """Validate, authorise and let policy decide. Not inside a transaction: policy may take its time."""
     found = _find(workflow, service, environment, by=by, emergency=emergency)
     _check_words(reason, not_before, not_after, emergency)
-    return _judge(
-        _draft(
-            found,
-            inputs,
-            reason,
-            key=_next_key(),
-            requester=by.user,
-            not_before=not_before,
-            not_after=not_after,
-            emergency=emergency,
-        ),
-        by=by,
+    window = times.window(not_before, not_after, repeats)
+    _check_repeats(window, environment, emergency)
+    draft = _draft(
+        found, inputs, reason, key=_next_key(), requester=by.user, window=window, emergency=emergency
     )
+    return _judge(draft, by=by)
 
 
 def ask_again(
@@ -100,7 +96,7 @@ def ask_again(
     inputs: Mapping[str, Any],
     reason: str,
     by: Acting,
-    window: tuple[datetime | None, datetime | None] | None = None,
+    window: Window | None = None,
 ) -> Asked:
     """The same for an edit: the active version of the workflow, a new decision, the old window unless given."""
     if C(change.state) not in BEFORE_START:
@@ -109,12 +105,13 @@ def ask_again(
     emergency = digests.emergency_of(bytes(last.document))  # an edit neither makes one nor ends one
     slugs = (change.workflow.slug, change.service.slug, change.environment.slug)
     found = _find(*slugs, by=by, emergency=emergency)
-    not_before, not_after = window or (last.not_before, last.not_after)
-    _check_words(reason, not_before, not_after, emergency)
+    window = window or window_of(last)
+    _check_words(reason, window.not_before, window.not_after, emergency)
+    _check_repeats(window, change.environment.slug, emergency)
     editors = [revision.author for revision in change.revisions.select_related("author")]
     draft = _draft(
-        found, inputs, reason, key=change.key, requester=change.requester, not_before=not_before,
-        not_after=not_after, authors=(by.user, *editors), change_id=change.pk, number=last.number + 1,
+        found, inputs, reason, key=change.key, requester=change.requester, window=window,
+        authors=(by.user, *editors), change_id=change.pk, number=last.number + 1,
         emergency=emergency,
     )  # fmt: skip
     return _judge(draft, by=by)
@@ -128,11 +125,14 @@ def preview(
     inputs: Mapping[str, Any],
     by: Acting,
     reason: str = "",
+    window: Window = Window(),  # noqa: B008 - a tuple
     emergency: Emergency | None = None,
 ) -> dict[str, Any]:
     """What policy would demand, with the people who could agree. Stores nothing."""
     found = _find(workflow, service, environment, by=by, emergency=emergency)
-    draft = _draft(found, inputs, reason, key="preview", requester=by.user, emergency=emergency)
+    draft = _draft(
+        found, inputs, reason, key="preview", requester=by.user, window=window, emergency=emergency
+    )
     told = facts(draft)
     output = policy.preview(told)
     document = digests.document(draft.content(bundles.active().digest))
@@ -151,6 +151,12 @@ def current_revision(change: Change) -> Revision:
     if change.revision is None:
         raise MoveNotAllowed(f"{change.key} has no content yet.")
     return change.revision
+
+
+def window_of(revision: Revision) -> Window:
+    """When a revision may start, by its bytes."""
+    repeats = times.read(parse(bytes(revision.document)))
+    return Window(revision.not_before, revision.not_after, repeats)
 
 
 def inputs_schema(version: WorkflowVersion) -> dict[str, Any]:
@@ -194,8 +200,7 @@ def _draft(
     *,
     key: str,
     requester: User,
-    not_before: datetime | None = None,
-    not_after: datetime | None = None,
+    window: Window = Window(),  # noqa: B008 - a tuple
     authors: tuple[User, ...] = (),
     change_id: UUID | None = None,
     number: int = 1,
@@ -211,8 +216,9 @@ def _draft(
         environment=environment,
         inputs=forms.fit(version.document, inputs),
         reason=reason.strip(),
-        not_before=not_before,
-        not_after=not_after,
+        not_before=window.not_before,
+        not_after=window.not_after,
+        repeats=window.repeats,
         requester=requester,
         authors=(*authors, *([version.author] if version.author else [])),
         emergency=emergency,
@@ -235,14 +241,24 @@ def _judge(draft: Draft, *, by: Acting) -> Asked:
     return Asked(draft, decision, by)
 
 
+def _check_repeats(window: Window, environment: str, emergency: Emergency | None) -> None:
+    if window.repeats is not None and (environment == CONTROL_ROOM or emergency is not None):
+        detail = "A governed act or an emergency happens once."
+        raise Invalid(f"Nothing was sent. {detail}", errors=[{"pointer": "/repeats", "detail": detail}])
+
+
 def _check_lasts(draft: Draft, decision: Decision) -> None:
-    """Sign-offs that end before the start may begin would never let it start."""
+    """Sign-offs that end before the last start may begin would never let it start."""
     ends = decision.decided_at + lifetime(decision.output["require"], emergency=draft.emergency is not None)
-    if draft.not_before is not None and draft.not_before >= ends:
-        detail = (
-            f"The sign-offs would end at {ends:%d %B %Y %H:%M} UTC, before that. Choose an earlier start."
-        )
-        raise Invalid(f"Nothing was sent. {detail}", errors=[{"pointer": "/not_before", "detail": detail}])
+    said = f"The sign-offs would end at {ends:%d %B %Y %H:%M} UTC, before that."
+    errors = []
+    if draft.repeats is not None and draft.repeats.occurrences[-1].start >= ends:
+        detail = f"{said} Let the last time be earlier, and ask again then."
+        errors = [{"pointer": "/repeats/rule", "detail": detail}]
+    elif draft.not_before is not None and draft.not_before >= ends:
+        errors = [{"pointer": "/not_before", "detail": f"{said} Choose an earlier start."}]
+    if errors:
+        raise Invalid(f"Nothing was sent. {errors[0]['detail']}", errors=errors)
 
 
 def _check_words(

@@ -26,7 +26,7 @@ from orchestration.definitions.source import CONTROL
 from orchestration.engine import cancel as cancelling
 from orchestration.engine import dispatch, runs
 from orchestration.engine.rows import lock_change
-from orchestration.models import Change, Comment, Environment, Revision, Service, Step
+from orchestration.models import Change, Comment, Environment, Revision, Run, Service, Step
 
 C = Change.State
 
@@ -159,8 +159,9 @@ def start(change: Change, *, by: Acting) -> None:
         change = lock_change(change.pk)
         if change.state not in {C.APPROVED, C.SCHEDULED}:
             raise MoveNotAllowed(f"{change.key} is {state_word(change)}; there is nothing to start.")
-        begins = current_revision(change).not_before
         ready = Step.objects.filter(run__revision=change.revision, state=Step.State.READY)
+        run = change.runs.filter(occurs_at__isnull=False, state=Run.State.READY).first()
+        begins = run.occurs_at if run else current_revision(change).not_before
         ready.update(
             not_before=Greatest(Now(), begins) if begins else Now()
         )  # whatever held it is looked at again
@@ -284,8 +285,9 @@ def _follow(change: Change, revision: Revision, verdict: Verdict, *, by: Acting)
     if verdict == Verdict.COMPLETE:
         now = database_time()
         lifecycle.move(change, C.APPROVED, by=by.actor)
-        runs.create(change, revision=revision, by=by.actor, at=now)
-        if revision.not_before is not None and revision.not_before > now:
+        run = runs.create(change, revision=revision, by=by.actor, at=now)
+        begins = run.occurs_at if run and run.occurs_at else revision.not_before
+        if begins is not None and begins > now:
             lifecycle.move(change, C.SCHEDULED, by=by.actor)
     elif verdict == Verdict.REJECTED:
         runs.void(change, by=by.actor, reason="rejected")

@@ -11,9 +11,11 @@ from uuid import UUID
 
 from accounts.models import Membership, User
 from approvals import freezes
+from approvals.calendar.schedule import Schedule
 from approvals.periods import Place
 from audit.ledger.record import timestamp
 from orchestration.definitions import digest as digests
+from orchestration.definitions import repeats
 from orchestration.definitions.digest import Content, Emergency
 from orchestration.models import Change, Environment, Run, Service, WorkflowVersion
 
@@ -37,6 +39,7 @@ class Draft:
     requester: User
     authors: tuple[User, ...]  # whoever asked, edited, or wrote what will run
     emergency: Emergency | None
+    repeats: Schedule | None = None
 
     @property
     def conflicted(self) -> frozenset[UUID]:
@@ -62,6 +65,7 @@ class Draft:
             not_before=self.not_before,
             not_after=self.not_after,
             emergency=self.emergency,
+            repeats=self.repeats,
         )
 
 
@@ -80,6 +84,7 @@ def facts(draft: Draft) -> dict[str, Any]:
             "inputs": dict(draft.inputs),
             "reason": draft.reason,
             "emergency": draft.emergency is not None,
+            "repeats": repeats.fact(draft.repeats),
             "plan": None,
         },
         "workflow": {

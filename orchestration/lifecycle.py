@@ -33,7 +33,7 @@ MOVES: dict[Change.State, frozenset[Change.State]] = {
     C.SENT_BACK: frozenset({C.WAITING, *_BEFORE_START}),
     C.APPROVED: frozenset({C.SCHEDULED, C.RUNNING, C.WAITING, C.REJECTED, C.CANCELLED, *_BEFORE_START}),
     C.SCHEDULED: frozenset({C.APPROVED, C.RUNNING, C.WAITING, C.REJECTED, C.CANCELLED, *_BEFORE_START}),
-    C.RUNNING: frozenset({C.SUCCEEDED, C.FAILED, C.CANCELLED, C.UNKNOWN}),
+    C.RUNNING: frozenset({C.SUCCEEDED, C.FAILED, C.CANCELLED, C.UNKNOWN, C.SCHEDULED}),  # comes back
     C.UNKNOWN: frozenset({C.RUNNING, C.SUCCEEDED, C.FAILED, C.CANCELLED}),
 }
 RUN_MOVES: dict[Run.State, frozenset[Run.State]] = {

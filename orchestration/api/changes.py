@@ -18,6 +18,8 @@ from orchestration import access, asking, changes, notices
 from orchestration.api import shown
 from orchestration.api.lists import filtered, parameters
 from orchestration.api.shapes import changes as shapes
+from orchestration.definitions import repeats as times
+from orchestration.definitions.repeats import Window
 from orchestration.models import Change, Comment
 from orchestration.search import CHANGE_KEYS
 
@@ -79,12 +81,11 @@ class OneChange(APIView):
         asked.is_valid(raise_exception=True)
         require_match(request, change)
         old, given = asking.current_revision(change), asked.validated_data
-        window = (given.get("not_before", old.not_before), given.get("not_after", old.not_after))
         ready = asking.ask_again(
             change,
             inputs=given.get("inputs", old.inputs),
             reason=given.get("reason", old.reason),
-            window=window,
+            window=_window(asking.window_of(old), given),
             by=acting(request),
         )
         edited = changes.revise(change, ready)
@@ -223,3 +224,12 @@ class MyInbox(APIView):
 def _fresh(request: Request, key: str) -> Response:
     change = access.get_change_or_404(request.user, key)
     return Response(shown.change(change), headers=versioned(change))
+
+
+def _window(old: Window, given: dict[str, Any]) -> Window:
+    """The window of an edit: what it leaves out stays."""
+    if not {"not_before", "not_after", "repeats"} & given.keys():
+        return old
+    said = dict(zip(("not_before", "not_after", "repeats"), times.said(old), strict=True))
+    asked = {name: given.get(name, value) for name, value in said.items()}
+    return times.window(asked["not_before"], asked["not_after"], asked["repeats"])

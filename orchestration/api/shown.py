@@ -12,7 +12,8 @@ from approvals.models import Chain, Permit
 from audit.canonical import parse
 from audit.models import ActorName, Entry
 from orchestration.api.shapes import changes as shapes
-from orchestration.asking import current_revision
+from orchestration.asking import current_revision, window_of
+from orchestration.definitions import repeats as times
 from orchestration.definitions.digest import emergency_of
 from orchestration.models import Change, Revision, Run, Step
 
@@ -29,12 +30,14 @@ def change(row: Change) -> dict[str, Any]:
     row = rows(Change.objects.filter(pk=row.pk)).get()
     revision = current_revision(row)
     decision, emergency = revision.chain.decision, emergency_of(bytes(revision.document))
+    not_before, not_after, repeat = times.said(window_of(revision))
     for name, value in {
         "reason": revision.reason,
         "incident": emergency.incident if emergency else None,
         "inputs": revision.inputs,
-        "not_before": revision.not_before,
-        "not_after": revision.not_after,
+        "not_before": not_before,
+        "not_after": not_after,
+        "repeats": repeat._asdict() if repeat else None,
         "workflow_version": revision.workflow_version.number,
         "workflow_digest": revision.workflow_version.digest,
         "steps": steps(revision),

@@ -11,9 +11,11 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+from approvals.calendar.schedule import Schedule
 from audit.canonical import canonical, parse
 from audit.ledger.record import timestamp
 from orchestration import actions
+from orchestration.definitions import repeats as times
 from orchestration.definitions.inputs import InputsInvalid
 from orchestration.definitions.substitution import begins_with, resolved, substitute
 from orchestration.models import Environment, Service, WorkflowVersion
@@ -49,6 +51,7 @@ class Content:
     not_before: datetime | None = None
     not_after: datetime | None = None
     emergency: Emergency | None = None
+    repeats: Schedule | None = None
 
     @property
     def known(self) -> dict[str, Any]:
@@ -79,6 +82,7 @@ def document(content: Content) -> bytes:
                 "not_before": timestamp(content.not_before) if content.not_before else None,
                 "not_after": timestamp(content.not_after) if content.not_after else None,
             },
+            "repeats": times.told(content.repeats),
             "freezes": sorted(content.freezes),
             "emergency": {"incident": content.emergency.incident} if content.emergency else None,
             "policy": content.bundle_digest,
@@ -108,6 +112,7 @@ def told(document: Mapping[str, Any]) -> dict[str, Any]:
         "input.change.inputs": document["inputs"],
         "input.change.reason": document["reason"],
         "input.change.emergency": document["emergency"] is not None,
+        "input.change.repeats": times.fact(times.read(document)),
         "input.workflow.slug": document["workflow"]["slug"],
         "input.workflow.version": document["workflow"]["version"],
         "input.workflow.digest": document["workflow"]["digest"],

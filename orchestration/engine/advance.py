@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from audit.ledger.entry import Actor
 from orchestration import lifecycle, reviews
-from orchestration.engine import events
+from orchestration.engine import events, runs
 from orchestration.models import Change, Run, Step
 
 S, R = Step.State, Run.State
@@ -70,9 +70,13 @@ def advance(run: Run, steps: Sequence[Step], *, by: Actor, told: Sequence[events
 
 
 def move_both(run: Run, to: Run.State, *, by: Actor, reason: str = "") -> events.Event:
-    """Bring a run and its change to the same state: they are one to whoever looks."""
+    """Bring a run and its change to the same state: they are one to whoever looks. What comes back, and went well,
+    awaits its next time; a failure ends it, so that somebody looks before it is asked for again."""
     ended = {"ended_at": Now()} if lifecycle.is_terminal(to) else {}
     lifecycle.move_run(run, to, by=by, columns=ended, reason=reason)
+    if to == R.SUCCEEDED and run.occurs_at is not None and runs.follow(run.change, by=by):
+        lifecycle.move(run.change, Change.State.SCHEDULED, by=by, run=run.key, reason=reason)
+        return (f"run.{to}", {"reason": reason})
     lifecycle.move(run.change, CHANGE_STATE[to], by=by, run=run.key, reason=reason)
     if ended:
         reviews.open_for(run.change, by=by)

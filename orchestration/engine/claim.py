@@ -25,6 +25,7 @@ from audit.ledger.entry import Actor, system
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import lifecycle
+from orchestration.definitions import repeats as times
 from orchestration.definitions.digest import digest, emergency_of, told
 from orchestration.engine import events
 from orchestration.engine.attempt import Attempt
@@ -45,6 +46,12 @@ class StaleRevision(Refusal):
     """The run belongs to a revision that is no longer the change's."""
 
     code = "stale_revision"
+
+
+class NotPlanned(Refusal):
+    """The run is at a time that the signed content does not name."""
+
+    code = "not_planned"
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,7 @@ def _start(run: Run, revision: Revision, judged: Judged | None, *, by: Actor) ->
     """What the gate judges: rows under lock, and digests computed now from the bytes that would run."""
     document = bytes(revision.document)
     content = parse(document)
+    begins, ends = _span(run, content)
     return gate.Start(
         run_id=run.pk,
         change_key=run.change.key,
@@ -139,8 +147,8 @@ def _start(run: Run, revision: Revision, judged: Judged | None, *, by: Actor) ->
         place=_place(content),
         change_state=run.change.state,
         cancel_requested=run.cancel_requested_at is not None,
-        not_before=revision.not_before,
-        not_after=revision.not_after,
+        not_before=begins,
+        not_after=ends,
         permit_id=run.permit_id,
         first=run.state == R.READY,
         by=by,
@@ -149,6 +157,22 @@ def _start(run: Run, revision: Revision, judged: Judged | None, *, by: Actor) ->
         told=told(content) if run.state == R.READY else {},
         judged=judged,
     )
+
+
+def _span(run: Run, content: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
+    """Between what this run may start, by the bytes. Of a change that comes back they name each time, the row which."""
+    repeats = times.read(content)
+    if repeats is None:
+        window = content["window"]
+        return _moment(window["not_before"]), _moment(window["not_after"])
+    time = times.at(repeats, run.occurs_at) if run.occurs_at else None
+    if time is None:
+        raise NotPlanned(f"{run.key} is at no time that {run.change.key} names, so it was not started.")
+    return time.start, time.end
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _place(content: Mapping[str, Any]) -> Place:

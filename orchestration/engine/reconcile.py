@@ -47,6 +47,7 @@ def reconcile() -> dict[str, int]:
             "reaped": _each(overdue(), reap),
             "advanced": _each(stale_runs(), heal),
             "lapsed": _each(lapsed_changes(), ask_again),
+            "missed": _each(missed_runs(), miss),
             "expired": _each(expired_changes(), expire),
             "overdue_runs": _each(overdue_runs(), stop),
             "overdue_stages": _each(due.overdue(), remind),
@@ -94,6 +95,20 @@ def heal(seen: Run) -> None:
     run = lock_run(seen.pk)
     for step_id in advance(run, steps_of(run), by=RECONCILER):
         dispatch.wake(step_id)
+
+
+def missed_runs() -> QuerySet[Run]:
+    """Runs of changes that come back whose time went by before they could start."""
+    return Run.objects.filter(state=R.READY, start_by__lt=Now())
+
+
+def miss(seen: Run) -> None:
+    """That time is over; the next one is awaited. After the last the change expires."""
+    change = lock_change(seen.change_id)
+    if change.state in BEFORE_START and Run.objects.filter(pk=seen.pk, state=R.READY).exists():
+        runs.void(change, by=RECONCILER, reason="its time went by")
+        if change.state != C.WAITING:
+            runs.follow(change, by=RECONCILER)
 
 
 def expired_changes() -> QuerySet[Change]:

@@ -4,12 +4,17 @@ Each function runs in its caller's transaction, the change locked by the caller.
 """
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
+from django.db.models import Max, Q
 from django.db.models.functions import Now
 
+from approvals.clock import database_time
+from audit.canonical import parse
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from orchestration import lifecycle
+from orchestration.definitions import repeats as times
 from orchestration.engine import dispatch, events
 from orchestration.engine.plan import Planned, planned
 from orchestration.engine.rows import steps_of
@@ -19,25 +24,56 @@ RUN_DEADLINE = timedelta(days=7)  # a run that still goes on then is asked to st
 S, R = Step.State, Run.State
 
 
-def create(change: Change, *, revision: Revision, by: Actor, at: datetime) -> Run:
+class Time(NamedTuple):
+    """When a run may start; the two columns say which time it is of a change that comes back."""
+
+    begins: datetime
+    occurs_at: datetime | None = None
+    start_by: datetime | None = None
+
+
+def create(change: Change, *, revision: Revision, by: Actor, at: datetime) -> Run | None:
     """The run of an approved revision, its first steps ready: at once, or when its window opens.
 
-    A revision has one run. Approved again after a sign-off was withdrawn, its run is waiting already.
+    A revision has one run, or one for each time that it comes back: the next one, and None after the last. Approved
+    again after a sign-off was withdrawn, its run is waiting already.
     """
-    begins = max(at, revision.not_before or at)
-    run = Run.objects.filter(revision=revision).first()
+    mine = Q(occurs_at=None) | Q(state=R.READY)
+    run = Run.objects.filter(mine, revision=revision).first()
+    time = _time(revision, run, at=at)
+    if time is None:
+        return None
+    begins = max(at, time.begins)
     if run is None:
-        run = _insert(change, revision, by=by, begins=begins)
+        run = _insert(change, revision, by=by, time=time._replace(begins=begins))
     else:
         Step.objects.filter(run=run, state=S.READY).update(not_before=begins)
-    run.change = change
+        run.change = change
     for step_id in Step.objects.filter(run=run, state=S.READY).values_list("pk", flat=True):
         dispatch.wake(step_id)
     return run
 
 
+def follow(change: Change, *, by: Actor) -> bool:
+    """After a time that is over: the run of the next one, whose turn the change awaits; whether there is one."""
+    if change.revision is None:
+        return False
+    return create(change, revision=change.revision, by=by, at=database_time()) is not None
+
+
+def _time(revision: Revision, run: Run | None, *, at: datetime) -> Time | None:
+    repeats = times.read(parse(bytes(revision.document)))
+    if repeats is None:
+        return Time(revision.not_before or at)
+    if run is not None and run.occurs_at is not None:
+        return Time(run.occurs_at, run.occurs_at, run.start_by)
+    last = Run.objects.filter(revision=revision).aggregate(last=Max("occurs_at"))["last"]
+    found = times.following(repeats, after=last, now=at)
+    return Time(found.start, found.start, found.end) if found else None
+
+
 def void(change: Change, *, by: Actor, reason: str) -> None:
-    """Cancel the run that has not started, if there is one: the change was edited, withdrawn or expired."""
+    """Cancel the run that has not started, if there is one: the change was edited, withdrawn, or its time is over."""
     for run in Run.objects.select_for_update(no_key=True).filter(change=change, state=R.READY):
         run.change = change
         told: list[events.Event] = [("run.cancelled", {"reason": reason})]
@@ -49,13 +85,18 @@ def void(change: Change, *, by: Actor, reason: str) -> None:
         events.tell(run, told)
 
 
-def _insert(change: Change, revision: Revision, *, by: Actor, begins: datetime) -> Run:
+def _insert(change: Change, revision: Revision, *, by: Actor, time: Time) -> Run:
     run = Run.objects.create(
-        change=change, revision=revision, digest=revision.digest, deadline_at=begins + RUN_DEADLINE
+        change=change,
+        revision=revision,
+        digest=revision.digest,
+        deadline_at=time.begins + RUN_DEADLINE,
+        occurs_at=time.occurs_at,
+        start_by=time.start_by,
     )
     known = {**lifecycle.of_run(run), "environment_tier": change.environment.tier}
     record("run.created", of=run, subject=run.key, actor=by, **known)
-    steps = [_step(run, one, not_before=begins) for one in planned(revision)]
+    steps = [_step(run, one, not_before=time.begins) for one in planned(revision)]
     Step.objects.bulk_create(steps)
     for step in steps:
         record("step.created", of=step, subject=run.key, actor=by, run=run.key, step=step.key)

@@ -28,6 +28,8 @@ class Run(Coupled):
     digest = models.CharField(max_length=71)
     state = models.CharField(max_length=10, choices=State, default=State.READY)
     permit = models.OneToOneField(Permit, on_delete=models.PROTECT, null=True, related_name="+")
+    occurs_at = models.DateTimeField(null=True, blank=True, help_text="which time of what comes back")
+    start_by = models.DateTimeField(null=True, blank=True, help_text="the end of that time")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -41,7 +43,10 @@ class Run(Coupled):
                 condition=Q(state__in=["ready", "running", "succeeded", "failed", "cancelled", "unknown"]),
                 name="run_state_known",
             ),
-            models.UniqueConstraint(fields=["revision"], name="run_once_per_revision"),
+            models.UniqueConstraint(
+                fields=["revision"], condition=Q(occurs_at=None), name="run_once_per_revision"
+            ),
+            models.UniqueConstraint(fields=["revision", "occurs_at"], name="run_once_per_occurrence"),
         ]
         indexes = [models.Index(fields=["state", "-number"], name="run_by_state")]
 

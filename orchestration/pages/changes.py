@@ -13,7 +13,18 @@ from audit.ledger.record import record_refusal
 from audit.refusals import Invalid, Refusal
 from orchestration import access, asking, changes
 from orchestration.models import Change
-from orchestration.pages import facts, fragments, glass, listing, rail, reviewing, run_view, story, trace
+from orchestration.pages import (
+    facts,
+    fragments,
+    glass,
+    listing,
+    rail,
+    reviewing,
+    run_view,
+    story,
+    times,
+    trace,
+)
 
 PARTS = {"head", "rail", "run", "log", "timeline"}
 
@@ -124,6 +135,7 @@ def context(request: HttpRequest, change: Change, refused: Refusal | None = None
         "compared": compared,
         "differences": differences,
         "plan": facts.plan(revision),
+        **times.context(change, revision),
         "policy": trace.policy(revision),
         "rules": trace.rules(revision),
         "entries": story.of(change),

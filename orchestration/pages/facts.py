@@ -6,7 +6,9 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from approvals.calendar.words import words
 from audit.canonical import parse
+from orchestration.asking import window_of
 from orchestration.definitions.digest import emergency_of
 from orchestration.definitions.workflow import document as definition_of
 from orchestration.models import Change, Revision, Run
@@ -128,6 +130,8 @@ def _what(revision: Revision) -> Fact:
 
 
 def _when(revision: Revision) -> Fact:
+    if repeats := window_of(revision).repeats:
+        return _fact("When", f"It comes back {words(repeats)}", "each time a run of its own")
     if revision.not_before:
         return _fact("When", f"Not before {_at(revision.not_before)}", _then(revision))
     if revision.not_after:

@@ -25,7 +25,7 @@ def texts(posted: Any) -> dict[str, str]:
     """The form's fields as `approvals.plans.read` takes them."""
     given = {name: posted.get(name, "") for name in PLAIN}
     lists = {name: " ".join(chosen(posted, name)) for name in LISTS}
-    return {**given, **lists, "recurrence": _recurrence(posted)}
+    return {**given, **lists, "recurrence": recurrence(posted)}
 
 
 def chosen(given: Any, name: str) -> list[str]:
@@ -38,24 +38,29 @@ def chosen(given: Any, name: str) -> list[str]:
 def given(row: Period) -> dict[str, Any]:
     """The form that says what this row says."""
     schedule = row.schedule
-    read = rule.read(schedule.rule) if schedule.rule else None
-    stem = schedule.rule.partition(";UNTIL=")[0]
-    repeat = next((name for name, (_, text) in REPEATS.items() if text == stem), "rule")
     return {
         "name": row.name,
         "reason": row.reason,
         "zone": schedule.zone,
         "starts_at": f"{schedule.start:%Y-%m-%dT%H:%M}",
         "ends_at": f"{schedule.end:%Y-%m-%dT%H:%M}",
-        "repeat": repeat,
-        "until": f"{read.until:%Y-%m-%d}" if read and read.until else "",
-        "rule": schedule.rule if repeat == "rule" else "",
+        **chosen_rule(schedule.rule),
         "exceptions": " ".join(f"{one:%Y-%m-%d}" for one in sorted(schedule.exceptions)),
         **{name: list(getattr(row, name)) for name in LISTS},
     }
 
 
-def _recurrence(posted: Mapping[str, str]) -> str:
+def chosen_rule(text: str) -> dict[str, str]:
+    """The three fields that say this rule."""
+    read = rule.read(text) if text else None
+    stem = text.partition(";UNTIL=")[0]
+    repeat = next((name for name, (_, offered) in REPEATS.items() if offered == stem), "rule")
+    until = f"{read.until:%Y-%m-%d}" if read and read.until else ""
+    return {"repeat": repeat, "until": until, "rule": text if repeat == "rule" else ""}
+
+
+def recurrence(posted: Mapping[str, str]) -> str:
+    """The rule that the three fields say; empty for once."""
     repeat = posted.get("repeat", "")
     if repeat == "rule":
         return posted.get("rule", "").strip() or "FREQ="

@@ -1,7 +1,6 @@
 """Asking for a change: a form from the workflow's schema, a live preview of who must agree, a request."""
 
 import json
-from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -13,8 +12,10 @@ from accounts.acting import acting
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import access, asking, changes
+from orchestration.definitions import repeats as times
+from orchestration.definitions.repeats import Window
 from orchestration.models import Change, Workflow
-from orchestration.pages import forms, trace, windows
+from orchestration.pages import forms, repeating, trace, windows
 
 
 @require_http_methods(["GET", "POST"])
@@ -80,7 +81,7 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
 def previewed(request: HttpRequest, given: dict[str, Any]) -> HttpResponse:
     """The panel's answer for what was typed."""
     try:
-        found = asking.preview(**given, by=acting(request))
+        found = asking.preview(**given, window=_window(request) or Window(), by=acting(request))
         shown = {**_preview(found), "rules": trace.previewed(found), "facts": json.dumps(found["facts"])}
     except Refusal as refusal:
         shown = {"summary": "Not ready to submit.", "points": _problems(refusal)}
@@ -99,12 +100,12 @@ def typed(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
     }
 
 
-def _window(request: HttpRequest) -> tuple[datetime | None, datetime | None] | None:
+def _window(request: HttpRequest) -> Window | None:
     """The window of an edit; the old one stays where the form has no field for it."""
     if not set(windows.NAMES) & set(request.POST):
         return None
     read = windows.read(request.POST)
-    return read["not_before"], read["not_after"]
+    return times.window(read["not_before"], read["not_after"], read["repeats"])
 
 
 def _shown(given: dict[str, Any]) -> dict[str, Any]:
@@ -154,6 +155,7 @@ def _form(
         "schema": forms.offered(schema(workflow)),
         "services": access.requestable_services(request.user, workflow.active),
         "environments": access.requestable_environments(request.user, workflow.active),
+        "repeats": repeating.REPEATS,
         "errors": errors,
         "said": {error["pointer"]: error["detail"] for error in errors},
     }

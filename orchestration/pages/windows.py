@@ -10,25 +10,34 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from audit.refusals import Invalid
+from orchestration.asking import window_of
+from orchestration.definitions import repeats as times
+from orchestration.definitions.repeats import Repeat
 from orchestration.models import Revision
+from orchestration.pages import repeating
 
 NAMES = ("not_before", "not_after")
+FIELDS = (*NAMES, "repeat", "until", "rule")
 SHAPE = "%Y-%m-%dT%H:%M"  # of an input of the type datetime-local
 
 
 def typed(posted: QueryDict) -> dict[str, str]:
     """As it was typed, to be shown again."""
-    return {name: posted.get(name, "") for name in NAMES}
+    return {name: posted.get(name, "") for name in FIELDS}
 
 
 def read(posted: QueryDict) -> dict[str, Any]:
-    """As moments; Invalid for what is none."""
-    return {name: _moment(name, posted.get(name, "").strip()) for name in NAMES}
+    """As moments, and how it comes back; Invalid for what is none."""
+    rule = repeating.recurrence(posted)
+    repeats = Repeat(str(timezone.get_current_timezone()), rule) if rule else None
+    return {**{name: _moment(name, posted.get(name, "").strip()) for name in NAMES}, "repeats": repeats}
 
 
 def of(revision: Revision) -> dict[str, str]:
     """A revision's window, for the form that edits it."""
-    return {name: _shown(getattr(revision, name)) for name in NAMES}
+    not_before, not_after, repeats = times.said(window_of(revision))
+    shown = {"not_before": _shown(not_before), "not_after": _shown(not_after)}
+    return {**shown, **repeating.chosen_rule(repeats.rule if repeats else "")}
 
 
 def _moment(name: str, text: str) -> datetime | None:

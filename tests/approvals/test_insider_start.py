@@ -278,7 +278,8 @@ def test_a_permit_signed_with_the_web_servers_keys_permits_nothing(bank, change,
     sql("UPDATE orchestration_change SET state = 'approved' WHERE id = %s", change.pk)
     change.refresh_from_db()
     with transaction.atomic():
-        run = runs.create(change, revision=change.revision, by=TEST, at=timezone.now()).pk
+        runs.create(change, revision=change.revision, by=TEST, at=timezone.now())
+    run = change.runs.get().pk
     document = {"run": str(run), "chain": str(chain.pk), "digest": chain.subject, "expires_at": "2999"}
     signature = keys.sign("signoff", document)
     permit = Permit(

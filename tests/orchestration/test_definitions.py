@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from accounts.models import Team, User
+from approvals.calendar.schedule import Schedule
 from audit.canonical import canonical, parse
 from orchestration.definitions import digest, inputs
 from orchestration.definitions.digest import Content
@@ -336,6 +337,7 @@ def named(one):
 
 
 WINDOW = datetime(2026, 1, 1, tzinfo=UTC)
+DAILY = Schedule("UTC", datetime(2026, 1, 1), datetime(2026, 1, 1, 2), "FREQ=DAILY;COUNT=3")  # noqa: DTZ001 - a wall's
 MATTERS: dict[str, dict[str, Any]] = {
     "the change": {"change_id": UUID(int=9)},
     "the revision": {"number": 2},
@@ -351,6 +353,9 @@ MATTERS: dict[str, dict[str, Any]] = {
     "the calendar": {"freezes": ["f:2"]},
     "the window's begin": {"not_before": WINDOW},
     "the window's end": {"not_after": WINDOW},
+    "that it comes back": {"repeats": DAILY},
+    "how often it comes back": {"repeats": replace(DAILY, rule="FREQ=DAILY;COUNT=4")},
+    "by which clock it comes back": {"repeats": replace(DAILY, zone="Europe/Zurich")},
 }
 
 

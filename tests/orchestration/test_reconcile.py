@@ -159,7 +159,7 @@ def test_an_approval_given_again_wakes_the_run_that_waits(world):
     Step.objects.update(not_before=Now() + timedelta(hours=1))
     with transaction.atomic():
         again = runs.create(run.change, revision=run.revision, by=world.by.actor, at=timezone.now())
-    assert again.pk == run.pk
+    assert again == run
     assert claimed(run.steps.get()) is not None
 
 

@@ -10,6 +10,7 @@ from approvals.clock import database_time
 from audit.models import Entry
 from audit.refusals import Invalid
 from orchestration import asking, changes
+from orchestration.definitions.repeats import Window
 from orchestration.engine import reconcile
 from orchestration.models import Change, Revision, Run, Step
 from tests.factories import Bank
@@ -31,21 +32,28 @@ def state(change):
     return Change.objects.get(pk=change.pk).state
 
 
-def its_time_comes(change):
-    """As if the request had named a time that has come: the gate reads the row of the revision and the step's."""
-    past = database_time() - timedelta(seconds=1)
-    Revision.objects.filter(change=change).update(not_before=past)
-    Step.objects.filter(run__change=change).update(not_before=past)
+def its_time_comes():
+    """The gate reads the database's clock and the signed bytes, so a second has to pass."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(1.2)")
+    Step.objects.update(not_before=database_time())
 
 
 def test_what_is_agreed_before_its_time_is_scheduled_and_starts_at_it(bank):
-    change = bank.approved(not_before=hours(2))
+    change = bank.approved(not_before=hours(1 / 3600))
     assert state(change) == C.SCHEDULED
     assert Entry.objects.filter(kind="change.scheduled", subject=change.key).count() == 1
-    assert claimed(change.runs.get().steps.get()) is None
-    its_time_comes(change)
+    its_time_comes()
     holding(change.runs.get().steps.get())
     assert state(change) == C.RUNNING
+
+
+def test_a_row_that_names_an_earlier_time_than_was_signed_starts_nothing(bank):
+    change = bank.approved(not_before=hours(2))
+    Revision.objects.filter(change=change).update(not_before=hours(-1))
+    Step.objects.update(not_before=hours(-1))
+    assert claimed(change.runs.get().steps.get()) is None
+    assert "may not start before" in Step.objects.get().held_reason
 
 
 def test_what_is_agreed_after_its_time_starts_at_once(bank):
@@ -63,7 +71,7 @@ def test_nobody_starts_it_earlier(bank):
 
 def test_another_time_is_another_revision_and_asks_everyone_again(bank):
     change = bank.approved(not_before=hours(2))
-    window = (hours(3), None)
+    window = Window(hours(3))
     again = asking.ask_again(
         change, inputs={"version": "42"}, reason="Later.", window=window, by=bank.people["mara"]
     )

@@ -115,6 +115,7 @@ class World:
             "inputs": {},
             "reason": "because",
             "emergency": None,
+            "window": {"not_before": None, "not_after": None},
             "effects": asked["workflow"]["effects"],
             "requesters": [str(self.requester.person_id)],
             "steps": steps,
@@ -125,7 +126,9 @@ class World:
         change = self.approved(*steps, **more)
         assert change.revision is not None
         with transaction.atomic():
-            return runs.create(change, revision=change.revision, by=self.by.actor, at=datetime.now(tz=UTC))
+            run = runs.create(change, revision=change.revision, by=self.by.actor, at=datetime.now(tz=UTC))
+        assert run is not None
+        return run
 
 
 def chain_of(count: int, **more: Any) -> list[dict[str, Any]]:

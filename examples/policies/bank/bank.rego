@@ -76,6 +76,11 @@ default owners_due := 86400
 
 owners_due := 4 * hour if by_vendor
 
+# How long approvals of everyday changes last: what comes back is asked for again every month.
+default lasts := 259200
+
+lasts := 2592000 if input.change.repeats != null
+
 # Nobody decides about something protected on the day on which they joined the team.
 default joined_for := 0
 

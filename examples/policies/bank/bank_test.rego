@@ -5,7 +5,7 @@ facts := {
 	"api": "v1",
 	"phase": "request",
 	"now": "2026-01-05T09:00:00Z",
-	"change": {"id": "CHG-1", "revision": 1, "inputs": {}, "reason": "", "emergency": false, "plan": null},
+	"change": {"id": "CHG-1", "revision": 1, "inputs": {}, "reason": "", "emergency": false, "plan": null, "repeats": null},
 	"workflow": {"slug": "deploy-service", "title": "Deploy", "version": 1, "owner": "platform", "effects": ["idempotent"], "acts": []},
 	"service": {"slug": "statements", "tier": 3, "owner": "channels"},
 	"environment": {"slug": "production", "tier": 1, "protected": true, "frozen_by": []},
@@ -75,6 +75,12 @@ test_owners_who_are_silent_for_a_day_are_joined_by_operations if {
 test_new_members_wait_a_day_where_it_is_protected if {
 	asked("Service owner").member_for == 86400 with input as facts
 	asked("Service owner").member_for == 0 with input as in_test
+}
+
+test_what_comes_back_is_approved_for_a_month if {
+	again := {"change": {"repeats": {"zone": "Europe/Zurich", "rule": "FREQ=DAILY;COUNT=3", "times": 3, "until": "2026-01-08T23:00:00Z"}}}
+	{one.expires_in | some one in data.countersign.change.require} == {2592000} with input as object.union(tier(1), again)
+	{one.expires_in | some one in data.countersign.change.require} == {259200} with input as tier(1)
 }
 
 # --- separation of duties ---

@@ -14,7 +14,7 @@ require contains {
 	"teams": [bank.data_office],
 	"exclude_authors": true,
 	"signature": "session",
-	"expires_in": 2 * bank.day,
+	"expires_in": bank.lasts,
 	"member_for": bank.joined_for,
 	"why": {
 		"rule": "data-office-agrees",

@@ -14,7 +14,7 @@ require contains {
 	"teams": [bank.operations],
 	"exclude_authors": true,
 	"signature": "session",
-	"expires_in": 3 * bank.day,
+	"expires_in": bank.lasts,
 	"member_for": bank.joined_for,
 	"why": {
 		"rule": "second-line",

@@ -1,10 +1,14 @@
-# The nights of the coming week as instants. A wall's clock becomes an instant by the offset that its zone has at about
+# The nights of the coming week, or month for what comes back, as instants. A wall's clock becomes an instant by the offset that its zone has at about
 # that hour; clocks change between midnight and 04:00, so neither end of a night comes near.
 package countersign.nights
 
 import data.countersign.bank
 
-days_ahead := numbers.range(-1, 7) # yesterday's night may still last
+days_ahead := numbers.range(-1, last_day) # yesterday's night may still last
+
+default last_day := 7
+
+last_day := 31 if input.change.repeats != null
 
 hour_ns := 3600000000000
 

@@ -14,7 +14,7 @@ require contains {
 	"teams": [input.service.owner],
 	"exclude_authors": true,
 	"signature": "session",
-	"expires_in": 3 * bank.day,
+	"expires_in": bank.lasts,
 	"due_in": bank.owners_due,
 	"escalate_to": [bank.operations],
 	"member_for": bank.joined_for,
@@ -43,7 +43,7 @@ require contains {
 	"teams": [bank.operations],
 	"exclude_authors": true,
 	"signature": "session",
-	"expires_in": 3 * bank.day,
+	"expires_in": bank.lasts,
 	"member_for": bank.joined_for,
 	"why": {
 		"rule": "operations-agree",
@@ -69,7 +69,7 @@ require contains {
 	"teams": [bank.security],
 	"exclude_authors": true,
 	"signature": "passkey",
-	"expires_in": 2 * bank.day,
+	"expires_in": bank.lasts,
 	"member_for": bank.joined_for,
 	"why": {
 		"rule": "security-signs-critical",

@@ -12,7 +12,7 @@ require contains {
 	"teams": [input.service.owner],
 	"exclude_authors": true,
 	"signature": "session",
-	"expires_in": 259200,
+	"expires_in": data.countersign.approval.lasts,
 	"why": {
 		"rule": "owner-signs",
 		"message": sprintf("%s belongs to the team %s, which signs for it.", [input.service.slug, input.service.owner]),

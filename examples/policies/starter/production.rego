@@ -12,7 +12,7 @@ require contains {
 	"teams": ["security"],
 	"exclude_authors": true,
 	"signature": "session",
-	"expires_in": 259200,
+	"expires_in": data.countersign.approval.lasts,
 	"why": {
 		"rule": "security-signs-tier-1",
 		"message": sprintf("%s is a tier 1 service in production.", [input.service.slug]),

@@ -54,3 +54,12 @@ test_three_failures_warn_and_two_do_not if {
 	count(change.warn) == 1 with input as facts with input.history.recent_failures as 3
 	count(change.warn) == 0 with input as facts with input.history.recent_failures as 2
 }
+
+repeated := object.union(facts.change, {"repeats": {"zone": "Europe/Zurich", "rule": "FREQ=DAILY;COUNT=3", "times": 3, "until": "2026-01-08T23:00:00Z"}})
+
+lasting contains one.expires_in if some one in change.require
+
+test_what_comes_back_is_approved_for_a_month if {
+	lasting == {2592000} with input as facts with input.change as repeated
+	lasting == {259200} with input as facts with input.change.repeats as null
+}

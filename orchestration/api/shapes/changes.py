@@ -7,6 +7,7 @@ from rest_framework import serializers
 from approvals.models import SignOff, Stage
 from approvals.passkeys import Assertion
 from audit.rest.strict import StrictSerializer
+from orchestration.definitions.repeats import Repeat
 from orchestration.models import Comment
 
 MAX_TEXT = 10_000
@@ -102,6 +103,16 @@ class Judged(serializers.Serializer[Any]):
     output = serializers.DictField()
 
 
+class Repeats(StrictSerializer):
+    """How a change comes back: `not_before` and `not_after` are then the two ends of its first time."""
+
+    zone = serializers.CharField(max_length=64, help_text="of the clock on the wall, like Europe/Zurich")
+    rule = serializers.CharField(max_length=200, help_text="an RRULE that ends: FREQ=WEEKLY;COUNT=4")
+
+    def validate(self, attrs: Any) -> Any:
+        return Repeat(**attrs)
+
+
 class ChangeDetail(ChangeRow):
     """A change, whole."""
 
@@ -110,6 +121,7 @@ class ChangeDetail(ChangeRow):
     inputs = serializers.DictField()
     not_before = serializers.DateTimeField(allow_null=True)
     not_after = serializers.DateTimeField(allow_null=True)
+    repeats = Repeats(allow_null=True)
     workflow_version = serializers.IntegerField()
     workflow_digest = serializers.CharField()
     steps = serializers.ListField(child=serializers.DictField())
@@ -128,6 +140,7 @@ class Request(StrictSerializer):
     reason = serializers.CharField(max_length=MAX_TEXT)
     not_before = serializers.DateTimeField(required=False, allow_null=True, default=None)
     not_after = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    repeats = Repeats(required=False, allow_null=True, default=None)
 
 
 class BreakGlass(StrictSerializer):
@@ -168,6 +181,7 @@ class Edit(StrictSerializer):
     reason = serializers.CharField(max_length=MAX_TEXT, required=False)
     not_before = serializers.DateTimeField(required=False, allow_null=True)
     not_after = serializers.DateTimeField(required=False, allow_null=True)
+    repeats = Repeats(required=False, allow_null=True)
 
 
 class PasskeyAssertion(StrictSerializer):
