@@ -11,6 +11,7 @@ from approvals.clock import database_time
 from approvals.models import Permit
 from audit.refusals import Invalid
 from orchestration import asking, changes
+from orchestration.definitions import repeats as times
 from orchestration.definitions.repeats import Repeat
 from orchestration.engine import reconcile
 from orchestration.models import Change, Run, Step
@@ -109,7 +110,7 @@ def test_a18_a_schedule_that_is_edited_is_asked_about_again(bank):
     before = asking.current_revision(change)
     again = asking.ask_again(
         change, inputs={"version": "42"}, reason="Oftener.", by=bank.people["mara"],
-        window=asking.times.window(minutes(30), minutes(60), Repeat("UTC", "FREQ=DAILY;COUNT=9")),
+        window=times.window(minutes(30), minutes(60), Repeat("UTC", "FREQ=DAILY;COUNT=9")),
     )  # fmt: skip
     changes.revise(change, again)
     change = Change.objects.get(pk=change.pk)
