@@ -1,4 +1,4 @@
-"""The times of a change that comes back, each with the run that it made. Only shows."""
+"""The times of a change that comes back, each with the run that it made. It must never make one."""
 
 from typing import Any
 
