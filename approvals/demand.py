@@ -142,16 +142,28 @@ def _check_remembered(facts: Mapping[str, Any]) -> None:
 
 
 def _check_not_tightened(output: Mapping[str, Any], newer: Mapping[str, Any]) -> None:
-    """A newer policy may ask for more of a waiting change, never for less: passkeys, and a plain no."""
-    asked = [_demanded(one) for one in output["require"]]
-    missing = [
-        one["stage"]
-        for one in newer["require"]
-        if one["signature"] == "passkey" and _demanded(one) not in asked
-    ]
-    if newer["deny"] or missing:
-        what = f"a passkey for {' and '.join(missing)}" if missing else "that this does not happen"
-        raise PolicyTightened(f"The policy that judges now demands {what}. Edit the change to ask again.")
+    """A newer policy may ask for more of what has not started, never for less; whoever it asks is asked anew."""
+    if newer["deny"]:
+        said = f"now forbids it: {newer['deny'][0]['message']}"
+        raise PolicyTightened(f"The policy that judges {said} Edit the change to ask again.")
+    agreed, missing = list(output["require"]), []
+    for one in newer["require"]:
+        covering = next((old for old in agreed if _covers(old, one)), None)
+        if covering is None:
+            missing.append(one["stage"])
+        else:
+            agreed.remove(covering)  # one stage that was agreed to stands for one that is asked
+    if missing:
+        said = f"now asks more for {' and '.join(missing)} than was agreed to."
+        raise PolicyTightened(f"The policy that judges {said} Edit the change to ask again.")
+
+
+def _covers(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether who agreed to a stage as it was agreed to no less than it asks now, whatever it is called."""
+    same = all(sorted(old.get(name, [])) == sorted(new.get(name, [])) for name in ("teams", "users"))
+    signed = new["signature"] == "session" or old["signature"] == "passkey"
+    joined = old.get("member_for", 0) >= new.get("member_for", 0)
+    return same and signed and joined and int(old["quorum"]) >= int(new["quorum"])
 
 
 def _remember(newest: Bundle, facts: Mapping[str, Any]) -> None:
