@@ -23,8 +23,8 @@ FORBIDDEN = """package countersign.change
 # METADATA
 # title: Not now
 # custom:
-#   rule: no
-deny contains {"rule": "no", "message": "Not this week."} if input.service.tier == 1
+#   rule: not-now
+deny contains {"rule": "not-now", "message": "Not this week."} if input.service.tier == 1
 """
 
 
