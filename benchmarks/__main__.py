@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tests.stack import ROOT, Stack, running
 
-RUNNING = ("memory", "start", "steps")  # time the product that runs
-ALONE = ("policy", "ledger")  # write to a database of their own
+RUNNING = ("memory", "start", "signoffs", "steps")  # time the product that runs
+ALONE = ("policy", "waiting", "ledger")  # write to a database of their own
 ONE = "--one"  # a family in a process of its own: it is configured for one database
 
 

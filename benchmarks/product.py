@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -79,6 +80,9 @@ class Reviewer:
     def __init__(self, product: Product, who: str) -> None:
         client = Client()
         client.force_login(product.bank.user(who), backend="django.contrib.auth.backends.ModelBackend")
+        opened = client.session
+        opened["since"] = datetime.now(UTC).isoformat()  # as the sign-in page says it
+        opened.save()
         token = "x" * 32
         session = "; ".join(f"{one.key}={one.value}" for one in client.cookies.values())
         self.headers = {"Cookie": f"{session}; csrftoken={token}", "X-CSRFToken": token}
@@ -87,15 +91,22 @@ class Reviewer:
 
     def approve(self, change: Change, stage: str) -> None:
         """Send the sign-off, wait for its answer."""
+        self.send(self.approval(change, stage))
+
+    def approval(self, change: Change, stage: str) -> tuple[str, str]:
+        """Where it is sent, and what."""
         assert change.revision is not None
         chain = change.revision.chain
         said = {
             "stage": str(chain.stages.get(name=stage).pk), "decision": "approve", "digest": change.revision.digest,
             "chain_digest": chain.digest, "comment": "",
         }  # fmt: skip
-        body, headers = json.dumps(said), {**self.headers, "Content-Type": "application/json"}
-        headers["Idempotency-Key"] = str(uuid4())
-        self.connection.request("POST", f"/api/v1/changes/{change.key}/sign-offs/", body, headers)
+        return f"/api/v1/changes/{change.key}/sign-offs/", json.dumps(said)
+
+    def send(self, said: tuple[str, str]) -> None:
+        """One request, and its answer, which must be that it was done."""
+        headers = {**self.headers, "Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
+        self.connection.request("POST", *said, headers)
         answer = self.connection.getresponse()
         told = answer.read()
         assert answer.status in {200, 201}, told

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.acting import acting
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
+from audit.templatetags import words
 from orchestration import access, asking, changes
 from orchestration.definitions import repeats as times
 from orchestration.definitions.repeats import Window
@@ -199,7 +200,23 @@ def _demand(stage: dict[str, Any]) -> dict[str, Any]:
     return {
         "state": "waiting",
         "title": f"{stage['stage'].replace('_', ' ').capitalize()}, {stage['quorum']} of {who or 'nobody'}",
+        "note": _terms(stage),
     }
+
+
+def _terms(stage: dict[str, Any]) -> str:
+    """`Signed with a passkey. Due within 4 h, then security may decide as well.`"""
+    said = ["Signed with a passkey"] if stage["signature"] == "passkey" else []
+    if stage.get("member_for"):
+        said.append(f"By whoever joined at least {words.span(stage['member_for'])} ago")
+    if stage.get("due_in"):
+        then = (
+            f", then {' and '.join(stage['escalate_to'])} may decide as well"
+            if "escalate_to" in stage
+            else ""
+        )
+        said.append(f"Due within {words.span(stage['due_in'])}{then}")
+    return " ".join(f"{one}." for one in said)
 
 
 def _problems(refusal: Refusal) -> list[dict[str, str]]:
