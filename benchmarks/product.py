@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from config.embedded.layout import Layout
 from orchestration import catalogue
 from orchestration.definitions.workflow import load
 from orchestration.models import Change, Run
+from tests.browser import sign_in
 from tests.factories import TEST, Bank
 from tests.stack import wait_for
 
@@ -78,11 +78,7 @@ class Reviewer:
     """One person's browser session over one connection."""
 
     def __init__(self, product: Product, who: str) -> None:
-        client = Client()
-        client.force_login(product.bank.user(who), backend="django.contrib.auth.backends.ModelBackend")
-        opened = client.session
-        opened["since"] = datetime.now(UTC).isoformat()  # as the sign-in page says it
-        opened.save()
+        client = sign_in(Client(), product.bank.user(who))
         token = "x" * 32
         session = "; ".join(f"{one.key}={one.value}" for one in client.cookies.values())
         self.headers = {"Cookie": f"{session}; csrftoken={token}", "X-CSRFToken": token}

@@ -1,10 +1,12 @@
 """A person's browser that speaks the API, the request that most tests send, and a worker for all that is ready."""
 
 import json
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from django.test import Client
 
+from accounts.models import User
 from orchestration.engine.nodes import Node
 from orchestration.engine.work import work
 from orchestration.models import Step
@@ -17,12 +19,21 @@ REQUEST = {**ASK, "reason": "The new transfer page."}
 PASSWORD_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
+def sign_in(client: Client, user: User) -> Client:
+    """As the sign-in page does it: the session says since when."""
+    client.force_login(user, backend=PASSWORD_BACKEND)
+    opened = client.session
+    opened["since"] = datetime.now(UTC).isoformat()
+    opened.save()
+    return client
+
+
 class Browser:
     """One person's session, with the CSRF token and a fresh key for each request."""
 
     def __init__(self, bank: Bank, who: str) -> None:
-        self.client, self.user = Client(), bank.user(who)
-        self.client.force_login(self.user, backend=PASSWORD_BACKEND)
+        self.user = bank.user(who)
+        self.client = sign_in(Client(), self.user)
 
     def get(self, path, **query):
         return self.client.get(f"/api/v1/{path}", query)

@@ -74,13 +74,13 @@ def main(port: int, changes: int, witness: str) -> None:
     from django.db import connection
     from django.test import Client
 
+    from tests.browser import sign_in
     from tests.factories import Bank
 
     bank = Bank(STEP.format(witness=witness))
 
     def session(name: str) -> str:
-        client = Client()
-        client.force_login(bank.user(name), backend="django.contrib.auth.backends.ModelBackend")
+        client = sign_in(Client(), bank.user(name))
         return (
             f"{client.cookies.output(header='', sep=';').split(';')[0]}; {settings.CSRF_COOKIE_NAME}={CSRF}"
         )
