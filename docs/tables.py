@@ -227,12 +227,13 @@ def _schema(module: str, name: str) -> Callable[[], str]:
 
 def actions() -> str:
     """What each built-in action takes under `with:`."""
-    from orchestration.actions.command import Command
-    from orchestration.actions.http import Http
-    from orchestration.actions.wait import Wait
+    from orchestration.actions import registry
 
     def rows() -> Rows:
-        for action in (Command, Http, Wait):
+        ours = [
+            one for one in registry.built_in() if one.environments is None
+        ]  # governed acts have a page of their own
+        for action in ours:
             for where, kind, must, says in _parts(action.schema, {}, "", must=True):
                 yield f"`{action.name}`", where, kind, must, says
 

@@ -3,13 +3,19 @@
 A third party adds one through the entry-point group `countersign.actions`. An action of theirs never sees a database.
 """
 
+import json
+import os
+import sys
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 from uuid import UUID
+
+CHILD = Path(__file__).with_name("child.py")
 
 Effect = Literal["read_only", "idempotent", "at_most_once", "reconcilable"]
 
@@ -25,11 +31,12 @@ class Spawn:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     success_codes: tuple[int, ...] = (0,)
+    given: str | None = None  # text that the program finds in the private file $STEP_WITH
 
 
 @dataclass(frozen=True)
 class Result:
-    """What an in-process action did; `reason` is a sentence, `outputs` one flat object."""
+    """What `run` did; `reason` is a sentence, `outputs` one flat object."""
 
     succeeded: bool
     reason: str = ""
@@ -38,7 +45,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Context:
-    """What an in-process action is given."""
+    """What `run` is given."""
 
     with_: Mapping[str, Any]
     idempotency_key: str
@@ -83,6 +90,24 @@ class ProcessAction(Action, ABC):
     @abstractmethod
     def spawn(self, with_: Mapping[str, Any]) -> Spawn:
         """What to start. Pure: nothing is done here."""
+
+
+class ChildAction(ProcessAction, ABC):
+    """Runs Python of its own in a supervised process tree, without the product: for libraries, and for secrets.
+
+    `inherits` names the variables of the worker's environment that its process sees: settings, never credentials.
+    """
+
+    inherits: ClassVar[tuple[str, ...]] = ()
+
+    def spawn(self, with_: Mapping[str, Any]) -> Spawn:
+        env = {name: os.environ[name] for name in self.inherits if name in os.environ}
+        argv = (sys.executable, "-I", str(CHILD), type(self).__module__, type(self).__qualname__)
+        return Spawn(argv=argv, env=env, given=json.dumps(dict(with_)))
+
+    @abstractmethod
+    def run(self, context: Context) -> Result:
+        """Do it; raise Cancelled when told to stop. Called in the step's own process only."""
 
 
 class InProcessAction(Action, ABC):

@@ -14,7 +14,7 @@ from uuid import UUID
 from approvals.calendar.schedule import Schedule
 from audit.canonical import canonical, parse
 from audit.ledger.record import timestamp
-from orchestration import actions
+from orchestration.actions import registry
 from orchestration.definitions import repeats as times
 from orchestration.definitions.inputs import InputsInvalid
 from orchestration.definitions.substitution import begins_with, resolved, substitute
@@ -131,7 +131,7 @@ def steps(content: Content) -> list[dict[str, Any]]:
     problems += [
         {"pointer": f"/steps/{step['key']}", "detail": f"{step['key']}: {fault}."}
         for step in resolved
-        for fault in actions.validate(step["uses"], step["with"])
+        for fault in registry.validate(step["uses"], step["with"])
     ]
     problems += [] if problems else [fault for step in resolved for fault in _faults(step, content)]
     if problems:
@@ -146,7 +146,7 @@ def acts(steps: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def concerned(steps: Sequence[Mapping[str, Any]]) -> frozenset[UUID]:
     """Accounts that a step favours or whose work it carries out: they never agree to it."""
-    known = [(actions.get(step["uses"]), step["with"]) for step in steps]
+    known = [(registry.get(step["uses"]), step["with"]) for step in steps]
     return frozenset().union(*(action.concerns(with_) for action, with_ in known if action is not None))
 
 
@@ -161,7 +161,7 @@ def digest_of_text(text: str) -> str:
 
 
 def _step(step: Mapping[str, Any], content: Content) -> dict[str, Any]:
-    action = actions.get(step["uses"])
+    action = registry.get(step["uses"])
     with_ = resolved(step["with"], content.known)
     text = str(step.get("timeout", DEFAULT_TIMEOUT))
     return {
@@ -186,7 +186,7 @@ def _files(step: Mapping[str, Any], with_: Any, files: Mapping[str, str]) -> dic
 
 def _faults(step: Mapping[str, Any], content: Content) -> Iterator[dict[str, str]]:
     """What only the records can tell: that there is no such team, or that this is no place for such a step."""
-    action = actions.get(step["uses"])
+    action = registry.get(step["uses"])
     if action is None:
         return
     if action.environments is not None and content.environment.slug not in action.environments:

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 
 from audit.canonical import digest
-from orchestration import actions
+from orchestration.actions import registry
 from orchestration.definitions import graph, inputs
 from orchestration.definitions import source as sources
 from orchestration.definitions.source import HIDING, BadDefinition, Source
@@ -174,7 +174,7 @@ def _wrong_step(
     if step.get("retries") and once and not step.get("retry_exit_codes"):
         words = "retries need effect: idempotent or read_only, or retry_exit_codes after which nothing has happened."
         yield _problem(source, (*path, "retries"), words)
-    action = actions.get(step["uses"])
+    action = registry.get(step["uses"])
     elsewhere = set(source.value["spec"]["environments"]) - (
         action.environments if action and action.environments else set()
     )
@@ -182,7 +182,7 @@ def _wrong_step(
         yield _problem(source, path, f"{step['uses']} is for {', '.join(sorted(action.environments))} only.")
     sample = {f"inputs.{name}": inputs.sample(name, rule) for name, rule in rules.items()}
     with_ = resolved(_given(step)["with"], {"service": "service", "environment": "environment", **sample})
-    for detail in actions.validate(step["uses"], with_):
+    for detail in registry.validate(step["uses"], with_):
         yield _problem(source, path, f"{detail}.")
 
 

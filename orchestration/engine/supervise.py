@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from orchestration import actions
+from orchestration.actions import registry
 from orchestration.actions.base import Cancelled, Context, InProcessAction, ProcessAction
 from orchestration.engine.attempt import Attempt, Chunk, Outcome
 from orchestration.engine.supervisor import frames
@@ -72,7 +72,7 @@ class Control:
 
 def supervise(attempt: Attempt, *, on_log: Callable[[Chunk], None], control: Control) -> Outcome:
     """Run the attempt to its end, whatever that is. Never raises for what the step does."""
-    action = actions.get(attempt.uses)
+    action = registry.get(attempt.uses)
     if isinstance(action, InProcessAction):
         return _in_process(action, attempt, on_log, control)
     if isinstance(action, ProcessAction):
@@ -119,6 +119,8 @@ def _in_processes(
 def _spec(action: ProcessAction, attempt: Attempt, place: Path) -> dict[str, Any]:
     """All that the supervisor learns. The environment is made here, never inherited."""
     spawn = action.spawn(attempt.with_)
+    if spawn.given is not None:
+        (place / "with.json").write_text(spawn.given)
     cwd = place / "work"
     cwd.mkdir(mode=0o700)
     for name, text in attempt.files.items():
@@ -148,7 +150,10 @@ def _own_variables(attempt: Attempt, cwd: Path, place: Path) -> dict[str, str]:
         "STEP": attempt.step_key,
         "STEP_ATTEMPT": str(attempt.number),
         "STEP_FENCE": f"{attempt.step_id}:{attempt.number}",
+        "STEP_TIMEOUT_SECONDS": f"{attempt.timeout_seconds:.0f}",
+        "STEP_WITH": str(place / "with.json"),
         "STEP_OUTPUTS": str(place / "outputs.json"),
+        "STEP_REASON": str(place / "reason.txt"),
         "IDEMPOTENCY_KEY": attempt.idempotency_key,
         "COUNTERSIGN_RUN": str(attempt.run_id),
         "COUNTERSIGN_BOOT": boot_marker(attempt.boot_id),

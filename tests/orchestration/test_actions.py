@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from orchestration import actions
+from orchestration.actions import registry
 from orchestration.actions.http import PlaceRefused, resolve
 from tests.orchestration.test_supervise import Watched
 
@@ -20,7 +20,7 @@ from tests.orchestration.test_supervise import Watched
     ],
 )
 def test_what_fits_the_schema_is_accepted(uses, with_):
-    assert actions.validate(uses, with_) == []
+    assert registry.validate(uses, with_) == []
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_what_fits_the_schema_is_accepted(uses, with_):
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_words(uses, with_):
-    assert actions.validate(uses, with_)
+    assert registry.validate(uses, with_)
 
 
 PRIVATE = [

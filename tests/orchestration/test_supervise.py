@@ -98,7 +98,8 @@ def test_the_environment_is_made_and_never_inherited(monkeypatch):
     step = Watched(["/usr/bin/env"], env={"COLOUR": "blue"})
     step.run()
     names = {line.partition("=")[0] for line in step.text.splitlines()}
-    own = {"PATH", "LANG", "HOME", "STEP", "STEP_ATTEMPT", "STEP_FENCE", "STEP_OUTPUTS", "IDEMPOTENCY_KEY"}
+    own = {"PATH", "LANG", "HOME", "IDEMPOTENCY_KEY", "STEP", "STEP_ATTEMPT", "STEP_FENCE"}
+    own |= {"STEP_OUTPUTS", "STEP_REASON", "STEP_TIMEOUT_SECONDS", "STEP_WITH"}
     assert names == own | {"COLOUR", "COUNTERSIGN_RUN", "COUNTERSIGN_BOOT"}
 
 

@@ -17,6 +17,7 @@ from orchestration.engine.supervisor.output import Output
 
 AFTER_EXIT_SECONDS = 0.5  # how long a daemon may hold the pipe after the step's own process has ended
 OUTPUTS_BYTES = 64 << 10
+REASON_BYTES = 2000
 READ_BYTES = 256 << 10
 SEND_AHEAD_BYTES = 512 << 10
 
@@ -221,7 +222,7 @@ class Supervisor:
             return self._report("succeeded", code, "")
         if code < 0:
             return self._report("failed", code, f"Ended by signal {-code} ({signal.strsignal(-code)}).")
-        return self._report("failed", code, f"Exit code {code}.")
+        return self._report("failed", code, self._reason() or f"Exit code {code}.")
 
     def _report(self, state: str, code: int | None, reason: str) -> None:
         outputs, problem = self._outputs() if state == "succeeded" else ({}, "")
@@ -240,6 +241,14 @@ class Supervisor:
                 self.worker.sendall(self.unsent)
             except OSError:
                 return
+
+    def _reason(self) -> str:
+        """The sentence that the step left in $STEP_REASON, if it left one."""
+        try:
+            with open(self.spec["env"]["STEP_REASON"], "rb") as file:  # noqa: PTH123
+                return file.read(REASON_BYTES).decode(errors="replace").strip()
+        except OSError:
+            return ""
 
     def _outputs(self) -> tuple[dict[str, Any], str]:
         """What the step wrote to $STEP_OUTPUTS: one flat JSON object, capped."""

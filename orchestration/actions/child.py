@@ -1,0 +1,65 @@
+"""The step's own process of a `ChildAction`: finds the action, runs it once, leaves outputs and a reason.
+
+`python -I child.py MODULE CLASS`, with what it is given in the file $STEP_WITH. Knows no product and no database.
+"""
+
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+if (
+    __name__ == "__main__"
+):  # an isolated interpreter: it must find this package, and nothing else of the machine's
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from orchestration.actions.base import Cancelled, ChildAction, Context, Result
+
+
+def main(module: str, name: str) -> int:
+    """0 when it succeeded; 1 when not, with the reason in $STEP_REASON."""
+    action = getattr(importlib.import_module(module), name)()
+    result = _run(action, _context())
+    _leave("STEP_OUTPUTS", json.dumps(dict(result.outputs)))
+    if not result.succeeded:
+        _leave("STEP_REASON", result.reason)
+    return 0 if result.succeeded else 1
+
+
+def _run(action: ChildAction, context: Context) -> Result:
+    try:
+        return action.run(context)
+    except Cancelled:
+        return Result(succeeded=False, reason="It was ended.")
+    except Exception as error:  # noqa: BLE001 - whatever a library raises: the step failed, in words
+        return Result(succeeded=False, reason=f"{type(error).__name__}: {error}"[:2000])
+
+
+def _context() -> Context:
+    cancelled = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        cancelled.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    return Context(
+        with_=json.loads(Path(os.environ["STEP_WITH"]).read_text()),
+        idempotency_key=os.environ["IDEMPOTENCY_KEY"],
+        fence=os.environ["STEP_FENCE"],
+        cancelled=cancelled,
+        deadline=time.monotonic() + float(os.environ["STEP_TIMEOUT_SECONDS"]),
+        say=lambda line: print(line, flush=True),  # its output is the log of the step
+    )
+
+
+def _leave(name: str, text: str) -> None:
+    Path(os.environ[name]).write_text(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
