@@ -182,13 +182,14 @@ def test_the_form_takes_it_and_the_page_shows_each_time(bank):
 
 
 def test_the_api_says_it_as_it_was_asked_and_an_edit_of_the_reason_keeps_it(bank):
-    change = bank.change(not_before=minutes(60), not_after=minutes(120), repeats=DAILY)
+    ends = minutes(120)
+    change = bank.change(not_before=minutes(60), not_after=ends, repeats=DAILY)
     client = Client()
     client.force_login(bank.user("mara"))
     path = f"/api/v1/changes/{change.key}/"
     told = client.get(path)
     assert told.json()["repeats"] == {"zone": "Europe/Zurich", "rule": "FREQ=DAILY;COUNT=3"}
-    assert told.json()["not_after"] == f"{minutes(120):%Y-%m-%dT%H:%M:%SZ}"
+    assert told.json()["not_after"] == f"{ends:%Y-%m-%dT%H:%M:%SZ}"
     edited = client.patch(
         path, {"reason": "For another reason."}, content_type="application/json",
         headers={"If-Match": told.headers["ETag"]},

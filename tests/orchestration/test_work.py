@@ -154,10 +154,14 @@ def test_cancelling_reaches_a_running_step_at_once(world, beating, settings):
 def test_a_step_that_lost_its_lease_is_ended_and_reports_in_vain(world, beating):
     run = world.run(command("a", "/bin/sleep", "60", effect="idempotent"))
 
+    def is_taken():
+        """A heartbeat may renew the lease right behind the update: then it is taken again."""
+        Step.objects.update(lease_until=Now() - timedelta(minutes=1))
+        return reconcile().get("reaped")
+
     def take_away():
         wait_for(lambda: Step.objects.filter(state="running").exists())
-        Step.objects.update(lease_until=Now() - timedelta(minutes=1))
-        reconcile()
+        wait_for(is_taken)
 
     began = time.monotonic()
     together(lambda: work(run.steps.get().pk, node=beating), take_away)
