@@ -16,7 +16,7 @@ from django.db.models import Max
 from approvals import keys, known
 from approvals.models import Bundle
 from approvals.policy import lint, pool
-from approvals.policy.engine import PolicyRefused, PolicyUnavailable, Sources, TestResult
+from approvals.policy.engine import Fault, PolicyRefused, PolicyUnavailable, Sources, TestResult, illegible
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 
@@ -47,7 +47,9 @@ def load(directory: Path) -> Candidate:
 
 def examine(sources: Sources) -> Candidate:
     """The same for sources at hand."""
-    engine = pool.engine()
+    if wrong := illegible(sources):
+        raise PolicyRefused(f"{wrong[0].place}: {wrong[0].message}", faults=wrong)
+    engine = pool.trial()
     rules = engine.compile(sources)
     annotated = lint.annotate(rules, sources)
     return Candidate(sources, digest(sources), annotated, lint.warnings(rules), engine.test(sources))
@@ -127,7 +129,16 @@ def _read(directory: Path) -> dict[str, str]:
         raise PolicyRefused(
             f"A bundle has 1 to {MAX_FILES} Rego files and at most {MAX_BYTES} bytes; {directory} does not."
         )
-    return {path.relative_to(directory).as_posix(): path.read_text("utf-8") for path in paths}
+    return {path.relative_to(directory).as_posix(): _text(path, directory) for path in paths}
+
+
+def _text(path: Path, directory: Path) -> str:
+    raw, name = path.read_bytes(), path.relative_to(directory).as_posix()
+    try:
+        return raw.decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        fault = Fault(name, raw.count(b"\n", 0, error.start) + 1, "It is not UTF-8 text.")
+        raise PolicyRefused(f"{fault.place}: {fault.message}", faults=[fault]) from error
 
 
 def one_at_a_time() -> None:

@@ -22,7 +22,7 @@ def chosen(digest: str, *, file: str = "", text: str = "") -> bundles.Candidate:
 
 def written(sources: Mapping[str, str]) -> bundles.Candidate:
     """Files at hand, no more of them than a bundle may have."""
-    size = sum(len(text.encode()) for text in sources.values())
+    size = sum(len(text.encode(errors="surrogatepass")) for text in sources.values())
     if not sources or len(sources) > bundles.MAX_FILES or size > bundles.MAX_BYTES:
         detail = f"A bundle has 1 to {bundles.MAX_FILES} files and at most {bundles.MAX_BYTES} bytes."
         raise Invalid(

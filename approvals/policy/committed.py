@@ -11,7 +11,7 @@ from stat import S_ISDIR, S_ISREG
 from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 
-from approvals.policy.engine import Fault
+from approvals.policy.engine import Fault, illegible
 
 MAX_FILES = 200
 MAX_BYTES = 500_000
@@ -78,10 +78,15 @@ def _files(store: BaseObjectStore, commit: Commit, folder: str) -> tuple[dict[st
             said = f"A bundle has at most {MAX_FILES} Rego files and {MAX_BYTES} bytes; this one goes beyond here."
             return sources, [*faults, Fault(path, 0, said)]
         try:
-            sources[path] = text.decode()
+            told = {path: text.decode()}
         except UnicodeDecodeError as error:
             line = text[: error.start].count(b"\n") + 1
             faults.append(Fault(path, line, "It is not UTF-8 text."))
+            continue
+        if unkept := illegible(told):
+            faults += unkept
+        else:
+            sources |= told
     if not sources and not faults:
         faults.append(Fault(folder, 0, "There is no Rego file here."))
     return sources, faults

@@ -54,7 +54,7 @@ def again(bundle: Bundle, facts: Mapping[str, Any]) -> dict[str, Any]:
 def try_out(candidate: bundles.Candidate, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What a bundle that is not active would answer; stores nothing."""
     contract.check_input(facts)
-    answer = pool.engine().evaluate(candidate.digest, candidate.sources, facts)
+    answer = pool.trial().evaluate(candidate.digest, candidate.sources, facts)
     places = {one.id: one.place for one in candidate.rules}
     return contract.check_output(answer, facts=facts, places=places)
 

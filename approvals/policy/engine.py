@@ -1,5 +1,6 @@
 """What any policy engine must be able to do. It must never decide what an answer means."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -7,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 from audit.refusals import Refusal
 
 Sources: TypeAlias = Mapping[str, str]  # path -> text
+UNKEPT = re.compile("[\0\ud800-\udfff]")
 
 
 class PolicyUnavailable(Refusal):
@@ -47,6 +49,18 @@ class PolicyDenied(Refusal):
 
     code = "policy_denied"
     status = 403
+
+
+def illegible(sources: Sources) -> list[Fault]:
+    """What cannot be kept nor shown: a NUL character, or half of a surrogate pair, in a name or a text."""
+    found = []
+    for path, text in sources.items():
+        bad = UNKEPT.search(path) or UNKEPT.search(text)
+        if bad:
+            line = text.count("\n", 0, bad.start()) + 1 if not UNKEPT.search(path) else 0
+            shown = UNKEPT.sub("\N{REPLACEMENT CHARACTER}", path)
+            found.append(Fault(shown, line, f"It holds {bad[0]!r}, which is no text."))
+    return found
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import atexit
 import json
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Any
@@ -37,6 +39,10 @@ class Misbehaved(Exception):
     """The child did not answer as it must; the sentence says how."""
 
 
+class Spent(Misbehaved):
+    """The child was ended by what it worked at: its processor time, its memory, its stack. Nobody killed it."""
+
+
 class Child:
     """One process: asked, answers, or is killed."""
 
@@ -53,6 +59,7 @@ class Child:
         assert self._process.stdin is not None  # noqa: S101 - both were asked for above
         assert self._process.stdout is not None  # noqa: S101
         self._in, self._out = self._process.stdin, self._process.stdout
+        self.at: dict[str, Any] | None = None  # the file or the test that it told to be at last
         os.set_blocking(self._in.fileno(), False)
         os.set_blocking(self._out.fileno(), False)
         try:
@@ -66,10 +73,12 @@ class Child:
         return self._process.pid
 
     def ask(self, request: Mapping[str, Any], *, seconds: float) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
+        deadline, self.at = time.monotonic() + seconds, None
         data = json.dumps(request).encode()
         self._write(struct.pack(">I", len(data)) + data, deadline)
-        return self._read(deadline)
+        while "at" in (answer := self._read(deadline)):
+            self.at = answer["at"]
+        return answer
 
     def stop(self) -> None:
         self._process.kill()
@@ -87,7 +96,7 @@ class Child:
             except BlockingIOError:
                 continue
             except BrokenPipeError as error:
-                raise Misbehaved("it ended") from error
+                raise self._ended() from error
 
     def _read(self, deadline: float) -> dict[str, Any]:
         length = struct.unpack(">I", self._exactly(4, deadline))[0]
@@ -108,9 +117,18 @@ class Child:
             except BlockingIOError:
                 continue
             if not part:
-                raise Misbehaved("it ended")
+                raise self._ended()
             data += part
         return bytes(data)
+
+
+    def _ended(self) -> Misbehaved:
+        """Killed from outside says nothing about what it worked at."""
+        try:
+            code = self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            return Misbehaved("it closed its pipe")
+        return Misbehaved("it was killed") if code in {-signal.SIGKILL, -signal.SIGTERM} else Spent("it ended")
 
 
 def _wait(fd: int, deadline: float, *, writing: bool) -> None:
@@ -163,6 +181,10 @@ class Pool:
             if "missing" in answer and sources is not None:
                 answer = child.ask({**request, "sources": dict(sources)}, seconds=seconds)
             answered = True
+        except Spent as how:
+            if child is not None and child.at and sources is None:
+                raise _spent(Fault(**child.at)) from how
+            raise PolicyUnavailable(_sentence(f"the policy process was stopped because {how}")) from how
         except Misbehaved as how:
             raise PolicyUnavailable(_sentence(f"the policy process was stopped because {how}")) from how
         except OSError as error:
@@ -196,25 +218,41 @@ def _value(answer: Mapping[str, Any]) -> Any:
     )
 
 
+def _spent(at: Fault) -> PolicyRefused:
+    said = f"{at.message} takes more processor time, memory or depth than a policy may use, so it was stopped."
+    return PolicyRefused(f"{at.place}: {said}", faults=[replace(at, message=said)])
+
+
 def _sentence(cause: str) -> str:
     return f"Policy could not be evaluated: {cause}. Nothing was decided; try again, or ask who looks after policy."
 
 
 _lock = threading.Lock()
-_pools: dict[int, Pool] = {}  # process id -> pool: a forked process must not talk into its parent's pipes
+_pools: dict[tuple[int, str], Pool] = {}  # by process: a forked one must not talk into its parent's pipes
 
 
 def engine() -> Pool:
-    """The pool of this process."""
+    """The pool of this process that judges."""
+    return _pool("judges")
+
+
+def trial() -> Pool:
+    """Another for what only asks: candidates, their tests, what-if. However many loop, no decision waits for them."""
+    return _pool("trial")
+
+
+def _pool(name: str) -> Pool:
     with _lock:
-        if os.getpid() not in _pools:
-            _pools.clear()
-            _pools[os.getpid()] = Pool(settings.POLICY_PROCESSES)
-        return _pools[os.getpid()]
+        mine = (os.getpid(), name)
+        if mine not in _pools:
+            for other in [one for one in _pools if one[0] != mine[0]]:
+                del _pools[other]
+            _pools[mine] = Pool(settings.POLICY_PROCESSES)
+        return _pools[mine]
 
 
 @atexit.register
 def _close() -> None:
-    pool = _pools.get(os.getpid())
-    if pool is not None:
-        pool.close()
+    for (process, _), pool in _pools.items():
+        if process == os.getpid():
+            pool.close()

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 from django.conf import settings
@@ -22,7 +22,8 @@ from approvals.policy import contract, lint, pool
 from approvals.policy.bundles import Candidate
 from approvals.policy.engine import PolicyRefused, PolicyUnavailable
 
-BATCH = 200  # decisions handed to the pool at a time: what a cancel waits for
+BATCH = 50  # decisions handed to the pool at a time: what a cancel waits for
+STOPPED = 20  # evaluations; a candidate that is stopped more often has nothing to show
 ROWS = 10_000  # differences that are kept
 KEPT = ("order", "stage", "quorum", "signature")
 
@@ -79,10 +80,10 @@ def recorded(days: int) -> QuerySet[Decision]:
 def replay(candidate: Candidate, decisions: Iterable[Decision]) -> Iterator[list[Judged]]:
     """Judge each again, in batches, with every process of the pool."""
     places = lint.places(candidate.rules)
-    waiting = iter(decisions)
+    waiting, stopped = iter(decisions), count(1)
     with ThreadPoolExecutor(settings.POLICY_PROCESSES, thread_name_prefix="replay") as threads:
         while batch := list(islice(waiting, BATCH)):
-            yield list(threads.map(lambda one: _judge(candidate, places, one), batch))
+            yield list(threads.map(lambda one: _judge(candidate, places, one, stopped), batch))
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> Kind:
@@ -121,13 +122,20 @@ def _demands(answer: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     )
 
 
-def _judge(candidate: Candidate, places: Mapping[str, str], decision: Decision) -> Judged:
+def _judge(
+    candidate: Candidate, places: Mapping[str, str], decision: Decision, stopped: Iterator[int]
+) -> Judged:
     after, reason = None, ""
     try:
-        answer = pool.engine().evaluate(candidate.digest, candidate.sources, decision.input)
+        answer = pool.trial().evaluate(candidate.digest, candidate.sources, decision.input)
         after = contract.check_output(answer, facts=decision.input, places=places)
-    except (PolicyRefused, PolicyUnavailable) as refused:
+    except PolicyRefused as refused:
         reason = str(refused)
+    except PolicyUnavailable as failed:
+        reason = str(failed)
+        if next(stopped) > STOPPED:
+            said = f"The candidate was stopped {STOPPED} times without an answer, so no more is asked of it. {reason}"
+            raise PolicyRefused(said) from failed
     return Judged(
         decision=str(decision.pk),
         subject=decision.input["change"]["id"],

@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from dulwich.client import HttpGitClient
 from dulwich.config import ConfigFile
-from dulwich.errors import GitProtocolError, NotGitRepository
+from dulwich.errors import NotGitRepository
 from dulwich.objects import ObjectID
 from dulwich.refs import Ref
 from dulwich.repo import MemoryRepo, Repo
@@ -156,7 +156,7 @@ def _reading(place: Place) -> Iterator[None]:
         raise
     except NotGitRepository as error:
         raise RepositoryUnreachable(f"{place.shown} is no Git repository that can be read.") from error
-    except (GitProtocolError, OSError, KeyError, TypeError, ValueError, AssertionError) as error:
+    except Exception as error:  # noqa: BLE001 - Git, zlib and HTTP each have kinds of their own, and all mean this
         cause = type(error).__name__ if "@" in str(error) else f"{type(error).__name__}: {error}"[:200]
         raise RepositoryUnreachable(
             f"{place.shown} could not be read ({cause}). Nothing was changed."

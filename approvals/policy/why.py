@@ -4,6 +4,7 @@ What would have been otherwise is found by asking the same bundle again with one
 cannot be asked, nothing is said. It decides nothing and must never be what a decision rests on.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,7 +24,8 @@ UNLESS = {
     "obligations": "Nothing owed",
 }
 SMALL = 10  # integers are tried one by one up to here
-MOST = 40  # questions for one rule: a page must not wait
+MOST = 40  # questions about one value
+SECONDS = 3.0  # for all of them: a page must not wait
 Records = Mapping[
     str, Sequence[Mapping[str, Any]]
 ]  # `input.environment` -> the records that could stand there
@@ -46,15 +48,18 @@ class Why:
 
 @dataclass(frozen=True)
 class Question:
-    """A bundle and facts that can be asked again; equal when both are."""
+    """A bundle and facts that can be asked again, for a while; equal when both are."""
 
     bundle: str
     facts: bytes
     sources: Sources = field(compare=False, hash=False)
+    until: float = field(compare=False, hash=False)
 
     def says(self, facts: Mapping[str, Any], part: str, rule: str) -> bool:
         """Whether this rule answers to these facts."""
-        answer = pool.engine().evaluate(self.bundle, self.sources, facts)
+        if time.monotonic() > self.until:
+            raise PolicyUnavailable("This takes too long to be said.")
+        answer = pool.trial().evaluate(self.bundle, self.sources, facts)
         return any(_note(part, one)["rule"] == rule for one in answer[part])
 
 
@@ -62,7 +67,7 @@ def explain(
     bundle: Bundle, facts: Mapping[str, Any], output: Mapping[str, Any], *, records: Records | None = None
 ) -> list[Why]:
     """Every rule that answered, refusals first. `output` names rules by place, as a decision keeps it."""
-    asked = Question(bundle.digest, canonical(facts), bundle.sources)
+    asked = Question(bundle.digest, canonical(facts), bundle.sources, until=time.monotonic() + SECONDS)
     told = {row["place"]: row for row in bundle.rules}
     kinds = canonical(records or {})
     return [
@@ -78,6 +83,10 @@ def _why(
     note = _note(part, answer)
     read = tuple((one["path"], one["value"]) for one in note.get("read", ()))
     paths = tuple(path for path, _ in read)
+    try:
+        otherwise = _otherwise(asked, part, str(rule["id"]), paths, records) if rule else ""
+    except (PolicyRefused, PolicyUnavailable):
+        otherwise = ""  # not kept: the next page asks again
     return Why(
         part=part,
         id=str(rule.get("id", "")),
@@ -87,7 +96,7 @@ def _why(
         message=note["message"],
         read=read,
         answer=answer,
-        otherwise=_otherwise(asked, part, str(rule["id"]), paths, records) if rule else "",
+        otherwise=otherwise,
     )
 
 
@@ -100,10 +109,7 @@ def _note(part: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
 def _otherwise(asked: Question, part: str, rule: str, paths: tuple[str, ...], records: bytes) -> str:
     """A sentence from the values with which this rule would have been silent."""
     facts, known = parse(asked.facts), parse(records)
-    try:
-        found = [(path, _silent(asked, part, rule, path, facts, known)) for path in dict.fromkeys(paths)]
-    except (PolicyRefused, PolicyUnavailable):
-        return ""
+    found = [(path, _silent(asked, part, rule, path, facts, known)) for path in dict.fromkeys(paths)]
     said = [f"{path.removeprefix('input.')} is {_listed(values)}" for path, values in found if values]
     return f"{UNLESS[part]} where {', or where '.join(said)}." if said else ""
 

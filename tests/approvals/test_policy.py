@@ -255,7 +255,7 @@ def test_d03_a_child_that_is_killed_denies_once_and_is_replaced(bank):
         (child,) = engine._free.queue
         assert child is not None
         os.kill(child.pid, signal.SIGKILL)
-        with pytest.raises(PolicyUnavailable, match="it ended"):
+        with pytest.raises(PolicyUnavailable, match="it was killed"):
             engine.evaluate(*arguments)
         assert engine.evaluate(*arguments) == first
         assert list(engine._free.queue) != [child]
