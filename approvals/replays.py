@@ -98,6 +98,25 @@ def rows(found: Replay, *, user: Any, seen: Seen) -> QuerySet[Difference]:
     return listed if may_read(user) else listed.filter(subject__in=seen(user))
 
 
+def alike(found: Replay, *, user: Any, seen: Seen) -> QuerySet[Decision]:
+    """What it answered alike, of what this account may see today; nothing where not every difference was kept."""
+    if found.cursor is None or found.differs > replay.ROWS:
+        return Decision.objects.none()
+    at, pk = found.cursor.decided_at, found.cursor.pk
+    judged = Decision.objects.filter(Q(decided_at__lt=at) | Q(decided_at=at, pk__lte=pk))
+    judged = judged.filter(decided_at__gte=found.since).exclude(pk__in=found.rows.values("decision"))
+    if found.subjects is not None:
+        judged = judged.filter(input__change__id__in=found.subjects)
+    if not may_read(user):
+        judged = judged.filter(input__change__id__in=seen(user))
+    return judged.select_related("bundle").order_by("decided_at", "pk")
+
+
+def risky(listed: QuerySet[Difference]) -> int:
+    """How many of these are newly allowed in a protected environment."""
+    return listed.filter(kind=replay.Kind.NEWLY_ALLOWED, decision__input__environment__protected=True).count()
+
+
 def cancel(key: UUID, *, by: Acting) -> Replay:
     """Stop it; the batch that is being judged is thrown away."""
     found = get(key, user=by.user)

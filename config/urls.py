@@ -13,11 +13,13 @@ from approvals.api import urls as approvals_api
 from approvals.api import whatif
 from approvals.pages import replays
 from approvals.pages.simulate import simulator
+from approvals.pages.why import decided
 from audit.ledger.entry import Actor
 from audit.pages import urls as audit_pages
 from config import go, probes, security_txt, styleguide
 from orchestration import access, asking, calendar
 from orchestration.consumers import Live
+from orchestration.pages.trace import records_of
 
 
 def environments_seen(user: Any) -> set[str]:
@@ -64,8 +66,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include(api_urls)),
     path("", include("accounts.pages.urls")),
     path("", include("orchestration.pages.urls")),
-    path("policies/simulate/", simulator(may_see_change), name="simulate"),
-    path("", include(replays.urls(seen_changes))),
+    path("policies/simulate/", simulator(may_see_change, records_of), name="simulate"),
+    path("policies/decisions/<uuid:key>/", decided(records_of), name="decision"),
+    path("", include(replays.urls(seen_changes, records_of))),
     path("", include("approvals.pages.urls")),
     path("", include(audit_pages.urls(actor_of))),
     path("styleguide/", login_required(styleguide.styleguide)),

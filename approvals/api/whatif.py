@@ -40,14 +40,15 @@ def urls(may_see: Callable[[Any, str], bool], seen: replays.Seen, form: Form) ->
 
 
 class CandidateAsked(StrictSerializer):
-    """A version or a checked commit by its digest, or files; neither is what judges now."""
+    """A version or a checked commit by its digest, a branch of the repository, or files; none is what judges now."""
 
     bundle = serializers.CharField(max_length=71, required=False)
+    branch = serializers.CharField(max_length=250, required=False)
     sources = serializers.DictField(child=serializers.CharField(), required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if len(attrs) > 1:
-            raise serializers.ValidationError("Give a bundle or sources, not both.")
+            raise serializers.ValidationError("Give one of bundle, branch and sources.")
         return attrs
 
 
@@ -216,4 +217,4 @@ def _candidate(given: Mapping[str, Any]) -> Candidate:
     asked = given.get("candidate", {})
     if "sources" in asked:
         return candidates.written(asked["sources"])
-    return candidates.chosen(asked.get("bundle", ""))
+    return candidates.chosen(asked.get("bundle", ""), branch=asked.get("branch", ""))

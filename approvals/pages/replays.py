@@ -3,6 +3,7 @@
 Parses, calls one function, answers. Whose changes may be seen is the floor above's answer.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +20,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.acting import acting
 from approvals import replays, shadows
-from approvals.models import Bundle, Replay
-from approvals.pages.simulate import sides
-from approvals.policy import bundles, candidates, replay
+from approvals.models import Bundle, Decision, Difference, Replay
+from approvals.pages.simulate import asked, sides
+from approvals.pages.why import Known
+from approvals.policy import bundles, candidates, commits, replay
+from approvals.policy.decisions import try_out
+from approvals.policy.engine import PolicyRefused, PolicyUnavailable
 from audit.refusals import NotFound, Refusal
 
 WORDS = {
@@ -31,7 +35,7 @@ WORDS = {
     replay.Kind.CHANGED: ("warning", "Fewer, or in another order"),
     replay.Kind.SAME: ("succeeded", "The same"),
 }
-FIELDS = ("candidate", "file", "text", "days")
+FIELDS = ("candidate", "branch", "file", "text", "days")
 PAGE = 25
 LISTED = 50
 BAR, HALF, MIDDLE = (
@@ -41,14 +45,17 @@ BAR, HALF, MIDDLE = (
 )  # a team's row, the longest bar and where bars begin, in the picture's own units
 
 
-def urls(seen: replays.Seen) -> list[URLPattern]:
+def urls(seen: replays.Seen, known: Known) -> list[URLPattern]:
     """`seen(user)` names the changes (CHG-12) that an account may see."""
-    page = _Pages(seen)
+    page = _Pages(seen, known)
     return [
         path("policies/replays/", _door(page.index, "GET", "POST"), name="replays"),
         path("policies/replays/<uuid:key>/", _door(page.detail, "GET"), name="replay"),
         path("policies/replays/<uuid:key>/cancel/", _door(page.cancel, "POST"), name="replay_cancel"),
         path("policies/replays/<uuid:key>/<int:row>/", _door(page.row, "GET"), name="replay_row"),
+        path(
+            "policies/replays/<uuid:key>/same/<uuid:decision>/", _door(page.same, "GET"), name="replay_same"
+        ),
         path("policies/shadow/end/", end_shadow, name="shadow_end"),
     ]
 
@@ -60,6 +67,7 @@ def _door(view: Callable[..., HttpResponse], *methods: str) -> Any:
 @dataclass(frozen=True)
 class _Pages:
     seen: replays.Seen
+    known: Known
 
     def index(self, request: HttpRequest) -> HttpResponse:
         """The list and the form; POST starts one, or sets a shadow."""
@@ -73,7 +81,7 @@ class _Pages:
         mine = replays.visible(request.user).filter(shadow=None).select_related("user")[:LISTED]
         context = {
             "given": given, "errors": errors, "candidates": candidates.listed(), "files": candidates.files(),
-            "days": replays.DAYS, "replays": mine, "shadow": _shadow(request),
+            "days": replays.DAYS, "replays": mine, "shadow": _shadow(request), "branches": commits.place() is not None,
             "may_shadow": acting(request).user.is_superuser,
         }  # fmt: skip
         return render(request, "approvals/replays.html", context, status=status)
@@ -82,11 +90,17 @@ class _Pages:
         """How far it is and what it found; each number opens its rows."""
         found = replays.get(key, user=request.user)
         kind = request.GET.get("kind", "")
-        rows = replays.rows(found, user=request.user, seen=self.seen)
-        listed = Paginator(rows.filter(kind=kind) if kind else rows, PAGE).get_page(request.GET.get("page"))
+        differing = replays.rows(found, user=request.user, seen=self.seen)
+        rows: Any = differing.filter(kind=kind) if kind else differing
+        if kind == replay.Kind.SAME:
+            rows = replays.alike(found, user=request.user, seen=self.seen)
+        listed = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+        risky = replays.risky(differing)
         context = {
-            "replay": found, "kind": kind, "rows": [_row(one) for one in listed], "listed": listed,
-            "numbers": _numbers(found, kind), "load": _load(found), "markdown": _markdown(found, rows),
+            "replay": found, "kind": kind, "rows": [_row(found, one) for one in listed], "listed": listed,
+            "heading": WORDS[replay.Kind(kind)][1] if kind in WORDS else "Otherwise", "risky": risky,
+            "risky_text": f"{risky} of the newly allowed. Open them before you ask for this policy.",
+            "numbers": _numbers(found, kind), "load": _load(found), "markdown": _markdown(found, differing, risky),
             "may_cancel": found.until is not None and found.user_id == acting(request).user.pk,
         }  # fmt: skip
         part = "approvals/replay_live.html" if request.headers.get("HX-Request") else "approvals/replay.html"
@@ -103,20 +117,41 @@ class _Pages:
         if one is None:
             raise NotFound("There is no such row, or it is about a change that you may not see.")
         candidate = bundles.examine(found.sources)
+        return self._beside(request, found, candidate, one.decision, one.after, one.reason)
+
+    def same(self, request: HttpRequest, key: UUID, decision: UUID) -> HttpResponse:
+        """The same for a decision that was answered alike: the candidate is asked again, for nothing of it is kept."""
+        found = replays.get(key, user=request.user)
+        one = replays.alike(found, user=request.user, seen=self.seen).filter(pk=decision).first()
+        if one is None:
+            raise NotFound("There is no such row, or it is about a change that you may not see.")
+        candidate, after, reason = bundles.examine(found.sources), None, ""
+        try:
+            after = try_out(candidate, one.input)
+        except (PolicyRefused, PolicyUnavailable) as refused:
+            reason = str(refused)
+        return self._beside(request, found, candidate, one, after, reason)
+
+    def _beside(
+        self, request: HttpRequest, found: Replay, candidate: bundles.Candidate, one: Decision, after: Any,
+        reason: str,
+    ) -> HttpResponse:  # fmt: skip
         other = Bundle(
             digest=found.digest, sources=found.sources, rules=[vars(rule) for rule in candidate.rules]
         )
         told = sides(
-            other, one.decision.input, judged_by=one.decision.bundle, before=one.decision.output,
-            after=one.after, reason=one.reason,
+            other, one.input, judged_by=one.bundle, before=one.output, after=after, reason=reason,
+            records=self.known(one.input),
         )  # fmt: skip
-        return render(request, "approvals/replay_row.html", {"replay": found, "row": one, **told})
+        subject = one.input["change"]["id"]
+        context = {"replay": found, "subject": subject, "decided_at": one.decided_at, **told}
+        return render(request, "approvals/replay_row.html", context)
 
     def _start(self, request: HttpRequest, given: dict[str, str]) -> Replay:
-        candidate = candidates.chosen(given["candidate"], file=given["file"], text=given["text"])
+        candidate = asked(given)
         if "shadow" in request.POST:
             return shadows.set_one(candidate, by=acting(request)).replay
-        days = int(given["days"]) if given["days"].isdecimal() else 0
+        days = next((one for one in replays.DAYS if given["days"] == str(one)), 0)
         return replays.start(candidate, days=days, seen=self.seen, by=acting(request))
 
 
@@ -134,9 +169,17 @@ def _shadow(request: HttpRequest) -> Any:
     return found if may else None
 
 
-def _row(one: Any) -> dict[str, Any]:
-    state, words = WORDS[replay.Kind(one.kind)]
-    return {"row": one, "state": state, "words": words}
+def _row(found: Replay, one: Difference | Decision) -> dict[str, Any]:
+    if isinstance(one, Decision):
+        subject, said, decision = one.input["change"]["id"], replay.named(one.output), one
+        kind, url = replay.Kind.SAME, f"/policies/replays/{found.pk}/same/{one.pk}/"
+    else:
+        subject, said, decision = one.subject, one.words, one.decision
+        kind, url = replay.Kind(one.kind), f"/policies/replays/{found.pk}/{one.pk}/"
+    state, words = WORDS[kind]
+    return {
+        "subject": subject, "said": said, "at": decision.decided_at, "url": url, "state": state, "words": words,
+    }  # fmt: skip
 
 
 def _numbers(found: Replay, kind: str) -> list[dict[str, Any]]:
@@ -145,9 +188,7 @@ def _numbers(found: Replay, kind: str) -> list[dict[str, Any]]:
             "label": words,
             "value": found.kinds.get(one, 0),
             "state": state if found.kinds.get(one, 0) else "",
-            "url": f"/policies/replays/{found.pk}/?kind={one}"
-            if one != replay.Kind.SAME and found.kinds.get(one)
-            else "",
+            "url": f"/policies/replays/{found.pk}/?kind={one}" if found.kinds.get(one) else "",
             "note": "shown below" if one == kind else "",
         }
         for one, (state, words) in WORDS.items()
@@ -190,17 +231,11 @@ def _bars(rows: list[tuple[str, int]]) -> SafeString:
     )
 
 
-def _markdown(found: Replay, rows: Any) -> str:
+def _markdown(found: Replay, rows: Any, risky: int) -> str:
     """For a pull request."""
     if found.under_way:
         return ""
     span = f"the last {found.days} days" if found.until else f"{found.since:%Y-%m-%d} and after"
-    kinds = [f"| {words} | {found.kinds.get(one, 0)} |" for one, (_, words) in WORDS.items()]
-    load = [f"| {team} | {more:+} |" for team, more in sorted(found.load.items())]
-    lines = [
-        f"### {found.judged} decisions of {span}, judged again: {found.name}",
-        "", "| | decisions |", "|---|---|", *kinds,
-    ]  # fmt: skip
-    lines += ["", "| team | sign-offs, more or less |", "|---|---|", *load] if load else []
-    shown = [f"- {one.subject}: {one.kind.replace('_', ' ')}. {one.words}" for one in rows[:50]]
-    return "\n".join([*lines, *(["", *shown] if shown else [])])
+    tally = replay.Tally(Counter(found.kinds), Counter(found.load))
+    told = ((one.subject, one.kind, one.words) for one in rows[: replay.LISTED])
+    return replay.markdown(tally, told, span=span, risky=risky, name=found.name)

@@ -14,10 +14,10 @@ from django.views.decorators.http import require_http_methods
 
 from approvals.models import Bundle, Decision
 from approvals.pages import why as shown
-from approvals.policy import bundles, candidates, preview, replay
+from approvals.policy import bundles, candidates, commits, preview, replay
 from approvals.policy.decisions import try_out
 from approvals.policy.engine import PolicyRefused, PolicyUnavailable
-from approvals.policy.why import explain
+from approvals.policy.why import Records, explain
 from audit.refusals import Invalid, NotFound, Refusal
 
 VERDICTS = {
@@ -31,8 +31,11 @@ LISTED = 20
 May = Callable[[Any, str], bool]
 
 
-def simulator(may_see: May) -> Callable[[HttpRequest], Any]:
-    """GET and POST /policies/simulate/. `may_see(user, "CHG-12")` is given by the floor that knows changes."""
+def simulator(may_see: May, known: shown.Known) -> Callable[[HttpRequest], Any]:
+    """GET and POST /policies/simulate/. `may_see(user, "CHG-12")` is given by the floor that knows changes.
+
+    A GET names its change in the address, to be shared; where it names none, the newest that one may see is there.
+    """
 
     @require_http_methods(["GET", "POST"])
     @login_required
@@ -42,11 +45,14 @@ def simulator(may_see: May) -> Callable[[HttpRequest], Any]:
             "given": given,
             "candidates": candidates.listed(),
             "files": candidates.files(),
+            "branches": commits.place() is not None,
         }
-        if request.method == "GET":
+        if request.method == "GET" and not given["change"]:
+            given["change"] = _newest(request, may_see)
+        if request.method == "GET" and not given["change"]:
             return render(request, "approvals/simulate.html", context)
         try:
-            context |= _result(given, request, may_see)
+            context |= _result(given, request, may_see, known)
         except Refusal as refusal:
             context["errors"] = refusal.errors or [{"pointer": "", "detail": str(refusal)}]
             return render(request, "approvals/simulate.html", context, status=refusal.status)
@@ -55,28 +61,50 @@ def simulator(may_see: May) -> Callable[[HttpRequest], Any]:
     return simulate
 
 
-FIELDS = ("candidate", "file", "text", "change", "input")
+FIELDS = ("candidate", "branch", "file", "text", "change", "input")
 
 
 def sides(
-    other: Bundle, facts: Mapping[str, Any], *, judged_by: Bundle, before: Any, after: Any, reason: str
+    other: Bundle,
+    facts: Mapping[str, Any],
+    *,
+    judged_by: Bundle,
+    before: Any,
+    after: Any,
+    reason: str,
+    records: Records,
 ) -> dict[str, Any]:
     """Two answers to the same facts, as approvals/sides.html shows them."""
     state, words = VERDICTS[replay.compare(before, after)]
     return {
         "verdict": {"state": state, "words": words},
-        "before": shown.rows(explain(judged_by, facts, before), judged_by),
-        "after": shown.rows(explain(other, facts, after), other) if after else [],
+        "before": shown.rows(explain(judged_by, facts, before, records=records), judged_by),
+        "after": shown.rows(explain(other, facts, after, records=records), other) if after else [],
         "reason": reason,
         "policy": shown.policy(judged_by),
         "digest": other.digest,
     }
 
 
-def _result(given: Mapping[str, str], request: HttpRequest, may_see: May) -> dict[str, Any]:
+def _newest(request: HttpRequest, may_see: May) -> str:
+    """The change that was decided about last, of those that one may see."""
+    keys = Decision.objects.order_by("-decided_at").values_list("input__change__id", flat=True)[:LISTED]
+    return next((key for key in dict.fromkeys(keys) if may_see(request.user, key)), "")
+
+
+def asked(given: Mapping[str, str]) -> bundles.Candidate:
+    """The candidate that a form names."""
+    return candidates.chosen(
+        given["candidate"], branch=given["branch"], file=given["file"], text=given["text"]
+    )
+
+
+def _result(
+    given: Mapping[str, str], request: HttpRequest, may_see: May, known: shown.Known
+) -> dict[str, Any]:
     facts = _facts(given, request, may_see)
     active = bundles.active()
-    candidate = candidates.chosen(given["candidate"], file=given["file"], text=given["text"])
+    candidate = asked(given)
     before, after, reason = preview(facts), None, ""
     try:
         after = try_out(candidate, facts)
@@ -86,7 +114,10 @@ def _result(given: Mapping[str, str], request: HttpRequest, may_see: May) -> dic
         digest=candidate.digest, sources=dict(candidate.sources), rules=[vars(one) for one in candidate.rules]
     )
     return {
-        **sides(other, facts, judged_by=active, before=before, after=after, reason=reason),
+        **sides(
+            other, facts, judged_by=active, before=before, after=after, reason=reason, records=known(facts)
+        ),
+        "candidate_name": candidates.name(candidate),
         "failures": candidate.failures,
         "warnings": candidate.warnings,
     }

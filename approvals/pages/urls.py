@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from approvals.pages import commits, passkeys, policies, why
+from approvals.pages import commits, passkeys, policies
 
 urlpatterns: list[URLPattern] = [
     path("me/passkeys/", passkeys.passkeys, name="passkeys"),
@@ -11,6 +11,5 @@ urlpatterns: list[URLPattern] = [
     path("policies/sync/", commits.sync, name="policy_sync"),
     path("policies/commits/<str:commit>/", commits.detail, name="policy_commit"),
     path("policies/change/", policies.detail, name="policy"),
-    path("policies/decisions/<uuid:key>/", why.decision, name="decision"),
     path("policies/change/<int:serial>/", policies.detail, name="policy_version"),
 ]

@@ -1,5 +1,6 @@
 """Why policy answered as it did, as rows of templates/components/policy_trace.html: the same everywhere."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -9,10 +10,11 @@ from django.views.decorators.http import require_GET
 
 from approvals.models import Bundle, Decision
 from approvals.pages.policies import rule_url
-from approvals.policy.why import Why, explain
+from approvals.policy.why import Records, Why, explain
 from audit.access import require_reader
 from audit.canonical import canonical
 
+Known = Callable[[Mapping[str, Any]], Records]  # what else facts could have named: the floor above knows
 KINDS = {
     "deny": "denied",
     "require": "matched",
@@ -39,20 +41,25 @@ def rows(whys: list[Why], bundle: Bundle) -> list[dict[str, Any]]:
     ]
 
 
-@require_GET
-@login_required
-def decision(request: HttpRequest, key: str) -> HttpResponse:
+def decided(known: Known) -> Any:
     """GET /policies/decisions/<id>/: a recorded decision as an auditor repeats it: input, bundle, answer, reasons."""
-    require_reader(request.user)
-    found = get_object_or_404(Decision.objects.select_related("bundle"), pk=key)
-    context = {
-        "decision": found,
-        "policy": policy(found.bundle),
-        "rules": rows(explain(found.bundle, found.input, found.output), found.bundle),
-        "facts": canonical(found.input).decode(),
-        "output": canonical(found.output).decode(),
-    }
-    return render(request, "approvals/decision.html", context)
+
+    @require_GET
+    @login_required
+    def decision(request: HttpRequest, key: str) -> HttpResponse:
+        require_reader(request.user)
+        found = get_object_or_404(Decision.objects.select_related("bundle"), pk=key)
+        whys = explain(found.bundle, found.input, found.output, records=known(found.input))
+        context = {
+            "decision": found,
+            "policy": policy(found.bundle),
+            "rules": rows(whys, found.bundle),
+            "facts": canonical(found.input).decode(),
+            "output": canonical(found.output).decode(),
+        }
+        return render(request, "approvals/decision.html", context)
+
+    return decision
 
 
 def policy(bundle: Bundle) -> dict[str, str]:

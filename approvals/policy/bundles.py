@@ -34,6 +34,7 @@ class Candidate:
     rules: list[lint.Annotated]
     warnings: list[lint.Warned]
     tests: list[TestResult]
+    said: str = ""  # what people call it, where no version and no commit has its digest
 
     @property
     def failures(self) -> list[TestResult]:

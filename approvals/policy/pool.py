@@ -121,14 +121,15 @@ class Child:
             data += part
         return bytes(data)
 
-
     def _ended(self) -> Misbehaved:
         """Killed from outside says nothing about what it worked at."""
         try:
             code = self._process.wait(1)
         except subprocess.TimeoutExpired:
             return Misbehaved("it closed its pipe")
-        return Misbehaved("it was killed") if code in {-signal.SIGKILL, -signal.SIGTERM} else Spent("it ended")
+        return (
+            Misbehaved("it was killed") if code in {-signal.SIGKILL, -signal.SIGTERM} else Spent("it ended")
+        )
 
 
 def _wait(fd: int, deadline: float, *, writing: bool) -> None:
@@ -219,7 +220,9 @@ def _value(answer: Mapping[str, Any]) -> Any:
 
 
 def _spent(at: Fault) -> PolicyRefused:
-    said = f"{at.message} takes more processor time, memory or depth than a policy may use, so it was stopped."
+    said = (
+        f"{at.message} takes more processor time, memory or depth than a policy may use, so it was stopped."
+    )
     return PolicyRefused(f"{at.place}: {said}", faults=[replace(at, message=said)])
 
 

@@ -25,6 +25,7 @@ from approvals.policy.engine import PolicyRefused, PolicyUnavailable
 BATCH = 50  # decisions handed to the pool at a time: what a cancel waits for
 STOPPED = 20  # evaluations; a candidate that is stopped more often has nothing to show
 ROWS = 10_000  # differences that are kept
+LISTED = 50  # of them in Markdown
 KEPT = ("order", "stage", "quorum", "signature")
 
 
@@ -48,6 +49,12 @@ class Judged:
     before: Mapping[str, Any]
     after: Mapping[str, Any] | None  # None: no usable answer
     reason: str  # why there is none
+    protected: bool  # whether it is about an environment that is
+
+    @property
+    def risky(self) -> bool:
+        """Newly allowed where it matters."""
+        return self.kind == Kind.NEWLY_ALLOWED and self.protected
 
 
 @dataclass
@@ -143,32 +150,36 @@ def _judge(
         before=decision.output,
         after=after,
         reason=reason,
+        protected=decision.input["environment"]["protected"],
     )
 
 
-def markdown(tally: Tally, differing: Iterable[Judged], *, days: int) -> str:
-    """A table for a pull request."""
-    rows = [f"| {kind.replace('_', ' ')} | {tally.kinds[kind]} |" for kind in Kind]
+def markdown(
+    tally: Tally, differing: Iterable[tuple[str, str, str]], *, span: str, risky: int, name: str = ""
+) -> str:
+    """For a pull request: the numbers, what is newly allowed where it matters, the load, the first rows."""
+    lines = [f"### {tally.total} decisions of {span}, judged again{f': {name}' if name else ''}", ""]
+    if risky:
+        lines += [f"**{risky} of the newly allowed are in protected environments.**", ""]
+    lines += ["| | decisions |", "|---|---|"]
+    lines += [f"| {kind.replace('_', ' ')} | {tally.kinds[kind]} |" for kind in Kind]
     load = [f"| {team} | {more:+} |" for team, more in sorted(tally.load.items()) if more]
-    lines = [
-        f"### {tally.total} decisions of the last {days} days, judged again",
-        "",
-        "| | decisions |",
-        "|---|---|",
-        *rows,
-    ]
     if load:
-        lines += ["", "| team | sign-offs asked for, more or less |", "|---|---|", *load]
-    shown = [f"- {one.subject}: {one.kind.replace('_', ' ')}. {words(one)}" for one in islice(differing, 50)]
+        lines += ["", "| team | sign-offs, more or less |", "|---|---|", *load]
+    shown = [
+        f"- {subject}: {kind.replace('_', ' ')}. {' '.join(said.split())}"
+        for subject, kind, said in islice(differing, LISTED)
+    ]
     return "\n".join([*lines, *(["", *shown] if shown else [])])
 
 
 def words(one: Judged) -> str:
     """`Service owner, Security -> Service owner`."""
-    return f"{_named(one.before)} -> {one.reason or _named(one.after or {})}"
+    return f"{named(one.before)} -> {one.reason or named(one.after or {})}"
 
 
-def _named(answer: Mapping[str, Any]) -> str:
+def named(answer: Mapping[str, Any]) -> str:
+    """Whom an answer asks, or what denies."""
     if answer.get("deny"):
         return f"denied by {answer['deny'][0]['rule']}"
     return ", ".join(f"{one['stage']} ({one['quorum']})" for one in answer.get("require", ())) or "nobody"

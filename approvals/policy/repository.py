@@ -61,12 +61,15 @@ def head(place: Place) -> str:
             return _head_of(place, dict(repo.get_refs()))
 
 
-def read(place: Place, *, since: str | None, after: str | None) -> Head:
-    """The head's files and its writers since the commit `since`; `after` is the head that was seen before."""
+def read(place: Place, *, since: str | None, after: str | None, depth: int | None = None) -> Head:
+    """The head's files and its writers since the commit `since`; `after` is the head that was seen before.
+
+    `depth` says how much of the history is fetched; nothing means all of it.
+    """
     with _reading(place):
         if _is_remote(place):
             copy = MemoryRepo()
-            found = _fetch(place, copy)
+            found = _fetch(place, copy, depth)
             return read_head(copy.object_store, found, place.folder, since=since, after=after)
         with closing(_local(place)) as repo:
             found = _head_of(place, dict(repo.get_refs()))
@@ -108,7 +111,7 @@ def _path(place: Place) -> str:
     return urlsplit(place.address).path
 
 
-def _fetch(place: Place, repo: MemoryRepo) -> str:
+def _fetch(place: Place, repo: MemoryRepo, depth: int | None) -> str:
     """The branch and its history, bounded in bytes and time."""
     deadline, wanted = time.monotonic() + SECONDS, []
     file, commit, abort = repo.object_store.add_pack()
@@ -130,7 +133,7 @@ def _fetch(place: Place, repo: MemoryRepo) -> str:
         return [ObjectID(found.encode())]
 
     try:
-        _client(place).fetch_pack(_path(place), want, repo.get_graph_walker(), write)
+        _client(place).fetch_pack(_path(place), want, repo.get_graph_walker(), write, depth=depth)
         commit()
     except BaseException:
         abort()
@@ -156,7 +159,7 @@ def _reading(place: Place) -> Iterator[None]:
         raise
     except NotGitRepository as error:
         raise RepositoryUnreachable(f"{place.shown} is no Git repository that can be read.") from error
-    except Exception as error:  # noqa: BLE001 - Git, zlib and HTTP each have kinds of their own, and all mean this
+    except Exception as error:  # Git, zlib and HTTP each have kinds of their own, and all mean this
         cause = type(error).__name__ if "@" in str(error) else f"{type(error).__name__}: {error}"[:200]
         raise RepositoryUnreachable(
             f"{place.shown} could not be read ({cause}). Nothing was changed."

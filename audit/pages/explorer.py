@@ -64,7 +64,9 @@ def entry(request: HttpRequest, index: int) -> HttpResponse:
     require_reader(request.user)
     leaf = _leaf(index)
     said = told.sealed(leaf)
+    ways = [_way(name, said.get("data", {}).get(name)) for name in NAMED]
     context = {
+        "why": next(filter(None, ways), ""),
         "entry": told.told(leaf, told.names_of([leaf])),
         "said": said,
         "data": [

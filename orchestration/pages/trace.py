@@ -1,11 +1,12 @@
 """Why approval is needed: the rules that applied to a revision, and the one that is built in."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from approvals.pages import why as shown
-from approvals.policy import bundles
+from approvals.policy import bundles, contract
 from approvals.policy.why import Records, explain
-from orchestration.models import Environment, Revision, Service, Workflow, WorkflowVersion
+from orchestration.models import Environment, Revision, Service, WorkflowVersion
 
 
 def policy(revision: Revision) -> dict[str, str]:
@@ -24,9 +25,14 @@ def rules(revision: Revision) -> list[dict[str, Any]]:
 def previewed(found: dict[str, Any]) -> list[dict[str, Any]]:
     """The same for a request that is only thought of."""
     bundle = bundles.active()
-    workflow = Workflow.objects.select_related("active").get(slug=found["facts"]["workflow"]["slug"])
-    known = records(workflow.active) if workflow.active else {}
+    known = records_of(found["facts"])
     return shown.rows(explain(bundle, found["facts"], found, records=known), bundle)
+
+
+def records_of(facts: Mapping[str, Any]) -> Records:
+    """The same for what policy was asked; nothing where no workflow of ours was meant."""
+    version = WorkflowVersion.objects.filter(digest=contract.lookup(facts, "input.workflow.digest")).first()
+    return records(version) if version else {}
 
 
 def records(version: WorkflowVersion) -> Records:

@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 
 from approvals.models import Bundle, Chain, Decision
@@ -261,6 +262,32 @@ def test_d03_a_child_that_is_killed_denies_once_and_is_replaced(bank):
         assert list(engine._free.queue) != [child]
     finally:
         engine.close()
+
+
+def test_d03_candidates_that_hold_every_process_of_theirs_hold_no_decision(bank, monkeypatch):
+    monkeypatch.setattr(pool, "QUEUE_SECONDS", 0.01)
+    held = [pool.trial()._checkout() for _ in range(settings.POLICY_PROCESSES)]
+    try:
+        with pytest.raises(PolicyUnavailable, match="busy"):
+            bundles.examine(bank.bundle.sources)
+        assert decide(facts(bank.noor)).output["require"]
+    finally:
+        for child in held:
+            pool.trial()._give_back(child, healthy=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "place"),
+    [
+        ("a.rego", "package a\n# \0", "a.rego:2"),
+        ("a.rego", "# \ud800", "a.rego:1"),
+        ("a\0.rego", "", "a\ufffd.rego:0"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_file_and_line(bank, path, text, place):
+    with pytest.raises(PolicyRefused) as refused:
+        bundles.examine({**bank.bundle.sources, path: text})
+    assert [one.place for one in refused.value.faults] == [place]
 
 
 def test_a_child_starts_when_first_needed_and_ends_with_the_pool():

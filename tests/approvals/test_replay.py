@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.models import Decision
-from approvals.policy import bundles, decide
+from approvals.policy import bundles, decide, pool
+from approvals.policy import replay as judging
+from approvals.policy.engine import PolicyRefused, PolicyUnavailable
 from approvals.policy.replay import Judged, Kind, Tally, asked, compare, markdown, recorded, replay
 from tests.approvals.cast import STARTER, facts
 
@@ -55,7 +57,7 @@ answers = st.builds(
 @given(answers, answers)
 def test_the_load_is_what_is_asked_now_less_what_was_asked_then(before, after):
     tally = Tally()
-    tally.add(Judged("1", "CHG-1", compare(before, after), before, after, ""))
+    tally.add(Judged("1", "CHG-1", compare(before, after), before, after, "", protected=True))
     assert {team: more for team, more in tally.load.items() if more} == {
         team: asked(after)[team] - asked(before)[team]
         for team in asked(after) | asked(before)
@@ -89,7 +91,7 @@ def test_recorded_decisions_are_judged_again_and_nothing_is_stored(bank, candida
     assert tally.kinds == {Kind.NEWLY_NEEDS_APPROVAL: 1, Kind.SAME: 1}
     assert tally.load["security"] == 1
     assert Decision.objects.count() == 2
-    assert "| newly needs approval | 1 |" in markdown(tally, [], days=30)
+    assert "| newly needs approval | 1 |" in markdown(tally, [], span="the last 30 days", risky=0)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -104,6 +106,74 @@ def test_a_candidate_that_gives_no_answer_blocks_and_says_why(bank):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True)
+def test_a_candidate_that_is_stopped_again_and_again_is_asked_no_more(bank, candidate, monkeypatch):
+    """Each is stopped after two seconds: a month of them would hold a worker for a day."""
+    monkeypatch.setattr(judging, "STOPPED", 2)
+    for _ in range(5):
+        decide(facts(bank.noor))
+    asked = []
+
+    def stopped(self, *question):
+        asked.append(question)
+        raise PolicyUnavailable("it took too long")
+
+    monkeypatch.setattr(pool.Pool, "evaluate", stopped)
+    with pytest.raises(PolicyRefused, match="stopped 2 times without an answer"):
+        list(replay(candidate, recorded(30)))
+    assert 3 <= len(asked) <= 5
+
+
+def test_what_is_newly_allowed_where_it_matters_is_told_first():
+    tally = Tally()
+    tally.kinds[Kind.NEWLY_ALLOWED] = 1
+    text = markdown(tally, [("CHG-1", "newly_allowed", "denied\nby x -> y")], span="a week", risky=1)
+    assert text.splitlines()[2] == "**1 of the newly allowed are in protected environments.**"
+    assert "- CHG-1: newly allowed. denied by x -> y" in text
+
+
+def test_the_terminal_says_every_place_that_is_wrong_and_speaks_json(tmp_path, capsys):
+    (tmp_path / "a.rego").write_text("package a\nx := [")
+    (tmp_path / "b.rego").write_text("package b\ny := {")
+    for act in ("lint", "test", "replay"):
+        with pytest.raises(CommandError) as refused:
+            call_command("policy", act, tmp_path)
+        assert refused.value.returncode == 1
+        told = capsys.readouterr().out
+        assert "a.rego:2: " in told
+        assert "b.rego:2: " in told
+        assert "2 to mend." in told
+    with pytest.raises(CommandError):
+        call_command("policy", "lint", tmp_path, json=True)
+    answered = json.loads(capsys.readouterr().out)
+    assert [(one["file"], one["line"]) for one in answered["faults"]] == [("a.rego", 2), ("b.rego", 2)]
+
+
+@pytest.mark.parametrize("act", ["test", "lint"])
+def test_the_terminal_passes_what_is_sound(act, capsys):
+    call_command("policy", act, STARTER)
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("act", ["test", "replay"])
+def test_a_file_that_is_no_text_is_said_by_its_line(act, tmp_path, capsys):
+    (tmp_path / "a.rego").write_bytes(b"package a\n# \xff\n")
+    with pytest.raises(CommandError) as refused:
+        call_command("policy", act, tmp_path)
+    assert refused.value.returncode == 1
+    assert "a.rego:2: It is not UTF-8 text." in capsys.readouterr().out
+
+
+def test_a_failing_test_is_told_by_the_exit_code(tmp_path, capsys):
+    for path in STARTER.glob("*.rego"):
+        text = path.read_text().replace("input.service.tier == 1", "input.service.tier == 9")
+        (tmp_path / path.name).write_text(text)
+    with pytest.raises(CommandError) as refused:
+        call_command("policy", "test", tmp_path)
+    assert refused.value.returncode == 1
+    assert "FAIL starter_test.rego:" in capsys.readouterr().out
+
+
 def test_the_terminal_tells_by_its_exit_code_whether_anything_differs(bank, candidate, tmp_path, capsys):
     decide(facts(bank.noor))
     for path, text in bundles.load(STARTER).sources.items():

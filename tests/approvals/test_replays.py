@@ -88,6 +88,56 @@ def test_d15_a_replay_is_judged_by_a_worker_and_starts_and_decides_nothing(bank,
     assert counted() == before
 
 
+def test_what_is_the_same_opens_side_by_side_too(bank, as_):
+    key = bank.change().key
+    client = as_(bank.user("mara"))
+    made = ask(client, file="", text="")
+    replays.work(made.pk)
+    numbers = client.get(f"{PAGE}{made.pk}/").content.decode()
+    assert f'href="{PAGE}{made.pk}/?kind=same"' in numbers.replace("&amp;", "&")
+    row = f"{PAGE}{made.pk}/same/{Decision.objects.get().pk}/"
+    listed = client.get(f"{PAGE}{made.pk}/?kind=same").content.decode()
+    assert key in listed
+    assert row in listed
+    page = client.get(row).content.decode()
+    assert page.count("Security: 1 needed") == 2, "both answers ask Security"
+    assert "The same people are asked." in page
+    made.refresh_from_db()
+    assert replays.alike(made, user=bank.user("mara"), seen=lambda _: [key]).exists()
+    hidden = replays.alike(made, user=bank.user("mara"), seen=lambda _: [])
+    assert not hidden.exists(), "nothing of a change that one may see no more"
+    assert as_(bank.user("ravi")).get(row).status_code == 404
+
+
+def test_what_differs_is_not_listed_as_the_same(bank, as_):
+    bank.change()
+    made = ask(as_(bank.user("mara")))
+    replays.work(made.pk)
+    made.refresh_from_db()
+    assert not replays.alike(
+        made, user=bank.user("mara"), seen=lambda _: [Difference.objects.get().subject]
+    ).exists()
+
+
+def test_what_would_be_allowed_in_a_protected_environment_is_said_first(bank, as_, monkeypatch):
+    bank.change()
+    made = ask(as_(bank.user("mara")))
+    replays.work(made.pk)
+    banner = "It would allow in protected environments what was denied"
+    page = f"{PAGE}{made.pk}/"
+    assert banner not in as_(bank.user("mara")).get(page).content.decode()
+    Difference.objects.update(kind="newly_allowed")
+    told = as_(bank.user("mara")).get(page).content.decode()
+    assert banner in told
+    assert "**1 of the newly allowed are in protected environments.**" in told
+
+
+@pytest.mark.parametrize("days", ["", "31", "-7", "9" * 5000, "\N{ARABIC-INDIC DIGIT SEVEN}"])
+def test_other_days_are_refused(bank, as_, days):
+    answered = as_(bank.user("mara")).post(PAGE, {"candidate": "", "days": days})
+    assert (answered.status_code, Replay.objects.count()) == (422, 0)
+
+
 def test_a_replay_is_of_what_one_may_see_and_ones_own(bank, as_, admin):
     bank.change()
     mine = ask(as_(bank.user("ravi")))
@@ -284,6 +334,9 @@ def test_the_api_replays_once_per_key_and_shows_the_rows_to_whoever_may_see_them
         post(client, path, {"candidate": large, "days": 30}, **{"Idempotency-Key": "large"}).status_code
         == 422
     )
+    unkept = {"sources": {"a.rego": "# \0", "b.rego": "# \ud800"}}
+    answered = post(client, path, {"candidate": unkept, "days": 30}, **{"Idempotency-Key": "unkept"})
+    assert answered.status_code == 422
     assert post(client, path, {"days": 31}, **{"Idempotency-Key": "two"}).status_code == 422
     ravi = as_(bank.user("ravi"))
     assert ravi.get(path).json()["results"] == []

@@ -9,11 +9,12 @@ from django.utils.html import escape
 
 from approvals.models import Bundle, PolicyCommit, PolicySource
 from approvals.pages.commits import ASKED
-from approvals.policy import bundles, commits, repository
+from approvals.policy import bundles, candidates, commits, pool, repository
 from approvals.policy.committed import MAX_BYTES
 from approvals.policy.engine import PolicyRefused, PolicyUnavailable
 from approvals.policy.repository import Place, RepositoryUnreachable
 from audit.models import Entry
+from audit.refusals import Invalid
 from config.environment import Misconfigured, read
 from tests.approvals.cast import TEST, person, sql
 from tests.approvals.gitted import RULES, SOUND, TESTS, Kept, served
@@ -21,6 +22,15 @@ from tests.approvals.gitted import RULES, SOUND, TESTS, Kept, served
 BROKEN = RULES.replace("deny := []", "deny := [")
 UNNAMED = RULES.replace("# METADATA", "# nothing")
 TWICE = RULES + RULES.partition("\n\n")[2].partition("deny := []")[0]
+GREEDY = (
+    TESTS
+    + """
+test_greedy if {
+	all := [sprintf("%d", [one]) | some one in numbers.range(1, 100000000)]
+	count(all) > 0
+}
+"""
+)
 FAILING = TESTS.replace('{"payments"} ==', '{"cards"} ==')
 
 
@@ -182,9 +192,14 @@ def test_a_sound_commit_is_kept_once_and_judges_nothing(synced, bank):
             {**SOUND, "owner.rego": UNNAMED, "owner_test.rego": FAILING},
             [("owner.rego", 7), ("owner_test.rego", 7)],
         ),
+        ({**SOUND, "owner_test.rego": GREEDY}, [("owner_test.rego", 11)]),
+        ({**SOUND, "more.rego": "package more\n\n# a\0b\n"}, [("more.rego", 3)]),
     ],
-    ids=["syntax", "metadata", "double id", "failing test", "no test", "two files", "lint and test"],
-)
+    ids=[
+        "syntax", "metadata", "double id", "failing test", "no test", "two files", "lint and test",
+        "a test that takes its process with it", "a NUL in a comment",
+    ],
+)  # fmt: skip
 def test_a_broken_commit_never_takes_effect_and_says_every_place(synced, bank, files, faults):
     seen = synced(files)
     assert [(one["file"], one["line"]) for one in seen.faults] == faults
@@ -192,6 +207,31 @@ def test_a_broken_commit_never_takes_effect_and_says_every_place(synced, bank, f
     assert kinds() == ["policy.refused"]
     with pytest.raises(PolicyRefused, match="No sound commit"):
         commits.examined(seen.digest)
+    assert bundles.active() == bank.bundle
+
+
+def test_a_process_that_is_killed_says_nothing_about_the_commit(synced, kept, bank, monkeypatch):
+    """The machine was short of memory, say: the same commit is looked at again a minute later."""
+
+    def killed(self, sources):
+        raise PolicyUnavailable("the policy process was stopped because it was killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pool.Pool, "test", killed)
+        kept.commit(SOUND)
+        assert "was killed" in commits.sync(by=TEST).problem
+    assert not PolicyCommit.objects.exists()
+    assert commits.sync(by=TEST).problem == ""
+    assert PolicyCommit.objects.get().faults == []
+
+
+def test_a_repository_that_is_damaged_is_told_like_one_that_is_away(synced, kept, bank):
+    synced(SOUND)
+    commit = kept.commit({**SOUND, "more.rego": "package more\n"})
+    lost = kept.path / "objects" / commit[:2] / commit[2:]
+    lost.chmod(0o600)
+    lost.write_bytes(b"no object")
+    assert "could not be read" in commits.sync(by=TEST).problem
     assert bundles.active() == bank.bundle
 
 
@@ -236,6 +276,41 @@ def test_a_kept_commit_is_never_rewritten(synced):
     seen = synced(SOUND)
     with pytest.raises(DatabaseError, match="changed without a new version"), transaction.atomic():
         PolicyCommit.objects.filter(pk=seen.pk).update(sources={})
+
+
+def test_the_head_of_any_branch_is_a_candidate_and_no_commit_that_could_judge(synced, kept, set_to):
+    synced(SOUND)
+    stricter = {**SOUND, "more.rego": "package more\n"}
+    commit = kept.commit(stricter, branch="stricter")
+    with served(kept) as address:
+        for source in (kept, address):
+            set_to(source)
+            found = candidates.chosen("", branch="stricter")
+            assert (found.sources, candidates.name(found)) == (stricter, f"Branch stricter at {commit[:10]}")
+    with pytest.raises(PolicyRefused, match="No sound commit"):
+        commits.sound(found.digest)
+
+
+@pytest.mark.parametrize(
+    ("branch", "refusal", "says"),
+    [
+        ("nowhere", RepositoryUnreachable, "no branch nowhere"),
+        ("\ud800", RepositoryUnreachable, "could not be read"),
+        ("linked", PolicyRefused, "Branch linked, a.rego:0: It is a link"),
+        ("broken", PolicyRefused, "owner.rego:18"),
+    ],
+)
+def test_a_branch_that_cannot_judge_is_refused_by_file_and_line(synced, kept, branch, refusal, says):
+    synced(SOUND)
+    kept.commit({"a.rego": "/etc/passwd"}, branch="linked", modes={"a.rego": 0o120000})
+    kept.commit({**SOUND, "owner.rego": BROKEN}, branch="broken")
+    with pytest.raises(refusal, match=says):
+        candidates.chosen("", branch=branch)
+
+
+def test_without_a_repository_no_branch_is_a_candidate(bank):
+    with pytest.raises(Invalid, match="No repository is set"):
+        candidates.chosen("", branch="main")
 
 
 # --- letting it judge -------------------------------------------------------------------------------------------

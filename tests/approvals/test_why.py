@@ -5,7 +5,7 @@ import pytest
 from accounts import permissions
 from approvals.models import Decision
 from approvals.pages import why as shown
-from approvals.policy import bundles, decide, pool, preview
+from approvals.policy import bundles, decide, pool, preview, why
 from approvals.policy.engine import PolicyUnavailable
 from approvals.policy.why import _otherwise, explain
 from tests.approvals.cast import TEST, facts, team
@@ -31,16 +31,16 @@ def told(bank, given, **more):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_rule_is_told_in_its_own_words_with_its_place_and_what_it_read(bank):
-    why = told(bank, facts(bank.noor))["security-signs-tier-1"]
-    assert why.title == "Security agrees to critical services in production"
-    assert why.place.startswith("production.rego:")
-    assert dict(why.read) == {"input.environment.slug": "production", "input.service.tier": 1}
+    one = told(bank, facts(bank.noor))["security-signs-tier-1"]
+    assert one.title == "Security agrees to critical services in production"
+    assert one.place.startswith("production.rego:")
+    assert dict(one.read) == {"input.environment.slug": "production", "input.service.tier": 1}
 
 
 @pytest.mark.django_db(transaction=True)
 def test_what_would_have_been_otherwise_is_found_by_asking_again(bank):
-    why = told(bank, facts(bank.noor), records=PLACES)["security-signs-tier-1"]
-    assert why.otherwise == (
+    one = told(bank, facts(bank.noor), records=PLACES)["security-signs-tier-1"]
+    assert one.otherwise == (
         "Not asked where environment.slug is staging or test, or where service.tier is 2 to 9."
     )
 
@@ -60,6 +60,16 @@ def test_a_policy_process_that_fails_costs_the_sentence_and_no_page(bank, monkey
 
     monkeypatch.setattr(type(pool.engine()), "evaluate", fails)
     assert {one.otherwise for one in explain(bank.bundle, given, output, records=PLACES)} == {""}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_explanation_that_takes_too_long_is_left_out_and_asked_again_next_time(bank, monkeypatch):
+    given = facts(bank.noor)
+    output = preview(given)
+    with monkeypatch.context() as patched:
+        patched.setattr(why, "SECONDS", -1)
+        assert {one.otherwise for one in explain(bank.bundle, given, output, records=PLACES)} == {""}
+    assert any(one.otherwise for one in explain(bank.bundle, given, output, records=PLACES))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,13 +3,14 @@
 import csv
 import hashlib
 import json
+import re
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
 from audit.canonical import parse
-from audit.models import Checkpoint, Entry
+from audit.models import Checkpoint, Entry, Leaf
 from tests.accounts.cast import issue, person, team
 from tests.audit.log import sequence, write
 from tests.orchestration.bank import Bank
@@ -66,6 +67,23 @@ def test_whoever_may_not_read_the_log_sees_no_result():
         assert client.get(address).status_code == 403, address
     assert client.post("/compliance/controls/CT-01/export/").status_code == 403
     assert not Entry.objects.filter(kind="report.exported").exists()
+
+
+def test_evidence_and_entries_lead_to_why_policy_asked(client, done):
+    """The same component as on the change: rule, place, values, what would have been otherwise."""
+    page = client.get("/compliance/controls/CT-01/").content.decode()
+    [way] = re.findall(rf'href="(/go/[0-9a-f-]{{36}}/)" aria-label="Why {done.key} needed', page)
+    assert page.count("Why it was needed") == 1, "not for RUN-666, which nothing was decided about"
+    for kind in ("change.requested", "chain.opened", "policy.decided"):
+        leaf = Leaf.objects.select_related("entry").filter(entry__kind=kind).latest("index")
+        assert (
+            f'<a href="{way}">why policy asked for this</a>'
+            in client.get(f"/audit/{leaf.index}/").content.decode()
+        )
+    told = client.get(way, follow=True).content.decode()
+    assert "production.rego:" in told
+    assert "input.service.tier" in told
+    assert "Not asked where service.tier is 2 to 9." in told
 
 
 def test_nothing_tested_is_never_shown_as_a_success(client):

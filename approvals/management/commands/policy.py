@@ -1,6 +1,6 @@
 """`manage.py policy test|lint|replay|activate DIRECTORY` and `policy sync`, for a terminal and for CI.
 
-Exit code 0 good, 1 refused, 2 usage, 3 where a replay differs.
+Exit code 0 good, 1 refused, 2 usage, 3 where a replay differs. What is refused is said by file and line, all of it.
 """
 
 import json
@@ -9,10 +9,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 
 from approvals.models import PolicyCommit, PolicySource
 from approvals.policy import bundles, commits, replay
 from approvals.policy.bundles import Candidate
+from approvals.policy.engine import PolicyRefused
 from audit.ledger.entry import system
 from audit.refusals import Refusal
 
@@ -21,7 +23,8 @@ STARTER = Path(settings.BASE_DIR) / "examples" / "policies" / "starter"
 
 class Command(BaseCommand):
     help = (
-        "Check a policy bundle: its tests, what it says about itself; let it judge; or read the head in Git."
+        "Check a policy bundle: its tests, what it says about itself, what it would have decided; let it judge; or"
+        " read the head in Git."
     )
     requires_system_checks: list[str] = []  # also where nothing is installed, as in CI
 
@@ -33,32 +36,33 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=int, default=30, help="replay: how far back, 30 unless told")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["act"] == "replay":
-            self._replay(options)
-            return
         try:
+            if options["act"] == "replay":
+                self._replay(options)
+                return
             told, lines = self._act(options["act"], options["directory"])
         except Refusal as refusal:
-            raise CommandError(str(refusal), returncode=1) from refusal
+            told, lines = _refused(refusal)
+        except OperationalError as error:
+            said = f"The database does not answer, so nothing was done: {str(error).strip()[:200]}"
+            raise CommandError(said, returncode=1) from error
         self.stdout.write(json.dumps(told) if options["json"] else "\n".join(lines))
         if not told["passed"]:
             raise CommandError(lines[-1], returncode=1)
 
     def _replay(self, options: dict[str, Any]) -> None:
         """Judge what was decided again; exit code 3 where anything would be otherwise."""
-        try:
-            candidate = bundles.load(options["directory"])
-        except Refusal as refusal:
-            raise CommandError(str(refusal), returncode=1) from refusal
-        tally = replay.Tally()
+        candidate = bundles.load(options["directory"])
+        tally, risky = replay.Tally(), 0
         differing: list[replay.Judged] = []
         for batch in replay.replay(candidate, replay.recorded(options["days"]).iterator(replay.BATCH)):
             for one in batch:
                 tally.add(one)
+                risky += one.risky
                 differing += [one] if one.kind != replay.Kind.SAME and len(differing) < replay.ROWS else []
             if not options["json"]:
                 self.stderr.write(f"{tally.total} judged, {tally.differs} differ", ending="\r")
-        self.stdout.write(_told_of(tally, differing, options))
+        self.stdout.write(_told_of(tally, differing, risky, options))
         if tally.differs:
             raise CommandError(
                 f"{tally.differs} of {tally.total} decisions would be otherwise.", returncode=3
@@ -74,7 +78,8 @@ class Command(BaseCommand):
             case "sync":
                 return _sync(commits.sync(by=by))
             case "activate":
-                bundle = bundles.activate(bundles.load(directory), source=directory.name, by=by)
+                source = f"terminal: {directory.name}"[:200]
+                bundle = bundles.activate(bundles.load(directory), source=source, by=by)
             case _:
                 bundle = bundles.first_start(directory, by=by)
         told = {"passed": True, "digest": bundle.digest, "serial": bundle.serial}
@@ -93,17 +98,28 @@ def _sync(source: PolicySource) -> tuple[dict[str, Any], list[str]]:
     return told, [*lines, f"Commit {seen.commit[:12]} {words}: {seen.digest}"]
 
 
-def _told_of(tally: replay.Tally, differing: list[replay.Judged], options: dict[str, Any]) -> str:
+def _refused(refusal: Refusal) -> tuple[dict[str, Any], list[str]]:
+    """Each place that is wrong, as compilers say it; the sentence alone where there is no place."""
+    faults = refusal.faults if isinstance(refusal, PolicyRefused) else []
+    lines = [f"{one.place}: {one.message}" for one in faults]
+    told = {"passed": False, "problem": str(refusal), "faults": [vars(one) for one in faults]}
+    return told, [*lines, f"{len(lines)} to mend." if lines else str(refusal)]
+
+
+def _told_of(tally: replay.Tally, differing: list[replay.Judged], risky: int, options: dict[str, Any]) -> str:
     if options["json"]:
         rows = [{"change": one.subject, "kind": one.kind, "decision": one.decision, "words": replay.words(one)}
                 for one in differing]  # fmt: skip
         load = {team: more for team, more in sorted(tally.load.items()) if more}
-        return json.dumps({"days": options["days"], "kinds": tally.kinds, "load": load, "rows": rows})
+        told = {"days": options["days"], "kinds": tally.kinds, "risky": risky, "load": load, "rows": rows}
+        return json.dumps(told)
     if options["markdown"]:
-        return replay.markdown(tally, differing, days=options["days"])
+        listed = ((one.subject, one.kind, replay.words(one)) for one in differing)
+        return replay.markdown(tally, listed, span=f"the last {options['days']} days", risky=risky)
     lines = [f"{one.subject:10} {one.kind.replace('_', ' '):22} {replay.words(one)}" for one in differing]
     counts = [f"{kind.replace('_', ' ')}: {tally.kinds[kind]}" for kind in replay.Kind]
-    return "\n".join([*lines, ", ".join(counts)])
+    warned = [f"{risky} of the newly allowed are in protected environments."] if risky else []
+    return "\n".join([*lines, *warned, ", ".join(counts)])
 
 
 def _tests(candidate: Candidate) -> tuple[dict[str, Any], list[str]]:
