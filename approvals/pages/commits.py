@@ -89,12 +89,11 @@ def _state(row: PolicyCommit) -> str:
 
 def _fault(row: PolicyCommit, fault: dict[str, Any]) -> dict[str, Any]:
     """With the lines around it."""
-    text = row.sources.get(fault["file"], "").splitlines()
-    first = max(fault["line"] - LINES, 1)
-    shown = text[first - 1 : fault["line"] + LINES] if fault["line"] else []
-    lines = [
-        {"number": n, "text": line, "here": n == fault["line"]} for n, line in enumerate(shown, start=first)
-    ]
+    text = row.sources.get(fault["file"], "").split("\n")
+    at = min(fault["line"], len(text))  # what is missing at the end of a file is missing on its last line
+    first = max(at - LINES, 1)
+    shown = text[first - 1 : at + LINES] if at else []
+    lines = [{"number": n, "text": line, "here": n == at} for n, line in enumerate(shown, start=first)]
     return {**fault, "lines": lines}
 
 

@@ -39,7 +39,7 @@ class PolicyRefused(Refusal):
     def __init__(
         self, message: str, *, errors: list[dict[str, str]] | None = None, faults: Sequence[Fault] = ()
     ) -> None:
-        told = [{"pointer": f"/{one.file}", "detail": f"line {one.line}: {one.message}"} for one in faults]
+        told = [{"pointer": f"/{one.file}", "detail": f"{one.place}: {one.message}"} for one in faults]
         super().__init__(message, errors=[*(errors or []), *told])
         self.faults = list(faults)
 

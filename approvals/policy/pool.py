@@ -30,6 +30,7 @@ START_SECONDS = 30  # a cold interpreter on a busy machine
 QUEUE_SECONDS = 10  # longest wait for a free child
 EVALUATE_SECONDS = 2.0
 COMPILE_SECONDS = 20.0
+WORKED_SECONDS = 3.0  # of the processor, without an end in that time: a loop, and no busy machine
 ANSWER_BYTES = 4_000_000
 # The engine's allocator would reserve 1 GiB of addresses at once, and no limit on them could then be meant.
 ENVIRONMENT = {"LC_ALL": "C.UTF-8", "MIMALLOC_ARENA_RESERVE": "32768"}  # KiB
@@ -76,8 +77,14 @@ class Child:
         deadline, self.at = time.monotonic() + seconds, None
         data = json.dumps(request).encode()
         self._write(struct.pack(">I", len(data)) + data, deadline)
-        while "at" in (answer := self._read(deadline)):
-            self.at = answer["at"]
+        began = self._worked()
+        try:
+            while "at" in (answer := self._read(deadline)):
+                self.at = answer["at"]
+        except Misbehaved as how:
+            if self._worked() - began > WORKED_SECONDS:
+                raise Spent(str(how)) from how
+            raise
         return answer
 
     def stop(self) -> None:
@@ -120,6 +127,14 @@ class Child:
                 raise self._ended()
             data += part
         return bytes(data)
+
+    def _worked(self) -> float:
+        """Seconds of processor time so far; as good as none where it is gone."""
+        try:
+            told = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
 
     def _ended(self) -> Misbehaved:
         """Killed from outside says nothing about what it worked at."""

@@ -276,6 +276,22 @@ def test_d03_candidates_that_hold_every_process_of_theirs_hold_no_decision(bank,
             pool.trial()._give_back(child, healthy=True)
 
 
+def test_d03_a_test_that_loops_is_named_however_busy_the_machine_is(bank, monkeypatch):
+    """Stopped by the clock on the wall as well as by its own: it is the bundle's fault where it worked meanwhile."""
+    pairs = "some a in numbers.range(1, 90000); some b in numbers.range(1, 90000)"
+    loops = f"package loops_test\n\ntest_loops if count([1 | {pairs}; a == b]) > 0\n"
+    sources = {**bank.bundle.sources, "loops_test.rego": loops}
+    monkeypatch.setattr(pool, "COMPILE_SECONDS", 1.5)
+    monkeypatch.setattr(pool, "WORKED_SECONDS", 0.2)
+    with pytest.raises(PolicyRefused) as refused:
+        pool.trial().test(sources)
+    assert [one.place for one in refused.value.faults] == ["loops_test.rego:3"]
+    assert "test_loops takes more processor time" in str(refused.value)
+    monkeypatch.setattr(pool, "WORKED_SECONDS", 60.0)
+    with pytest.raises(PolicyUnavailable, match="took too long"):
+        pool.trial().test(sources)
+
+
 @pytest.mark.parametrize(
     ("path", "text", "place"),
     [

@@ -415,7 +415,7 @@ def test_a_repository_that_is_away_is_shown_with_when_it_last_answered(synced, k
     kept.delete("main")
     commits.sync(by=TEST)
     text = shown("/policies/")
-    assert "The repository could not be read" in text
+    assert "The newest commit could not be looked at" in text
     assert "last read" in text
 
 

@@ -51,6 +51,11 @@ def test_a_file_that_was_written_otherwise_is_judged_beside_the_active_one(bank,
     assert "so it could not become active" in page, "the tests of the pack say so"
 
 
+def test_a_candidate_that_does_not_compile_is_refused_by_file_line_and_message(bank, asks):
+    page = asks(change=bank.change().key, file="a.rego", text="package a\nx := [").content.decode()
+    assert "a.rego:2: " in page
+
+
 def test_d15_a_simulation_stores_nothing_and_starts_nothing(bank, asks):
     key = bank.change().key
 
