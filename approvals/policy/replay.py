@@ -174,8 +174,8 @@ def markdown(
 
 
 def words(one: Judged) -> str:
-    """`Service owner, Security -> Service owner`."""
-    return f"{named(one.before)} -> {one.reason or named(one.after or {})}"
+    """`Service owner, Security → Service owner`."""
+    return f"{named(one.before)} → {one.reason or named(one.after or {})}"
 
 
 def named(answer: Mapping[str, Any]) -> str:
