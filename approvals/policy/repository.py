@@ -145,7 +145,7 @@ def _head_of(place: Place, refs: dict[Ref, ObjectID | None]) -> str:
     found = refs.get(Ref(b"refs/heads/" + place.branch.encode()))
     if found is None:
         raise RepositoryUnreachable(
-            f"{place.shown} has no branch {place.branch} (any more). What judges stays; name one that it has, or restore it."
+            f"{place.shown} has no branch {place.branch} (any more). What judges stays; name another, or restore it."
         )
     return found.decode()
 
