@@ -40,6 +40,7 @@ from orchestration.models import (
     Service,
     WorkflowVersion,
 )
+from orchestration.secrets import references
 
 C = Change.State
 BEFORE_START = {C.WAITING, C.SENT_BACK, C.APPROVED, C.SCHEDULED}
@@ -223,8 +224,10 @@ def _draft(
         authors=(*authors, *([version.author] if version.author else [])),
         emergency=emergency,
     )
-    concerned = User.objects.filter(pk__in=digests.concerned(digests.steps(draft.content(""))))
-    return replace(draft, authors=(*draft.authors, *concerned))
+    steps = digests.steps(draft.content(""))
+    concerned = User.objects.filter(pk__in=digests.concerned(steps))
+    secrets = references.resolve(steps, version.workflow, service, environment)
+    return replace(draft, authors=(*draft.authors, *concerned), secrets=secrets)
 
 
 def _judge(draft: Draft, *, by: Acting) -> Asked:

@@ -3,7 +3,7 @@
 The facts are derived here from records; nothing that a requester claims decides who must agree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,6 +40,7 @@ class Draft:
     authors: tuple[User, ...]  # whoever asked, edited, or wrote what will run
     emergency: Emergency | None
     repeats: Schedule | None = None
+    secrets: Sequence[Mapping[str, str]] = ()
 
     @property
     def conflicted(self) -> frozenset[UUID]:
@@ -66,6 +67,7 @@ class Draft:
             not_after=self.not_after,
             emergency=self.emergency,
             repeats=self.repeats,
+            secrets=self.secrets,
         )
 
 

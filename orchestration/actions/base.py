@@ -53,6 +53,13 @@ class Context:
     cancelled: threading.Event
     deadline: float
     say: Callable[[str], None]
+    secrets: Path | None = None
+
+    def secret(self, name: str) -> str:
+        """The value of a secret that the step lists under this name; in a process of its own only."""
+        if self.secrets is None or not (self.secrets / name).is_file():
+            raise LookupError(f"The step lists no secret {name}.")
+        return (self.secrets / name).read_text()
 
     def pause(self, seconds: float) -> None:
         """Wait; raises Cancelled at once when the run is stopped or its time is over."""

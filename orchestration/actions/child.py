@@ -54,6 +54,7 @@ def _context() -> Context:
         cancelled=cancelled,
         deadline=time.monotonic() + float(os.environ["STEP_TIMEOUT_SECONDS"]),
         say=lambda line: print(line, flush=True),  # its output is the log of the step
+        secrets=Path(os.environ["STEP_SECRETS"]) if "STEP_SECRETS" in os.environ else None,
     )
 
 

@@ -41,6 +41,7 @@ def change(row: Change) -> dict[str, Any]:
         "workflow_version": revision.workflow_version.number,
         "workflow_digest": revision.workflow_version.digest,
         "steps": steps(revision),
+        "secrets": parse(bytes(revision.document))["secrets"],
         "chain": chain(revision.chain),
         "policy_decision": {
             "id": decision.pk,

@@ -52,6 +52,7 @@ class Content:
     not_after: datetime | None = None
     emergency: Emergency | None = None
     repeats: Schedule | None = None
+    secrets: Sequence[Mapping[str, str]] = ()  # each with the version that the step gets
 
     @property
     def known(self) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def document(content: Content) -> bytes:
             "steps": resolved,
             "effects": sorted({step["effect"] for step in resolved}),
             "files": {name: digest_of_text(text) for name, text in version.files.items()},
-            "secrets": [],
+            "secrets": list(content.secrets),
             "plan": [],
             "window": {
                 "not_before": timestamp(content.not_before) if content.not_before else None,
@@ -175,7 +176,14 @@ def _step(step: Mapping[str, Any], content: Content) -> dict[str, Any]:
         "retries": step.get("retries", 0),
         "retry_exit_codes": list(step.get("retry_exit_codes", [])),
         "files": _files(step, with_, content.version.files),
+        **_secrets(step, content.known),
     }
+
+
+def _secrets(step: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Which secrets the step names; a definition may tell a path by the service and the environment."""
+    named = substitute(step.get("secrets", {}), known)
+    return {"secrets": named} if named else {}
 
 
 def _files(step: Mapping[str, Any], with_: Any, files: Mapping[str, str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from jsonschema.exceptions import ValidationError
 
 from audit.canonical import digest
 from orchestration.actions import registry
+from orchestration.actions.base import ProcessAction
 from orchestration.definitions import graph, inputs
 from orchestration.definitions import source as sources
 from orchestration.definitions.source import HIDING, BadDefinition, Source
@@ -161,6 +162,8 @@ def _wrong_steps(source: Source) -> Iterator[Problem]:
         path: sources.Path = ("spec", "steps", key)
         parts = ("title", "with", "env")
         wrong = [one for name in parts for one in _unknown(source, (*path, name), step.get(name), known)]
+        places = {"service", "environment"}  # what a requester types never chooses a secret
+        wrong += _unknown(source, (*path, "secrets"), step.get("secrets"), places)
         yield from wrong or _wrong_step(source, path, step, rules)
 
 
@@ -175,6 +178,9 @@ def _wrong_step(
         words = "retries need effect: idempotent or read_only, or retry_exit_codes after which nothing has happened."
         yield _problem(source, (*path, "retries"), words)
     action = registry.get(step["uses"])
+    if "secrets" in step and action is not None and not isinstance(action, ProcessAction):
+        words = f"{step['uses']} runs in no process of its own, so it is given no secrets."
+        yield _problem(source, (*path, "secrets"), words)
     elsewhere = set(source.value["spec"]["environments"]) - (
         action.environments if action and action.environments else set()
     )

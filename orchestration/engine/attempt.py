@@ -1,6 +1,6 @@
 """What is handed to the supervisor of a step and what comes back. Plain values; they decide nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import UUID
@@ -24,6 +24,7 @@ class Attempt:
     grace_seconds: float
     files: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Sequence[Mapping[str, Any]] = ()  # sealed, or where they lie: what the step's opener is handed
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,10 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended. `unknown`: its effect may or may not have happened; `fenced`: it lost its lease."""
+    """How an attempt ended. `unknown`: its effect may or may not have happened; `fenced`: it lost its lease;
+    `unstarted`: what the step needs could not be had, and nothing of it was started."""
 
-    state: Literal["succeeded", "failed", "timed_out", "cancelled", "fenced", "unknown"]
+    state: Literal["succeeded", "failed", "timed_out", "cancelled", "fenced", "unknown", "unstarted"]
     exit_code: int | None = None
     reason: str = ""
     outputs: Mapping[str, Any] = field(default_factory=dict)

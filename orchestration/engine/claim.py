@@ -6,7 +6,7 @@ started only after this transaction's commit is known to have succeeded; it must
 
 import hashlib
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,6 +33,7 @@ from orchestration.engine.failpoints import failpoint
 from orchestration.engine.plan import Planned, step_of
 from orchestration.engine.rows import lock_startable
 from orchestration.models import Revision, Run, Step, StepAttempt
+from orchestration.secrets import references
 
 WAITS_SECONDS = (
     5,
@@ -115,8 +116,11 @@ def _claim(step_id: UUID, judged: Judged | None, *, boot_id: UUID, worker: Actor
     news = _start_run(run, permit, by=worker)
     attempt = _lease(step, boot_id=boot_id, by=worker)
     events.tell(run, [*news, ("step.running", {"step": step.key, "attempt": step.attempt})])
+    handed = references.hand_over(
+        signed_off.secrets, run.change, run=run.key, attempt=step.attempt, by=worker
+    )
     return Claimed(
-        attempt=_attempt(step, signed_off, boot_id=boot_id),
+        attempt=_attempt(step, signed_off, boot_id=boot_id, secrets=handed),
         attempt_id=attempt.pk,
         run_key=run.key,
         planned=signed_off,
@@ -208,7 +212,9 @@ def _lease(step: Step, *, boot_id: UUID, by: Actor) -> StepAttempt:
     )
 
 
-def _attempt(step: Step, signed_off: Planned, *, boot_id: UUID) -> Attempt:
+def _attempt(
+    step: Step, signed_off: Planned, *, boot_id: UUID, secrets: Sequence[Mapping[str, Any]]
+) -> Attempt:
     """What the supervisor is handed: from the bytes that were signed off, not from the row."""
     return Attempt(
         run_id=step.run_id,
@@ -225,6 +231,7 @@ def _attempt(step: Step, signed_off: Planned, *, boot_id: UUID) -> Attempt:
         grace_seconds=settings.GRACE_SECONDS,
         files=signed_off.spec.get("files", {}),
         env={},
+        secrets=secrets,
     )
 
 

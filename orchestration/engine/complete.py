@@ -69,9 +69,19 @@ def _next_state(
     """Where the step goes: its end, another try, or a question to a person."""
     if outcome.state == "succeeded":
         return S.SUCCEEDED, {"ended_at": Now(), "outputs": outcome.outputs}
+    if outcome.state == "unstarted":
+        return _again(step, run)
     if _may_repeat(claimed, outcome, run, step):
         return S.READY, {"not_before": Now() + _backoff(step.attempt)}
     return S(outcome.state), {"ended_at": Now()}
+
+
+def _again(step: Step, run: Run) -> tuple[Step.State, dict[str, Any]]:
+    """Nothing was started, whatever the effect of the step is: it is tried again, and has lost no try by it."""
+    if run.cancel_requested_at is not None:
+        return S.CANCELLED, {"ended_at": Now()}
+    later = Now() + _backoff(step.attempt)
+    return S.READY, {"not_before": later, "max_attempts": F("max_attempts") + 1}
 
 
 def _may_repeat(claimed: Claimed, outcome: Outcome, run: Run, step: Step) -> bool:
@@ -79,8 +89,9 @@ def _may_repeat(claimed: Claimed, outcome: Outcome, run: Run, step: Step) -> boo
     listed = outcome.state == "failed" and outcome.exit_code in claimed.planned.retry_exit_codes
     safe = step.effect in REPEATABLE or listed
     own_fault = outcome.state in {"failed", "timed_out"}  # else the worker drained, or lost sight of it
-    tries = claimed.planned.retries if own_fault else step.max_attempts - 1
-    return safe and run.cancel_requested_at is None and step.attempt <= tries
+    tries = claimed.planned.retries if own_fault else claimed.planned.max_attempts - 1
+    never_started = step.max_attempts - claimed.planned.max_attempts
+    return safe and run.cancel_requested_at is None and step.attempt - never_started <= tries
 
 
 def _backoff(attempt: int) -> timedelta:

@@ -6,6 +6,7 @@ therefore stops a run, and never makes it do something else. The document names 
     {"key", "uses", "with", "needs", "effect", "timeout_seconds", "retries", "retry_exit_codes", "files", "title"}
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ class Planned:
 
     position: int
     spec: dict[str, Any]
+    secrets: Sequence[dict[str, Any]] = ()  # of the document's `secrets`, those of this step
 
     @property
     def key(self) -> str:
@@ -78,7 +80,11 @@ class Planned:
 def planned(revision: Revision) -> list[Planned]:
     """The steps of a revision, in their order."""
     document = parse(bytes(revision.document))
-    return [Planned(position, spec) for position, spec in enumerate(document["steps"])]
+    secrets = document.get("secrets", [])
+    return [
+        Planned(position, spec, [one for one in secrets if one["step"] == spec["key"]])
+        for position, spec in enumerate(document["steps"])
+    ]
 
 
 def step_of(revision: Revision, step: Step) -> Planned:

@@ -11,6 +11,7 @@ from orchestration.models.catalogue import (
 from orchestration.models.change import Change, Comment, Revision
 from orchestration.models.review import Conclusion, Review
 from orchestration.models.run import LogChunk, Run, RunEvent, Step, StepAttempt, WorkerNode
+from orchestration.models.secret import Secret, SecretVersion
 from orchestration.models.waiver import Waiver
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "Revision",
     "Run",
     "RunEvent",
+    "Secret",
+    "SecretVersion",
     "Service",
     "Step",
     "StepAttempt",

@@ -12,6 +12,7 @@ from orchestration.asking import window_of
 from orchestration.definitions.digest import emergency_of
 from orchestration.definitions.workflow import document as definition_of
 from orchestration.models import Change, Revision, Run
+from orchestration.models.secret import LATEST
 
 COMPARED = 20  # how many earlier changes of the same workflow and service "the usual" is
 ENOUGH = 3  # fewer earlier changes than this are no habit to differ from
@@ -54,10 +55,17 @@ def plan(revision: Revision) -> list[dict[str, Any]]:
             "effect": EFFECTS[step["effect"]],
             "once": step["effect"] == "at_most_once",
             "lines": _lines(step["with"]),
+            "secrets": [_secret(one) for one in document(revision)["secrets"] if one["step"] == step["key"]],
             "needs": step["needs"],
         }
         for step in steps(revision)
     ]
+
+
+def _secret(one: dict[str, str]) -> str:
+    """Which value a step is given, and whether it is held to it."""
+    which = "whatever is newest at the start" if one["version"] == LATEST else f"version {one['version']}"
+    return f"{one['name']}: {one['path']}, {which}"
 
 
 def flags(revision: Revision) -> list[dict[str, str]]:

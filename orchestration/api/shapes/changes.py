@@ -125,6 +125,7 @@ class ChangeDetail(ChangeRow):
     workflow_version = serializers.IntegerField()
     workflow_digest = serializers.CharField()
     steps = serializers.ListField(child=serializers.DictField())
+    secrets = serializers.ListField(child=serializers.DictField())
     chain = ChainRow()
     policy_decision = Judged()
     run = serializers.CharField(allow_null=True)
