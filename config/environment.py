@@ -165,6 +165,20 @@ class Environment:
     log_level: str = _setting(_level, "WARNING", "How much the processes say.")
     http_allowed_hosts: tuple[str, ...] = _setting(_items, (), "Private hosts that HTTP steps may reach.")
     api_rate: int = _setting(_whole(1, 1_000_000), 1200, "API requests a minute for each account.")
+    secrets_folder: Path | None = _setting(
+        _path, None, "Where secrets lie as files, for secrets of the provider files."
+    )
+    vault_address: str = _setting(
+        _url("https", "http"), "", "A HashiCorp Vault or OpenBao, for secrets of the provider vault."
+    )
+    vault_mount: str = _setting(_text, "secret", "Where its key-value engine of version 2 is mounted.")
+    vault_token_file: Path | None = _setting(
+        _path, None, "A file with the token that reads secrets; read by a step's opener only."
+    )
+    vault_metadata_token_file: Path | None = _setting(
+        _path, None, "A file with a token that reads metadata only, for the web server; default: the former."
+    )
+    vault_ca_file: Path | None = _setting(_path, None, "Certificates that the Vault's is checked against.")
     policy_processes: int = _setting(
         _whole(1, 64), 2, "Policy processes, each about 40 MB, made when first needed."
     )

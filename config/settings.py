@@ -161,6 +161,9 @@ STEP_UP_MINUTES = env.step_up_minutes  # since the last password, for decisions 
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes; a workflow or a policy is far smaller
 
+SECRETS_FOLDER = env.secrets_folder or ""
+VAULT_ADDRESS, VAULT_MOUNT, VAULT_CA_FILE = env.vault_address, env.vault_mount, env.vault_ca_file
+VAULT_TOKEN_FILE, VAULT_METADATA_TOKEN_FILE = env.vault_token_file, env.vault_metadata_token_file
 POLICY_PROCESSES = env.policy_processes  # each about 40 MB, started when first needed
 POLICY_REPOSITORY, POLICY_BRANCH, POLICY_FOLDER = env.policy_repository, env.policy_branch, env.policy_folder
 

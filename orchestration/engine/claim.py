@@ -34,6 +34,7 @@ from orchestration.engine.plan import Planned, step_of
 from orchestration.engine.rows import lock_startable
 from orchestration.models import Revision, Run, Step, StepAttempt
 from orchestration.secrets import references
+from orchestration.secrets.references import Newest
 
 WAITS_SECONDS = (
     5,
@@ -84,9 +85,9 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
     """
     worker = system(f"worker:{boot_id}")
     try:
-        judged = _judge(step_id)
+        judged, newest = _judge(step_id), _look_up(step_id)
         with transaction.atomic():
-            claimed = _claim(step_id, judged, boot_id=boot_id, worker=worker)
+            claimed = _claim(step_id, judged, newest, boot_id=boot_id, worker=worker)
             failpoint("claim.before_commit")
     except Refusal as refusal:
         _hold(step_id, refusal, by=worker)
@@ -105,7 +106,16 @@ def _judge(step_id: UUID) -> Judged | None:
     return demand.judge(step.run.revision.chain_id, told=told(document), requesters=document["requesters"])
 
 
-def _claim(step_id: UUID, judged: Judged | None, *, boot_id: UUID, worker: Actor) -> Claimed | None:
+def _look_up(step_id: UUID) -> Newest:
+    """Before any lock: the newest versions of secrets that other places keep, where the newest was agreed to."""
+    rows = Step.objects.select_related("run__revision")
+    step = rows.filter(pk=step_id, state=S.READY, spec__has_key="secrets").first()
+    return references.look_up(step_of(step.run.revision, step).secrets) if step else {}
+
+
+def _claim(
+    step_id: UUID, judged: Judged | None, newest: Newest, *, boot_id: UUID, worker: Actor
+) -> Claimed | None:
     step = lock_startable(step_id)
     if step is None or step.run.state not in {R.READY, R.RUNNING} or step.run.cancel_requested_at:
         return None
@@ -117,7 +127,7 @@ def _claim(step_id: UUID, judged: Judged | None, *, boot_id: UUID, worker: Actor
     attempt = _lease(step, boot_id=boot_id, by=worker)
     events.tell(run, [*news, ("step.running", {"step": step.key, "attempt": step.attempt})])
     handed = references.hand_over(
-        signed_off.secrets, run.change, run=run.key, attempt=step.attempt, by=worker
+        signed_off.secrets, newest, run.change, run=run.key, attempt=step.attempt, by=worker
     )
     return Claimed(
         attempt=_attempt(step, signed_off, boot_id=boot_id, secrets=handed),

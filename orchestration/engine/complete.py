@@ -96,7 +96,7 @@ def _may_repeat(claimed: Claimed, outcome: Outcome, run: Run, step: Step) -> boo
 
 def _backoff(attempt: int) -> timedelta:
     """Full jitter: workers that failed together do not come back together."""
-    most = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (attempt - 1))
+    most = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** min(attempt - 1, 10))
     return timedelta(seconds=random.uniform(0, most))  # noqa: S311 - no secret
 
 

@@ -7,17 +7,17 @@ and never put a newer version in the place of the one that was signed off.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from django.conf import settings
-
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import Invalid, Refusal
-from orchestration.models import Change, Environment, Secret, SecretVersion, Service, Workflow
+from orchestration.models import Change, Environment, Secret, Service, Workflow
 from orchestration.models.secret import LATEST
-from orchestration.secrets import envelope
-from orchestration.secrets.envelope import Sealed
+from orchestration.secrets import providers
+from orchestration.secrets.provider import Gone, Unreachable
+from orchestration.secrets.providers import Version
 
 Signed = Mapping[str, str]  # {"step", "name", "path", "provider", "source", "version", "digest"}
+Newest = Mapping[str, Version]
 
 
 class SecretNotAllowed(Refusal):
@@ -33,9 +33,16 @@ class SecretGone(Refusal):
 
 
 class SecretAltered(Refusal):
-    """A secret is not what was signed off: other bytes stand under the same version, or it lies elsewhere."""
+    """A secret lies elsewhere than was signed off."""
 
     code = "secret_altered"
+
+
+class SecretsUnreachable(Refusal):
+    """The place that keeps a secret does not answer now."""
+
+    code = "secrets_unreachable"
+    waits = True  # nobody has to do anything here: a step asks again by itself
 
 
 def resolve(
@@ -55,34 +62,44 @@ def resolve(
             )
             problems.append({"pointer": f"/steps/{step}", "detail": detail})
             continue
-        version, digest = (LATEST, "") if latest else _current(secret)
+        try:
+            version = Version(LATEST) if latest else _current(secret)
+        except Gone as gone:
+            problems.append({"pointer": f"/steps/{step}", "detail": f"{path}: {gone}."})
+            continue
         told = {"path": path, "provider": str(secret.provider), "source": secret.source}
-        found.append({"step": step, "name": name, **told, "version": version, "digest": digest})
+        found.append({"step": step, "name": name, **told, "version": version.name, "digest": version.digest})
     if problems:
         raise Invalid(f"Nothing was sent. {problems[0]['detail']}", errors=problems)
     return found
 
 
+def look_up(signed: Sequence[Signed]) -> Newest:
+    """What is newest now of those that are to be the newest; another place may take its time, so no lock is held."""
+    wanted = {one["path"] for one in signed if one["version"] == LATEST and one["provider"] != "store"}
+    return {one.path: _current(one) for one in Secret.objects.filter(path__in=wanted)}
+
+
 def hand_over(
-    signed: Sequence[Signed], change: Change, *, run: str, attempt: int, by: Actor
+    signed: Sequence[Signed], newest: Newest, change: Change, *, run: str, attempt: int, by: Actor
 ) -> list[dict[str, Any]]:
     """What the opener of a step is given: exactly the versions that were signed off. In the claim's transaction."""
     handed, told = [], []
     for one in signed:
-        secret = Secret.objects.filter(path=one["path"]).first()
-        if secret is None or not secret.is_for(change.workflow, change.service, change.environment):
-            raise SecretNotAllowed(
-                f"{one['path']} may no longer be used for {change.service.slug} in {change.environment.slug}, so"
-                f" {one['step']} was not started. Its owner can allow it again."
-            )
-        if (secret.provider, secret.source) != (one["provider"], one["source"]):
-            raise SecretAltered(
-                f"{one['path']} lies elsewhere than was signed off; {one['step']} was not started."
-            )
-        version, given = _sealed(secret, one)
+        secret = _still(one, change)
+        version = Version(one["version"], one["digest"])
+        try:
+            if one["version"] == LATEST:
+                version = newest[secret.path] if secret.path in newest else _current(secret)
+            given = providers.of(secret).given(secret, version)
+        except Gone as gone:
+            raise SecretGone(
+                f"{one['path']}: {gone}, so {one['step']} was not started. Edit {change.key} to have the newest"
+                " version signed off."
+            ) from None
         handed.append({"name": one["name"], "path": one["path"], "provider": one["provider"], **given})
-        told.append({**{key: one[key] for key in ("name", "path", "provider")}, "version": version,
-                     "latest": one["version"] == LATEST})  # fmt: skip
+        kept = {key: one[key] for key in ("name", "path", "provider")}
+        told.append({**kept, "version": version.name, "latest": one["version"] == LATEST})
     if told:
         record(
             "secret.handed_over", of=None, subject=run, actor=by,
@@ -91,49 +108,32 @@ def hand_over(
     return handed
 
 
+def _still(one: Signed, change: Change) -> Secret:
+    """The secret, if it may still be used here and lies where it lay when it was signed off."""
+    secret = Secret.objects.select_related("owner").filter(path=one["path"]).first()
+    if secret is None or not secret.is_for(change.workflow, change.service, change.environment):
+        raise SecretNotAllowed(
+            f"{one['path']} may no longer be used for {change.service.slug} in {change.environment.slug}, so"
+            f" {one['step']} was not started. Its owner can allow it again."
+        )
+    if (secret.provider, secret.source) != (one["provider"], one["source"]):
+        raise SecretAltered(
+            f"{one['path']} lies elsewhere than was signed off; {one['step']} was not started."
+        )
+    return secret
+
+
+def _current(secret: Secret) -> Version:
+    """The newest version; SecretsUnreachable when its place does not answer."""
+    try:
+        return providers.of(secret).current(secret)
+    except Unreachable as problem:
+        raise SecretsUnreachable(f"{secret.path}: {problem}; nothing was done. Try again later.") from None
+
+
 def _named(steps: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str, bool]]:
     """(step, name, path, whether the newest is meant)"""
     for step in steps:
         for name, said in step.get("secrets", {}).items():
             path = said if isinstance(said, str) else said["path"]
             yield step["key"], name, path, not isinstance(said, str)
-
-
-def _current(secret: Secret) -> tuple[str, str]:
-    """The newest version, and the digest of its sealed bytes."""
-    newest = secret.standing.first()
-    if newest is None:
-        detail = f"{secret.path} has no value yet; {secret.owner.name} can write one."
-        raise Invalid(f"Nothing was sent. {detail}", errors=[{"pointer": "/workflow", "detail": detail}])
-    return str(newest.number), sealed_of(newest).digest
-
-
-def _sealed(secret: Secret, one: Signed) -> tuple[str, dict[str, Any]]:
-    """The version that a step gets, and its sealed bytes."""
-    standing = secret.standing
-    if one["version"] != LATEST:
-        standing = standing.filter(number=int(one["version"]))
-    version = standing.first()
-    if version is None:
-        raise SecretGone(
-            f"Version {one['version']} of {secret.path}, which was signed off, is no longer there, so {one['step']}"
-            " was not started. Edit the change to have the newest one signed off."
-        )
-    sealed = sealed_of(version)
-    if one["version"] != LATEST and sealed.digest != one["digest"]:
-        raise SecretAltered(
-            f"Version {one['version']} of {secret.path} is not what was signed off; {one['step']} was not started."
-        )
-    bound = bound_to(version)
-    return str(version.number), envelope.carried(sealed, folder=settings.KEY_DIR, bound_to=bound)
-
-
-def sealed_of(version: SecretVersion) -> Sealed:
-    return Sealed(
-        version.key_id, *(bytes(one) for one in (version.wrapped, version.nonce, version.ciphertext))
-    )
-
-
-def bound_to(version: SecretVersion) -> str:
-    """What a value is sealed for: in another row it cannot be opened."""
-    return f"{version.secret_id}:{version.number}"

@@ -21,7 +21,7 @@ from audit.refusals import Invalid, NotAllowed, NotFound, Refusal, StaleVersion,
 from orchestration.models import Environment, Secret, SecretVersion, Service, Workflow
 from orchestration.secrets import envelope
 from orchestration.secrets.provider import fault
-from orchestration.secrets.references import bound_to, sealed_of
+from orchestration.secrets.providers import PROVIDERS, bound_to, sealed_of
 
 PATH = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*){0,5}")
 SCOPE: Mapping[str, Any] = {"environments": Environment, "services": Service, "workflows": Workflow}
@@ -71,7 +71,7 @@ def install(
     *, path: str, owner: Team, scope: Scope, by: Actor, provider: str = "store", source: str = ""
 ) -> Secret:
     """The same at a terminal or by a governed act, which alone may name what another place keeps."""
-    if problems := faults(path=path, scope=scope):
+    if problems := faults(path=path, scope=scope, provider=provider, source=source):
         raise Invalid(f"Nothing was created. {problems[0]['detail']}", errors=problems)
     secret = Secret(path=path, owner=owner, provider=provider, source=source, **_columns(scope))
     with transaction.atomic():
@@ -84,9 +84,14 @@ def install(
     return secret
 
 
-def faults(*, path: str, scope: Scope) -> list[dict[str, str]]:
-    """What is wrong with a path and a scope, by pointer."""
+def faults(*, path: str, scope: Scope, provider: str = "store", source: str = "") -> list[dict[str, str]]:
+    """What is wrong with a path, a scope and where it is kept, by pointer."""
     problems = []
+    if not PROVIDERS[provider].source.fullmatch(source):
+        detail = (
+            "Say where it lies: payments/db-password in the folder, or payments/db#password in the Vault."
+        )
+        problems.append({"pointer": "/source", "detail": detail})
     if not PATH.fullmatch(path) or len(path) > 150:
         detail = "A path is like payments/db-password: small letters, digits, . _ - and up to five slashes."
         problems.append({"pointer": "/path", "detail": detail})
