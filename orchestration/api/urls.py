@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from orchestration.api import break_glass, catalogue, changes, exceptions, reviewing, runs, signing
+from orchestration.api import break_glass, catalogue, changes, exceptions, reviewing, runs, secrets, signing
 
 workflow_urls = [
     path("", catalogue.Workflows.as_view()),
@@ -51,6 +51,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("environments/<str:slug>/", catalogue.OneEnvironment.as_view()),
     path("changes/", include(change_urls)),
     path("exceptions/", exceptions.Exceptions.as_view()),
+    path("secrets/", secrets.Secrets.as_view()),
+    path("secrets/<uuid:key>/", secrets.OneSecret.as_view()),
+    path("secrets/<uuid:key>/versions/", secrets.SecretVersions.as_view()),
+    path("secrets/<uuid:key>/versions/<int:number>/destroy/", secrets.DestroySecretVersion.as_view()),
     path("break-glass/", break_glass.Emergencies.as_view()),
     path("runs/", include(run_urls)),
     path("me/inbox/", changes.MyInbox.as_view()),

@@ -34,6 +34,8 @@ VERBS = {
     "review.closed": ("reviewed it, which closes the review", "closed"),
     "permit.issued": ("issued the permit", "verified"),
     "attempt.refused": ("was refused", "denied"),
+    "secret.created": ("named it", "info"),
+    "secret.edited": ("changed where it may be used", "info"),
     "freeze.created": ("made the freeze", "freeze"),
     "freeze.edited": ("changed the freeze", "freeze"),
     "freeze.lifted": ("lifted the freeze", "lifted"),

@@ -14,6 +14,7 @@ from orchestration.pages import (
     requests,
     reviewing,
     runs,
+    secrets,
     versions,
     workflows,
 )
@@ -71,6 +72,15 @@ calendar_urls = [
     path("<uuid:key>/edit/", calendar.edit, name="edit_period"),
 ]
 
+secret_urls = [
+    path("", secrets.index, name="secrets"),
+    path("new/", secrets.new, name="new_secret"),
+    path("<uuid:key>/", secrets.detail, name="secret"),
+    path("<uuid:key>/write/", secrets.write, name="write_secret"),
+    path("<uuid:key>/narrow/", secrets.narrow, name="narrow_secret"),
+    path("<uuid:key>/versions/<int:number>/destroy/", secrets.destroy, name="destroy_secret_version"),
+]
+
 app_name = "orchestration"
 urlpatterns = [
     path("", inbox.home, name="home"),
@@ -85,6 +95,7 @@ urlpatterns = [
     path("break-glass/<slug:slug>/", break_glass.new, name="break_glass_form"),
     path("break-glass/<slug:slug>/preview/", break_glass.preview, name="break_glass_preview"),
     path("calendar/", include(calendar_urls)),
+    path("secrets/", include(secret_urls)),
     path("calendar.ics", feed.ics, name="calendar_ics"),
     path("environments/", environments.matrix, name="environments"),
     path("demo/site/<slug:environment>/<slug:service>/", demo.site, name="demo_site"),

@@ -7,6 +7,7 @@ governed act, and so is to name what another place keeps.
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -48,8 +49,8 @@ def visible(user: Any) -> QuerySet[Secret]:
     return found if user.is_superuser else found.filter(owner__in=Team.objects.of(user))
 
 
-def get_or_404(user: Any, path: str) -> Secret:
-    secret = visible(user).filter(path=path).first()
+def get_or_404(user: Any, key: UUID) -> Secret:
+    secret = visible(user).filter(pk=key).first()
     if secret is None:
         raise NotFound("There is nothing here, or it is not yours to see.")
     return secret
@@ -95,6 +96,12 @@ def faults(*, path: str, scope: Scope, provider: str = "store", source: str = ""
     if not PATH.fullmatch(path) or len(path) > 150:
         detail = "A path is like payments/db-password: small letters, digits, . _ - and up to five slashes."
         problems.append({"pointer": "/path", "detail": detail})
+    return [*problems, *faults_of_scope(scope)]
+
+
+def faults_of_scope(scope: Scope) -> list[dict[str, str]]:
+    """What is wrong with where it may be used."""
+    problems = []
     if not scope.get("environments"):
         problems.append({"pointer": "/environments", "detail": "Name the environments that it is for."})
     for name, model in SCOPE.items():
@@ -172,7 +179,7 @@ def widens(secret: Secret, scope: Scope) -> bool:
 
 def edit_governed(secret: Secret, scope: Scope, *, by: Actor) -> None:
     """Where it may be used from now on: a narrowing, or what a governed act was agreed to do."""
-    if problems := faults(path=secret.path, scope=scope):
+    if problems := faults_of_scope(scope):
         raise Invalid(f"Nothing was changed. {problems[0]['detail']}", errors=problems)
     columns = _columns(scope)
     with transaction.atomic():
@@ -181,6 +188,29 @@ def edit_governed(secret: Secret, scope: Scope, *, by: Actor) -> None:
             raise StaleVersion(f"{secret.path} was changed meanwhile; nothing was done. Reload it.")
         secret.refresh_from_db()
         _record("secret.edited", secret, by=by)
+
+
+def scope_of(secret: Secret) -> dict[str, list[str]]:
+    """Where it may be used now."""
+    return {name: list(getattr(secret, name)) for name in SCOPE}
+
+
+def used_by(secret: Secret) -> list[str]:
+    """The workflows whose active version names it, whatever the service and the environment."""
+    flows = Workflow.objects.filter(active__isnull=False).select_related("active").order_by("slug")
+    return [
+        one.slug for one in flows if one.active and any(_names(step, secret) for step in one.active.steps)
+    ]
+
+
+def _names(step: Mapping[str, Any], secret: Secret) -> bool:
+    """Whether a step may mean it: a reference in a path stands for any slug."""
+    for said in step.get("secrets", {}).values():
+        path = said if isinstance(said, str) else said["path"]
+        parts = (re.escape(part) for part in re.split(r"\{\{.*?\}\}", path))
+        if re.fullmatch("[a-z0-9_-]+".join(parts), secret.path):
+            return True
+    return False
 
 
 def _columns(scope: Scope) -> dict[str, list[str]]:
@@ -202,7 +232,7 @@ def _record(kind: str, secret: Secret, *, by: Actor, **told: Any) -> None:
     record(
         kind, of=secret, subject=f"secret:{secret.path}", actor=by, path=secret.path,
         provider=str(secret.provider), owner=secret.owner.slug,
-        **{name: list(getattr(secret, name)) for name in SCOPE}, **told,
+        **scope_of(secret), **told,
     )  # fmt: skip
 
 
