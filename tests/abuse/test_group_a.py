@@ -6,6 +6,8 @@ from uuid import uuid4
 
 from approvals import freezes
 from approvals.models import Chain
+from audit.canonical import parse
+from audit.models import Entry
 from orchestration.models import Change, Run, StepAttempt
 from tests.abuse.attack import ECHO, Case, printed, state, was_refused, work
 from tests.browser import REQUEST
@@ -39,11 +41,55 @@ def test_a04_an_edit_of_the_environment_asks_everybody_anew(case):
     case.nothing_started()
 
 
-def test_a05_a_definition_cannot_name_a_secret_so_none_can_be_exchanged_behind_an_approval(case):
-    for line in (
-        'env: {TOKEN: "{{secrets.token}}"}',
-        "secrets: [token]",
-    ):
+SECRET = {"path": "payments/db-password", "owner": "payments", "environments": ["production"],
+          "services": ["web-bank"], "workflows": ["deploy"]}  # fmt: skip
+SIGNED, EXCHANGED = "Tr0ub4dor&3-signed", "exchanged-behind-the-approval"
+
+
+def secretly(case: Case, said: str) -> str:
+    """A definition whose step tells how long its secret is; Mara stores the secret, and its key is returned."""
+    mara = case.at["mara"]
+    made = mara.post("secrets/", SECRET).json()["id"]
+    assert mara.post(f"secrets/{made}/versions/", {"value": SIGNED}).status_code == 201
+    counts = """{argv: [/bin/sh, -c, 'wc -c < "$STEP_SECRETS/PASSWORD"'], env: {V: "{{inputs.version}}"}}"""
+    text = ECHO.replace('{argv: [/bin/echo, "one {{inputs.version}} {{service}}"]}', counts)
+    publish(case, text.replace(f"with: {counts}", f"with: {counts}, secrets: {{PASSWORD: {said}}}"))
+    return str(made)
+
+
+def test_a05_a_secret_that_is_exchanged_behind_an_approval_is_not_what_the_run_gets(case):
+    key = secretly(case, "payments/db-password")
+    change = case.approved()
+    assert [(one["path"], one["version"]) for one in change["secrets"]] == [("payments/db-password", "1")]
+    assert case.at["mara"].post(f"secrets/{key}/versions/", {"value": EXCHANGED}).status_code == 201
+    work()
+    assert printed().strip() == str(len(SIGNED))
+    assert state(change) == "succeeded"
+
+
+def test_a05_where_the_signed_version_is_gone_the_run_stops_and_takes_no_other(case):
+    key = secretly(case, "payments/db-password")
+    change = case.approved()
+    case.at["mara"].post(f"secrets/{key}/versions/", {"value": EXCHANGED})
+    assert case.at["mara"].post(f"secrets/{key}/versions/1/destroy/").status_code == 200
+    case.nothing_started()
+    was_refused("secret_gone")
+    assert state(change) == "approved"
+
+
+def test_a05_the_newest_is_taken_only_where_reviewers_were_told_so_and_the_ledger_tells_which(case):
+    key = secretly(case, "{path: payments/db-password, version: latest}")
+    change = case.approved()
+    assert change["secrets"][0]["version"] == "latest"
+    case.at["mara"].post(f"secrets/{key}/versions/", {"value": EXCHANGED})
+    work()
+    assert printed().strip() == str(len(EXCHANGED))
+    told = parse(bytes(Entry.objects.get(kind="secret.handed_over").body))["data"]["secrets"][0]
+    assert (told["version"], told["latest"]) == ("2", True)
+
+
+def test_a05_nothing_else_in_a_definition_reaches_a_secret(case):
+    for line in ('env: {TOKEN: "{{secrets.token}}"}', "secrets: [token]"):
         text = ECHO.replace("with: {", f"with: {{{line}, ")
         answer = case.at["mara"].post("workflows/deploy/versions/", {"source": text})
         case.refused("mara", answer, 422, "bad_definition")
