@@ -20,4 +20,7 @@ class Probe(ChildAction):
         context.pause(told.get("seconds", 0))
         outputs: dict[str, str | int] = {"pid": os.getpid(), "key": context.idempotency_key}
         outputs["fence"] = context.fence
+        if "reads" in told:
+            value = context.secret(told["reads"])
+            outputs |= {"read": value, "length": len(value)}
         return Result(succeeded=not told.get("fails"), reason=told.get("fails", ""), outputs=outputs)

@@ -1,7 +1,9 @@
 """Secrets from the hand that writes them to the step that reads them, and what is refused on the way."""
 
 import json
+import shutil
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -10,10 +12,14 @@ from django.db import connection
 from audit.canonical import parse
 from audit.models import Entry
 from audit.refusals import Invalid, NotAllowed, WeakensProtection
+from orchestration.actions import registry
+from orchestration.engine import supervise
 from orchestration.models import Secret, SecretVersion, Step
-from orchestration.secrets import store
+from orchestration.secrets import envelope, store
 from tests.abuse.attack import Case, printed, state, work
 from tests.factories import Bank
+from tests.orchestration.probe import Probe
+from tests.orchestration.test_supervise import Watched
 
 SCOPE = {"environments": ["production"], "services": ["web-bank"], "workflows": ["deploy"]}
 VALUE = "Tr0ub4dor&3-of-the-bank"
@@ -69,7 +75,7 @@ def test_a_step_finds_its_secret_in_memory_and_what_it_prints_of_it_is_masked(ca
     work()
     assert state(change) == "succeeded"
     assert printed().split() == [str(len(VALUE)), "***"]
-    assert list(Path("/dev/shm").glob("countersign-*")) == []
+    assert list(Path("/dev/shm").glob(f"countersign-*-{Step.objects.get().pk}-*")) == []
 
 
 def test_the_version_that_was_asked_for_stands_in_what_is_signed(case):
@@ -307,3 +313,65 @@ def test_no_value_is_in_what_describes_a_row(case):
     text = json.dumps([str(one) + repr(one) for one in (*Secret.objects.all(), *SecretVersion.objects.all())])
     assert VALUE not in text
     assert not (Path(settings.KEY_DIR) / "web" / "secrets.key").exists()
+
+
+def test_what_a_dead_worker_left_in_memory_is_swept_and_what_a_living_one_holds_is_not():
+    dead, living = f"{uuid4()}:1:0", supervise.boot_marker(uuid4())
+    places = [supervise.IN_MEMORY / f"countersign-{one}-{uuid4()}-1" for one in (dead, living)]
+    for place in places:
+        place.mkdir(mode=0o700)
+        (place / "PASSWORD").write_text(VALUE)
+    try:
+        assert supervise.sweep_secrets() >= 1
+        assert [place.exists() for place in places] == [False, True]
+    finally:
+        shutil.rmtree(places[1])
+
+
+def test_an_action_of_our_own_reads_it_by_its_name(monkeypatch):
+    """A `ChildAction` in its own process, as a plug-in would be."""
+    step = Watched({"reads": "TOKEN"}, uses="probe", secrets=sealed("TOKEN", VALUE))
+    monkeypatch.setattr(registry, "known", lambda: {"probe": Probe()})
+    outcome = step.run()
+    assert (outcome.state, outcome.outputs["read"]) == ("succeeded", "***")
+    assert outcome.outputs["length"] == len(VALUE)
+    none = Watched({"reads": "OTHER"}, uses="probe", secrets=sealed("TOKEN", VALUE))
+    assert none.run().reason == "LookupError: The step lists no secret OTHER."
+
+
+def sealed(name, value):
+    """What a claim hands over, without a row."""
+    envelope.make_key(settings.KEY_DIR)
+    made = envelope.seal(value.encode(), folder=settings.KEY_DIR, bound_to="here")
+    given = envelope.carried(made, folder=settings.KEY_DIR, bound_to="here")
+    return [{"name": name, "path": "payments/x", "provider": "store", **given}]
+
+
+ENDINGS = [
+    ("cancelled", lambda control: control.cancel("enough")),
+    ("fenced", lambda control: control.fence()),
+]
+
+
+@pytest.mark.parametrize(("became", "ending"), ENDINGS)
+def test_a_step_that_is_stopped_while_its_secrets_are_opened_ends_at_once(
+    monkeypatch, tmp_path, became, ending
+):
+    """An opener that hangs, as one does before a Vault that hangs: the step is never started."""
+    hangs = tmp_path / "opener.py"
+    hangs.write_text("import time; time.sleep(60)")
+    monkeypatch.setattr(supervise, "OPENER", hangs)
+    step = Watched(["/bin/echo", "started"], secrets=sealed("TOKEN", VALUE))
+    ending(step.control)
+    assert (step.run().state, step.text) == (became, "")
+    assert step.left() == []
+    late = Watched(["/bin/echo", "started"], secrets=sealed("TOKEN", VALUE), timeout_seconds=0.3)
+    assert (late.run().state, late.text) == ("timed_out", "")
+
+
+def test_an_opener_that_dies_starts_nothing_and_is_no_fault_of_the_step(monkeypatch, tmp_path):
+    dies = tmp_path / "opener.py"
+    dies.write_text("raise SystemExit(1)")
+    monkeypatch.setattr(supervise, "OPENER", dies)
+    step = Watched(["/bin/echo", "started"], secrets=sealed("TOKEN", VALUE))
+    assert (step.run().state, step.text) == ("unstarted", "")
