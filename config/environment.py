@@ -172,13 +172,13 @@ class Environment:
         _url("https", "http"), "", "A HashiCorp Vault or OpenBao, for secrets of the provider vault."
     )
     vault_mount: str = _setting(_text, "secret", "Where its key-value engine of version 2 is mounted.")
-    vault_token_file: Path | None = _setting(
+    vault_token_path: Path | None = _setting(
         _path, None, "A file with the token that reads secrets; read by a step's opener only."
     )
-    vault_metadata_token_file: Path | None = _setting(
+    vault_metadata_token_path: Path | None = _setting(
         _path, None, "A file with a token that reads metadata only, for the web server; default: the former."
     )
-    vault_ca_file: Path | None = _setting(_path, None, "Certificates that the Vault's is checked against.")
+    vault_ca_path: Path | None = _setting(_path, None, "Certificates that the Vault's is checked against.")
     policy_processes: int = _setting(
         _whole(1, 64), 2, "Policy processes, each about 40 MB, made when first needed."
     )

@@ -162,8 +162,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes; a workflow or a policy is far smaller
 
 SECRETS_FOLDER = env.secrets_folder or ""
-VAULT_ADDRESS, VAULT_MOUNT, VAULT_CA_FILE = env.vault_address, env.vault_mount, env.vault_ca_file
-VAULT_TOKEN_FILE, VAULT_METADATA_TOKEN_FILE = env.vault_token_file, env.vault_metadata_token_file
+VAULT_ADDRESS, VAULT_MOUNT, VAULT_CA_PATH = env.vault_address, env.vault_mount, env.vault_ca_path
+VAULT_TOKEN_PATH, VAULT_METADATA_TOKEN_PATH = env.vault_token_path, env.vault_metadata_token_path
 POLICY_PROCESSES = env.policy_processes  # each about 40 MB, started when first needed
 POLICY_REPOSITORY, POLICY_BRANCH, POLICY_FOLDER = env.policy_repository, env.policy_branch, env.policy_folder
 

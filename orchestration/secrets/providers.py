@@ -76,11 +76,11 @@ class Vault:
     source = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*(#[A-Za-z0-9._-]+)?")
 
     def current(self, secret: Secret) -> Version:
-        token = settings.VAULT_METADATA_TOKEN_FILE or settings.VAULT_TOKEN_FILE
+        token = settings.VAULT_METADATA_TOKEN_PATH or settings.VAULT_TOKEN_PATH
         return Version(vault.current(self._place(secret, token)))
 
     def given(self, secret: Secret, version: Version) -> dict[str, Any]:
-        return {**self._place(secret, settings.VAULT_TOKEN_FILE), "version": version.name}
+        return {**self._place(secret, settings.VAULT_TOKEN_PATH), "version": version.name}
 
     def _place(self, secret: Secret, token_file: Any) -> dict[str, Any]:
         if not settings.VAULT_ADDRESS:
@@ -90,7 +90,7 @@ class Vault:
             "mount": settings.VAULT_MOUNT,
             "source": secret.source,
             "token_file": str(token_file or ""),
-            "ca_file": str(settings.VAULT_CA_FILE or ""),
+            "ca_file": str(settings.VAULT_CA_PATH or ""),
         }
 
 

@@ -30,7 +30,7 @@ def kept(tmp_path, settings):
     """A Vault with one secret, and the two tokens: the web server's reads metadata only."""
     found = Vault()
     found.put("payments/db", password=VALUE)
-    for name, token in (("VAULT_TOKEN_FILE", READS), ("VAULT_METADATA_TOKEN_FILE", LOOKS)):
+    for name, token in (("VAULT_TOKEN_PATH", READS), ("VAULT_METADATA_TOKEN_PATH", LOOKS)):
         (tmp_path / name).write_text(token + "\n")
         setattr(settings, name, tmp_path / name)
     settings.VAULT_ADDRESS = found.address
@@ -200,7 +200,7 @@ def test_a_step_is_never_started_with_nothing_or_with_what_cannot_be_masked(case
 
 def test_a_token_that_may_not_read_says_so_and_a_redirect_is_not_followed(kept, settings):
     given = {"address": kept.address, "mount": "secret", "source": "payments/db#password", "version": "1",
-             "token_file": str(settings.VAULT_METADATA_TOKEN_FILE), "ca_file": ""}  # fmt: skip
+             "token_file": str(settings.VAULT_METADATA_TOKEN_PATH), "ca_file": ""}  # fmt: skip
     with pytest.raises(Gone, match="may not read"):
         vault.value(given)
     with pytest.raises(Unreachable):
