@@ -39,7 +39,7 @@ class SecretRow(serializers.Serializer[Any]):
     version = serializers.IntegerField()
     path = serializers.CharField()
     provider = serializers.CharField()
-    source = serializers.CharField()
+    kept_as = serializers.CharField(source="source")
     owner = serializers.CharField(source="owner.slug")
     environments = serializers.ListField(child=serializers.CharField())
     services = serializers.ListField(child=serializers.CharField())

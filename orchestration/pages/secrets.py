@@ -16,7 +16,7 @@ from accounts.models import Team
 from audit.ledger.record import record_refusal
 from audit.refusals import NotAllowed, Refusal
 from orchestration import access
-from orchestration.models import CONTROL_ROOM, Secret
+from orchestration.models import CONTROL_ROOM, ITSELF, Secret
 from orchestration.pages import story
 from orchestration.secrets import store
 
@@ -123,14 +123,15 @@ def _page(request: HttpRequest, secret: Secret, refused: Refusal | None = None) 
 
 
 def _form(request: HttpRequest, refused: Refusal | None = None) -> HttpResponse:
+    flows = access.visible_workflows(request.user).select_related("active")
     chosen = {name: request.POST.getlist(name) for name in store.SCOPE}
     context = {
         "given": request.POST,
         "chosen": chosen,
         "teams": Team.objects.of(acting(request).user),
         "environments": access.visible_environments(request.user).exclude(slug=CONTROL_ROOM),
-        "services": access.visible_services(request.user),
-        "workflows": access.visible_workflows(request.user),
+        "services": access.visible_services(request.user).exclude(slug=ITSELF),
+        "workflows": [one for one in flows if one.active and one.active.environments != [CONTROL_ROOM]],
         **_shown(refused),
     }
     return render(

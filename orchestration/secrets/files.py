@@ -6,7 +6,6 @@ it takes a look at the folder, never at what is in the file: the web server need
 
 import os
 from pathlib import Path
-from typing import Any
 
 from orchestration.secrets.provider import MOST_BYTES, Gone, Unreachable
 
@@ -19,7 +18,7 @@ def current(folder: str, source: str) -> str:
     return _version(max(numbers), (_within(folder, source) / str(max(numbers))).stat())
 
 
-def value(given: dict[str, Any]) -> bytes:
+def value(given: dict[str, str]) -> bytes:
     """In the opener only: what stands in the file of this version."""
     number = given["version"].partition("-")[0]
     path = _within(given["folder"], given["source"]) / number

@@ -7,6 +7,7 @@ and never put a newer version in the place of the one that was signed off.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from audit.canonical import Json
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import Invalid, Refusal
@@ -84,7 +85,8 @@ def hand_over(
     signed: Sequence[Signed], newest: Newest, change: Change, *, run: str, attempt: int, by: Actor
 ) -> list[dict[str, Any]]:
     """What the opener of a step is given: exactly the versions that were signed off. In the claim's transaction."""
-    handed, told = [], []
+    handed: list[dict[str, Any]] = []
+    told: list[dict[str, Json]] = []
     for one in signed:
         secret = _still(one, change)
         version = Version(one["version"], one["digest"])

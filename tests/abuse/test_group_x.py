@@ -42,7 +42,7 @@ def case(transactional_db, caplog):
     key = mara.post("secrets/", SECRET).json()["id"]
     mara.post(f"secrets/{key}/versions/", {"value": CANARY})
     publish(case, ECHO[: ECHO.index("    say:")] + STEPS, {"leak.py": LEAK})
-    case.change = case.approved()
+    case.approved()
     for _ in range(3):
         work()
     return case
@@ -83,7 +83,8 @@ def test_x10_x11_a_canary_in_every_form_stands_nowhere_that_anybody_can_read(cas
 
 def answers(case):
     """What the doors say to those who may see most."""
-    run, change = Run.objects.get().key, case.change["key"]
+    made = Run.objects.get()
+    run, change = made.key, made.change.key
     for path in (f"/runs/{run}/", f"/changes/{change}/", "/secrets/", "/inbox/", "/audit/", "/runs/",
                  *(f"/runs/{run}/steps/{key}/log.txt" for key in ("outputs", "fail"))):  # fmt: skip
         answer = case.at["sam"].client.get(path)

@@ -67,8 +67,8 @@ def in_memory(stack, run):
 def holders(stack):
     """The processes of the step: its supervisor, which the fork server forked, and whatever is below it."""
     for process in psutil.Process(stack.pids()["worker"]).children(recursive=True):
-        named = "forkserver.py" in " ".join(process.cmdline())
-        if named and "forkserver.py" in " ".join(process.parent().cmdline()):
+        parent = process.parent()
+        if parent and all("forkserver.py" in " ".join(one.cmdline()) for one in (process, parent)):
             yield from (process.pid, *(one.pid for one in process.children(recursive=True)))
 
 

@@ -112,7 +112,12 @@ def test_a_secret_of_one_letter_repeated_is_masked_in_a_flood_of_it_without_grow
 
 def test_outputs_are_masked_by_name_and_value_and_a_number_too():
     redactor = Redactor([b"12345678", b"s3cret-word"])
-    outputs = {"s3cret-word": 1, "pin": 12345678, "ok": True, "text": "it is s3cret-word."}
+    outputs: dict[str, str | int | bool] = {
+        "s3cret-word": 1,
+        "pin": 12345678,
+        "ok": True,
+        "text": "it is s3cret-word.",
+    }
     assert redactor.flat(outputs) == {"***": 1, "pin": "***", "ok": True, "text": "it is ***."}
 
 

@@ -230,7 +230,7 @@ def test_its_team_narrows_it_and_nobody_widens_it_alone(case):
     for wider in (
         {"environments": ["staging", "production"]},
         {"services": ["web-bank", "vault"]},
-        {"workflows": []},
+        {"workflows": list[str]()},
     ):
         with pytest.raises(WeakensProtection):
             store.narrow(secret, {**SCOPE, **wider}, by=mara)

@@ -9,13 +9,16 @@ was split over writes; it cannot know one that was reversed, or spread letter by
 import base64
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator
+from typing import Literal
 from urllib.parse import quote, quote_plus
 
 MASK = b"***"  # no secret fits into it: the shortest has four characters
 LEAST = 4
 WORD = 4  # bytes of a sampled word
 Span = tuple[int, int]
+_ORDER: Literal["little", "big"] = sys.byteorder  # of the words that a memoryview shows
 
 
 class Redactor:
@@ -97,9 +100,6 @@ class Redactor:
         if not self._known.isdisjoint(sample):
             for word in self._known.intersection(sample):
                 yield from self._words[word]
-
-
-_ORDER = "little" if memoryview(b"\1\0\0\0").cast("I")[0] == 1 else "big"
 
 
 def _goes_on(pattern: bytes, data: bytes, at: int) -> bool:
