@@ -322,7 +322,7 @@ def test_what_a_dead_worker_left_in_memory_is_swept_and_what_a_living_one_holds_
         place.mkdir(mode=0o700)
         (place / "PASSWORD").write_text(VALUE)
     try:
-        assert supervise.sweep_secrets() >= 1
+        supervise.sweep_secrets()  # or another worker of this machine was first
         assert [place.exists() for place in places] == [False, True]
     finally:
         shutil.rmtree(places[1])
