@@ -178,6 +178,34 @@ def test_the_documents_use_the_words_of_the_glossary():
     assert [(name(page), found[0]) for page in PAGES for found in wrong.finditer(text(page))] == []
 
 
+def plain(words):
+    return re.sub(r"[^a-z]+", " ", words.lower()).strip()
+
+
+def heads():
+    """What each line of the changelog is about."""
+    return [plain(one) for one in re.findall(r"^- \*\*(.+?)\*\*", text(ROOT / "CHANGELOG.md"), re.MULTILINE)]
+
+
+def test_the_changelog_says_nothing_twice():
+    told = heads()
+    assert len(told) > 20
+    assert sorted({one for one in told if told.count(one) > 1}) == []
+
+
+def test_what_is_said_to_be_missing_is_no_heading_anywhere():
+    """Neither in the changelog nor among the pages nor among the kinds of entries."""
+    page = text(ROOT / "docs/explanation/limits.md").partition("## Not in this version")[2].partition(". ")[0]
+    missing = [plain(one) for one in page.split(",")]
+    kinds = re.findall(r"^#+ `(\w+)\.", text(ROOT / "docs/reference/entries.md"), re.MULTILINE)
+    pages = [path.stem for path in (ROOT / "docs/how-to").glob("*.md")]
+    there = {*heads(), *map(plain, kinds), *map(plain, pages)}
+    assert len(missing) > 3
+    assert [
+        (one, head) for one in missing for head in there if one.startswith(head) or head.startswith(one)
+    ] == []
+
+
 def calls():
     """Every command in a block of a page, with what a person would put in its place."""
     for page in PAGES:

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from approvals import freezes
@@ -207,6 +208,31 @@ def test_a16_an_approval_that_has_expired_starts_nothing_and_takes_no_more(case,
     case.refused("jonas", case.says("jonas", waiting), 409, "chain_closed")
     assert Run.objects.get().state == "ready"
     assert state(change) == "approved"
+
+
+def test_a18_a_schedule_that_is_pointed_elsewhere_asks_everybody_anew(case):
+    begins = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    times = {"not_before": begins.isoformat(), "not_after": (begins + timedelta(hours=1)).isoformat()}
+    change = case.approved(**times, repeats={"zone": "UTC", "rule": "FREQ=DAILY;COUNT=3"})
+    assert change["state"] == "scheduled"
+    mara = case.at["mara"]
+    for pointed in (
+        {"repeats": {"zone": "UTC", "rule": "FREQ=DAILY;COUNT=4"}},
+        {"inputs": {"version": "43"}},
+        {"not_after": (begins + timedelta(hours=2)).isoformat()},
+    ):
+        tag = mara.get(f"changes/{change['key']}/").headers["ETag"]
+        edited = mara.patch(f"changes/{change['key']}/", pointed, **{"If-Match": tag})
+        assert edited.status_code == 200, edited.content
+        assert edited.json()["state"] == "waiting"
+        case.refused("jonas", case.says("jonas", change), 409, "stale_version")
+        case.nothing_started()
+        now = case.seen(change)
+        assert now["digest"] != change["digest"]
+        for who in ("jonas", "noor"):
+            assert case.says(who, now).status_code == 201
+        change = case.seen(change)
+        assert change["state"] == "scheduled"
 
 
 def test_a17_no_step_may_plan_what_another_applies(case):
