@@ -133,7 +133,7 @@ class Model:
         done: set[str] = set()
         after = 0
         for order in sorted({rank.order for rank in self.ranks.values()}):
-            reached = []
+            reached: list[tuple[str, int]] = []
             for stage, rank in self.ranks.items():
                 if rank.order == order:
                     moments = sorted(one.moment for one in self.standing if one.stage == stage)
