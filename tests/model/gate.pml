@@ -146,7 +146,7 @@ inline truth() {                  /* distinct persons per stage, each in no conf
 }
 inline claims_of_a_first_start() {
   truth();
-  assert(glass || (g0 >= 1 && g1 >= 2));            /* I1 I3 I6 I7 */
+  assert(glass || (g0 >= 1 && g1 >= 2));            /* I1 I2 I3 I6 I7 */
   assert(!glass || g0 >= 2);                        /* I14: two others, even in an emergency */
   assert(!frozen || glass);                         /* I4 */
   assert(state == APPROVED && !stopped);            /* I4 I8 */

@@ -95,9 +95,12 @@ def everything(workers: int = 2) -> Iterator[Found]:
 def _check(name: str, claim: str, words: str, *defined: str) -> Found:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="countersign-model-") as place:
-        _run(place, "spin", *defined, "-a", str(MODEL))
-        _run(place, "gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", *defined, "-o", "pan", "pan.c")
-        told = _run(place, "./pan", "-m10000", "-w24")
+        try:
+            _run(place, "spin", *defined, "-a", str(MODEL))
+            _run(place, "gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", *defined, "-o", "pan", "pan.c")
+            told = _run(place, "./pan", "-m10000", "-w24")
+        except subprocess.TimeoutExpired:
+            told = UNFINISHED
     states = next((int(float(line.split()[0])) for line in told.splitlines() if "states, stored" in line), 0)
     return Found(
         name=name, claim=claim, words=words, refuted="errors: 1" in told or "assertion violated" in told,
@@ -108,10 +111,7 @@ def _check(name: str, claim: str, words: str, *defined: str) -> Found:
 
 def _run(place: str, *argv: str) -> str:
     left = max(1.0, min(SECONDS, CAP_SECONDS - (time.monotonic() - BEGAN)))
-    try:
-        done = subprocess.run(argv, cwd=place, capture_output=True, text=True, timeout=left, check=False)
-    except subprocess.TimeoutExpired:
-        return UNFINISHED
+    done = subprocess.run(argv, cwd=place, capture_output=True, text=True, timeout=left, check=False)
     if done.returncode and argv[0] != "./pan":
         raise RuntimeError(f"{argv[0]} failed: {done.stderr[-500:] or done.stdout[-500:]}")
     return done.stdout
