@@ -3,10 +3,10 @@
 It must never store one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.db import connection
@@ -36,6 +36,7 @@ from orchestration.models import (
     ITSELF,
     Change,
     Environment,
+    Plan,
     Revision,
     Service,
     WorkflowVersion,
@@ -43,6 +44,7 @@ from orchestration.models import (
 
 C = Change.State
 BEFORE_START = {C.WAITING, C.SENT_BACK, C.APPROVED, C.SCHEDULED}
+EDITABLE = {C.DRAFT, *BEFORE_START}
 TEXT_MAX = 4000
 Found = tuple[WorkflowVersion, Service, Environment]
 
@@ -87,6 +89,7 @@ def ask(
     draft = _draft(
         found, inputs, reason, key=_next_key(), requester=by.user, window=window, emergency=emergency
     )
+    _check_once(draft)
     return _judge(draft, by=by)
 
 
@@ -99,22 +102,37 @@ def ask_again(
     window: Window | None = None,
 ) -> Asked:
     """The same for an edit: the active version of the workflow, a new decision, the old window unless given."""
-    if C(change.state) not in BEFORE_START:
+    if C(change.state) not in EDITABLE:
         raise MoveNotAllowed(f"{change.key} is {state_word(change)}; it cannot be edited. Request it anew.")
-    last = current_revision(change)
+    last = content_of(change)
     emergency = digests.emergency_of(bytes(last.document))  # an edit neither makes one nor ends one
     slugs = (change.workflow.slug, change.service.slug, change.environment.slug)
     found = _find(*slugs, by=by, emergency=emergency)
     window = window or window_of(last)
     _check_words(reason, window.not_before, window.not_after, emergency)
     _check_repeats(window, change.environment.slug, emergency)
-    editors = [revision.author for revision in change.revisions.select_related("author")]
     draft = _draft(
         found, inputs, reason, key=change.key, requester=change.requester, window=window,
-        authors=(by.user, *editors), change_id=change.pk, number=last.number + 1,
+        authors=(by.user, *_editors(change)), change_id=change.pk, number=_next_number(change),
         emergency=emergency,
     )  # fmt: skip
+    draft = replace(draft, plans=change.plans.count())
+    _check_once(draft)
     return _judge(draft, by=by)
+
+
+def ask_planned(plan: Plan, found: Sequence[Mapping[str, Any]]) -> Asked:
+    """The same once it is known what the plan steps found, in the name of whoever asked for it."""
+    change, window = plan.change, Window(plan.not_before, plan.not_after)
+    emergency = digests.emergency_of(bytes(plan.document))
+    _check_words(plan.reason, window.not_before, window.not_after, emergency)
+    draft = _draft(
+        (plan.workflow_version, change.service, change.environment), plan.inputs, plan.reason, key=change.key,
+        requester=change.requester, window=window, authors=(plan.author, *_editors(change)),
+        change_id=change.pk, number=_next_number(change), emergency=emergency,
+    )  # fmt: skip
+    auth: Literal["session", "token"] = "token" if plan.auth == "token" else "session"
+    return _judge(replace(draft, found=tuple(found)), by=Acting(plan.author, auth))
 
 
 def preview(
@@ -153,7 +171,15 @@ def current_revision(change: Change) -> Revision:
     return change.revision
 
 
-def window_of(revision: Revision) -> Window:
+def content_of(change: Change) -> Revision | Plan:
+    """What is asked for now: of a change that is being planned, what it is planned for."""
+    plan, revision = change.plans.first(), change.revision
+    if plan is None or (revision is not None and plan.revises <= revision.number):
+        return current_revision(change)
+    return plan
+
+
+def window_of(revision: Revision | Plan) -> Window:
     """When a revision may start, by its bytes."""
     repeats = times.read(parse(bytes(revision.document)))
     return Window(revision.not_before, revision.not_after, repeats)
@@ -239,6 +265,22 @@ def _judge(draft: Draft, *, by: Acting) -> Asked:
             )
     _check_lasts(draft, decision)
     return Asked(draft, decision, by)
+
+
+def _editors(change: Change) -> list[User]:
+    """Whoever wrote what was, or is, asked for."""
+    rows = [*change.revisions.select_related("author"), *change.plans.select_related("author")]
+    return [row.author for row in rows]
+
+
+def _next_number(change: Change) -> int:
+    return change.revision.number + 1 if change.revision else 1
+
+
+def _check_once(draft: Draft) -> None:
+    if draft.has_plan and draft.repeats is not None:
+        detail = "What is planned first happens once: what is found now is not what will be there next time."
+        raise Invalid(f"Nothing was sent. {detail}", errors=[{"pointer": "/repeats", "detail": detail}])
 
 
 def _check_repeats(window: Window, environment: str, emergency: Emergency | None) -> None:

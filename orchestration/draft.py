@@ -15,7 +15,7 @@ from approvals.calendar.schedule import Schedule
 from approvals.periods import Place
 from audit.ledger.record import timestamp
 from orchestration.definitions import digest as digests
-from orchestration.definitions import repeats
+from orchestration.definitions import phases, repeats
 from orchestration.definitions.digest import Content, Emergency
 from orchestration.models import Change, Environment, Run, Service, WorkflowVersion
 
@@ -40,6 +40,13 @@ class Draft:
     authors: tuple[User, ...]  # whoever asked, edited, or wrote what will run
     emergency: Emergency | None
     repeats: Schedule | None = None
+    found: tuple[Mapping[str, Any], ...] = ()  # what plan steps found, by digest
+    plans: int = 0  # how many plans of the change there were when this was made
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether something is to be found out before anybody can be asked."""
+        return any(phases.is_plan(step) for step in self.version.document["spec"]["steps"])
 
     @property
     def conflicted(self) -> frozenset[UUID]:
@@ -66,6 +73,7 @@ class Draft:
             not_after=self.not_after,
             emergency=self.emergency,
             repeats=self.repeats,
+            plan=self.found,
         )
 
 
@@ -85,7 +93,7 @@ def facts(draft: Draft) -> dict[str, Any]:
             "reason": draft.reason,
             "emergency": draft.emergency is not None,
             "repeats": repeats.fact(draft.repeats),
-            "plan": None,
+            "plan": phases.fact(draft.found),
         },
         "workflow": {
             "slug": version.workflow.slug,
@@ -124,7 +132,7 @@ def _history(draft: Draft) -> dict[str, Any]:
     similar = Change.objects.filter(
         workflow=draft.version.workflow, service=draft.service, environment=draft.environment
     ).exclude(pk=draft.change_id)
-    runs = Run.objects.filter(change__in=similar, ended_at__isnull=False).order_by("-ended_at")
+    runs = Run.objects.applying().filter(change__in=similar, ended_at__isnull=False).order_by("-ended_at")
     ends = list(runs.values_list("state", flat=True)[:HISTORY])
     in_a_row = next((count for count, state in enumerate(ends) if state != Run.State.FAILED), len(ends))
     last = runs.filter(state=Run.State.SUCCEEDED).values_list("ended_at", flat=True).first()

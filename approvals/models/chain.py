@@ -162,11 +162,24 @@ class SignOff(Coupled):
 class Permit(Coupled):
     """The signed record, written by the gate at a run's first start, of why it may run."""
 
+    class Purpose(models.TextChoices):
+        APPLY = "apply"  # what was signed off
+        PLAN = "plan"  # what only reads, so that there is something to sign off
+
     run_id = models.UUIDField(unique=True)
-    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="permits")
+    purpose = models.CharField(max_length=5, choices=Purpose, default=Purpose.APPLY)
+    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, null=True, related_name="permits")
     subject = models.CharField(max_length=71)
     document = models.BinaryField(help_text="canonical bytes of what is permitted and why")
     signature = models.TextField()
     key_id = models.CharField(max_length=64)
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(purpose="apply", chain__isnull=False) | Q(purpose="plan", chain=None),
+                name="permit_of_a_chain_or_for_a_plan",
+            )
+        ]

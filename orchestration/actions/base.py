@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 CHILD = Path(__file__).with_name("child.py")
+NOWHERE = Path("/dev/null")  # no folder: what is written below it fails, in words
 
 Effect = Literal["read_only", "idempotent", "at_most_once", "reconcilable"]
 
@@ -53,6 +54,9 @@ class Context:
     cancelled: threading.Event
     deadline: float
     say: Callable[[str], None]
+    phase: str = "apply"  # or "plan": look, leave files, change nothing
+    artifacts: Path = NOWHERE  # into which a plan step puts what reviewers are to see
+    plans: Path = NOWHERE  # with a folder for each plan step: the very bytes that were signed
 
     def pause(self, seconds: float) -> None:
         """Wait; raises Cancelled at once when the run is stopped or its time is over."""
@@ -73,6 +77,9 @@ class Action:
     summary: ClassVar[str]
     schema: ClassVar[dict[str, Any]]
     effect: ClassVar[Effect] = "at_most_once"
+    plans: ClassVar[bool] = (
+        False  # whether it can run in the phase `plan`, where it only reads and leaves files
+    )
     environments: ClassVar[frozenset[str] | None] = None  # slugs of the only places where it may be used
 
     def faults(self, with_: Mapping[str, Any]) -> dict[str, str]:

@@ -15,12 +15,14 @@ from approvals.calendar.schedule import Schedule
 from audit.canonical import canonical, parse
 from audit.ledger.record import timestamp
 from orchestration.actions import registry
+from orchestration.definitions import phases
 from orchestration.definitions import repeats as times
 from orchestration.definitions.inputs import InputsInvalid
 from orchestration.definitions.substitution import begins_with, resolved, substitute
 from orchestration.models import Environment, Service, WorkflowVersion
 
 DOMAIN = "countersign/change/v1"
+PLAN_DOMAIN = "countersign/plan/v1"  # of its own: a plan's digest can never be what a chain is about
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 DEFAULT_TIMEOUT = "1h"
 MAX_BYTES = 8_000_000
@@ -52,6 +54,7 @@ class Content:
     not_after: datetime | None = None
     emergency: Emergency | None = None
     repeats: Schedule | None = None
+    plan: Sequence[Mapping[str, Any]] = ()  # what plan steps found, by digest
 
     @property
     def known(self) -> dict[str, Any]:
@@ -77,7 +80,7 @@ def document(content: Content) -> bytes:
             "effects": sorted({step["effect"] for step in resolved}),
             "files": {name: digest_of_text(text) for name, text in version.files.items()},
             "secrets": [],
-            "plan": [],
+            "plan": [dict(one) for one in content.plan],
             "window": {
                 "not_before": timestamp(content.not_before) if content.not_before else None,
                 "not_after": timestamp(content.not_after) if content.not_after else None,
@@ -99,6 +102,11 @@ def digest(data: bytes) -> str:
     return "sha256:" + sha256(DOMAIN.encode() + b"\0" + data).hexdigest()
 
 
+def plan_digest(data: bytes) -> str:
+    """The name of the bytes that a plan run executes."""
+    return "sha256:" + sha256(PLAN_DOMAIN.encode() + b"\0" + data).hexdigest()
+
+
 def emergency_of(data: bytes) -> Emergency | None:
     """The emergency that a document names."""
     named = parse(data).get("emergency")
@@ -113,6 +121,7 @@ def told(document: Mapping[str, Any]) -> dict[str, Any]:
         "input.change.reason": document["reason"],
         "input.change.emergency": document["emergency"] is not None,
         "input.change.repeats": times.fact(times.read(document)),
+        "input.change.plan": phases.fact(document.get("plan", [])),
         "input.workflow.slug": document["workflow"]["slug"],
         "input.workflow.version": document["workflow"]["version"],
         "input.workflow.digest": document["workflow"]["digest"],
@@ -170,11 +179,12 @@ def _step(step: Mapping[str, Any], content: Content) -> dict[str, Any]:
         "needs": list(step.get("needs", [])),
         "uses": step["uses"],
         "with": with_,
-        "effect": step.get("effect") or (action.effect if action else "at_most_once"),
+        "effect": phases.effect(step, action.effect if action else "at_most_once"),
         "timeout_seconds": int(text[:-1]) * SECONDS[text[-1]],
         "retries": step.get("retries", 0),
         "retry_exit_codes": list(step.get("retry_exit_codes", [])),
         "files": _files(step, with_, content.version.files),
+        **({"phase": step["phase"]} if "phase" in step else {}),
     }
 
 

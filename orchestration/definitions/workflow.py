@@ -16,7 +16,7 @@ from jsonschema.exceptions import ValidationError
 
 from audit.canonical import digest
 from orchestration.actions import registry
-from orchestration.definitions import graph, inputs
+from orchestration.definitions import graph, inputs, phases
 from orchestration.definitions import source as sources
 from orchestration.definitions.source import HIDING, BadDefinition, Source
 from orchestration.definitions.substitution import BadReference, references, resolved
@@ -25,7 +25,6 @@ from orchestration.models import WorkflowVersion
 DOMAIN = "countersign/workflow/v1"
 NOT_YET = {
     "when": "conditions are not supported yet",
-    "phase": "plan steps are not supported yet",
     "rollback": "rollback steps are not supported yet",
     "lock": "locks between runs are not supported yet",
 }
@@ -63,7 +62,9 @@ def load(text: str, files: Mapping[str, str] | None = None) -> Definition:
     source = sources.read(text)
     _refuse([*_not_yet(source), *_misshapen(source)])
     _refuse(list(_wrong_needs(source)))
-    _refuse([*_wrong_inputs(source), *_wrong_steps(source), *_files(files or {}, source)])
+    _refuse(
+        [*_wrong_inputs(source), *_wrong_steps(source), *_wrong_phases(source), *_files(files or {}, source)]
+    )
     return Definition(text, _listed(source.value), dict(files or {}))
 
 
@@ -145,6 +146,11 @@ def _wrong_needs(source: Source) -> Iterator[Problem]:
         yield _problem(source, ("spec", "steps", key, "needs", place), f"{detail}.")
 
 
+def _wrong_phases(source: Source) -> Iterator[Problem]:
+    for key, part, detail in phases.faults(source.value["spec"]["steps"]):
+        yield _problem(source, ("spec", "steps", key, part), f"{key}: {detail}.")
+
+
 def _wrong_inputs(source: Source) -> Iterator[Problem]:
     for name, rule in source.value["spec"].get("inputs", {}).items():
         if wrong := inputs.problem(rule):
@@ -170,7 +176,7 @@ def _wrong_step(
     """What is wrong with one step whose references are known; samples stand for what will be typed."""
     if "env" in step and "env" in step["with"]:
         yield _problem(source, (*path, "env"), "the step has two environments; keep one.")
-    once = step.get("effect", "at_most_once") == "at_most_once"
+    once = phases.effect(step, "at_most_once") == "at_most_once"
     if step.get("retries") and once and not step.get("retry_exit_codes"):
         words = "retries need effect: idempotent or read_only, or retry_exit_codes after which nothing has happened."
         yield _problem(source, (*path, "retries"), words)

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from audit.ledger.entry import Actor
 from orchestration import lifecycle, reviews
-from orchestration.engine import events, runs
+from orchestration.engine import dispatch, events, runs
 from orchestration.models import Change, Run, Step
 
 S, R = Step.State, Run.State
@@ -74,12 +74,22 @@ def move_both(run: Run, to: Run.State, *, by: Actor, reason: str = "") -> events
     awaits its next time; a failure ends it, so that somebody looks before it is asked for again."""
     ended = {"ended_at": Now()} if lifecycle.is_terminal(to) else {}
     lifecycle.move_run(run, to, by=by, columns=ended, reason=reason)
+    if run.plan_id is not None:
+        return _planned(run, to, reason)
     if to == R.SUCCEEDED and run.occurs_at is not None and runs.follow(run.change, by=by):
         lifecycle.move(run.change, Change.State.SCHEDULED, by=by, run=run.key, reason=reason)
         return (f"run.{to}", {"reason": reason})
     lifecycle.move(run.change, CHANGE_STATE[to], by=by, run=run.key, reason=reason)
     if ended:
         reviews.open_for(run.change, by=by)
+    return (f"run.{to}", {"reason": reason})
+
+
+def _planned(run: Run, to: Run.State, reason: str) -> events.Event:
+    """A plan's run decides nothing: of what it found policy is asked, outside of any transaction, by planning.py."""
+    if to == R.SUCCEEDED and run.plan_id is not None:
+        dispatch.settle(run.plan_id)
+    lifecycle.tell(run.change)
     return (f"run.{to}", {"reason": reason})
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
+Files = Mapping[str, Mapping[str, bytes]]  # step -> name -> content
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -24,6 +26,8 @@ class Attempt:
     grace_seconds: float
     files: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    phase: str = "apply"
+    plans: Files = field(default_factory=dict)  # by plan step: the bytes that were signed
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Outcome:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     log_bytes: int = 0
     dropped_bytes: int = 0
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)  # what a plan step left, by name
 
 
 class Control(Protocol):

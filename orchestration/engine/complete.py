@@ -16,7 +16,7 @@ from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import MoveNotAllowed, StaleVersion
 from orchestration import lifecycle
-from orchestration.engine import dispatch, events
+from orchestration.engine import artifacts, dispatch, events
 from orchestration.engine.advance import advance
 from orchestration.engine.attempt import Outcome
 from orchestration.engine.claim import Claimed
@@ -59,6 +59,7 @@ def _complete(claimed: Claimed, outcome: Outcome, *, log: Log) -> list[UUID]:
     told: dict[str, Any] = {"exit_code": outcome.exit_code, "reason": outcome.reason}
     lifecycle.move_step(step, to, by=claimed.actor, guard=claimed.guard, columns=columns, **told)
     end_attempt(step, outcome=outcome.state, dropped=outcome.dropped_bytes, **told)
+    artifacts.store(run, step, outcome.artifacts, by=claimed.actor)
     news = (f"step.{to}", {"step": step.key, "attempt": step.attempt, **told})
     return advance(run, steps, by=claimed.actor, told=[news])
 

@@ -1,4 +1,4 @@
-"""Makes a run out of an approved revision, and ends one that must not start. Never starts anything.
+"""Makes a run out of an approved revision or of a plan, and ends one that must not start. Never starts anything.
 
 Each function runs in its caller's transaction, the change locked by the caller.
 """
@@ -16,9 +16,9 @@ from audit.ledger.record import record
 from orchestration import lifecycle
 from orchestration.definitions import repeats as times
 from orchestration.engine import dispatch, events
-from orchestration.engine.plan import Planned, planned
+from orchestration.engine.plan import Planned, Source, planned
 from orchestration.engine.rows import steps_of
-from orchestration.models import Change, Revision, Run, Step
+from orchestration.models import Change, Plan, Revision, Run, Step
 
 RUN_DEADLINE = timedelta(days=7)  # a run that still goes on then is asked to stop
 S, R = Step.State, Run.State
@@ -49,6 +49,14 @@ def create(change: Change, *, revision: Revision, by: Actor, at: datetime) -> Ru
     else:
         Step.objects.filter(run=run, state=S.READY).update(not_before=begins)
         run.change = change
+    for step_id in Step.objects.filter(run=run, state=S.READY).values_list("pk", flat=True):
+        dispatch.wake(step_id)
+    return run
+
+
+def plan(change: Change, plan: Plan, *, by: Actor, at: datetime) -> Run:
+    """The run that finds out what reviewers are to see: of the plan steps alone, at once."""
+    run = _insert(change, plan, by=by, time=Time(at))
     for step_id in Step.objects.filter(run=run, state=S.READY).values_list("pk", flat=True):
         dispatch.wake(step_id)
     return run
@@ -85,18 +93,19 @@ def void(change: Change, *, by: Actor, reason: str) -> None:
         events.tell(run, told)
 
 
-def _insert(change: Change, revision: Revision, *, by: Actor, time: Time) -> Run:
+def _insert(change: Change, source: Source, *, by: Actor, time: Time) -> Run:
+    of = {"plan": source} if isinstance(source, Plan) else {"revision": source}
     run = Run.objects.create(
         change=change,
-        revision=revision,
-        digest=revision.digest,
+        digest=source.digest,
         deadline_at=time.begins + RUN_DEADLINE,
         occurs_at=time.occurs_at,
         start_by=time.start_by,
+        **of,
     )
     known = {**lifecycle.of_run(run), "environment_tier": change.environment.tier}
     record("run.created", of=run, subject=run.key, actor=by, **known)
-    steps = [_step(run, one, not_before=time.begins) for one in planned(revision)]
+    steps = [_step(run, one, not_before=time.begins) for one in planned(source)]
     Step.objects.bulk_create(steps)
     for step in steps:
         record("step.created", of=step, subject=run.key, actor=by, run=run.key, step=step.key)

@@ -103,7 +103,9 @@ class Change(Coupled):
     @property
     def is_moving(self) -> bool:
         """Whether news may come without anybody deciding anything."""
-        return self.state in {self.State.APPROVED, self.State.SCHEDULED, self.State.RUNNING}
+        return self.state in {
+            self.State.DRAFT, self.State.APPROVED, self.State.SCHEDULED, self.State.RUNNING,
+        }  # fmt: skip
 
     @property
     def risk(self) -> str:
@@ -127,6 +129,13 @@ class Revision(models.Model):
     document = models.BinaryField(help_text="canonical bytes of everything that can alter what happens")
     digest = models.CharField(max_length=71)
     chain = models.OneToOneField(Chain, on_delete=models.PROTECT, related_name="+")
+    plan = models.ForeignKey(
+        "Plan",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="revisions",
+        help_text="whose artifacts it names",
+    )
     author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -1,0 +1,67 @@
+"""A workflow that plans first: the plan is a file's lines as they would be, the apply step writes exactly them."""
+
+from pathlib import Path
+from typing import Any
+
+from orchestration import planning
+from orchestration.engine.nodes import Node
+from orchestration.engine.work import work
+from orchestration.models import Change, Plan, Step
+
+PLANNED = """
+apiVersion: countersign.dev/v1
+kind: Workflow
+metadata: {name: deploy, title: Deploy, owner: payments}
+spec:
+  summary: Deploy {{service}} {{version}} to {{environment}}
+  inputs:
+    version: {type: string, pattern: '^[0-9]+([.][0-9]+)*$', title: Version}
+    place: {type: string, title: Folder}
+  environments: [staging, production]
+  steps:
+    look:
+      phase: plan
+      uses: command
+      with: {argv: [./look.sh, "{{inputs.place}}", "{{inputs.version}}"]}
+    write:
+      needs: [look]
+      uses: command
+      with: {argv: [./write.sh, "{{inputs.place}}"]}
+"""
+LOOK = """#!/bin/sh
+set -eu
+test ! -e "$1/broken" || { echo "The place cannot be read." > "$STEP_REASON"; exit 1; }
+{ cat "$1/now" 2>/dev/null || true; echo "version $2"; } > "$STEP_ARTIFACTS/next"
+test ! -e "$1/summary" || cp "$1/summary" "$STEP_ARTIFACTS/summary.json"
+echo "$STEP_PHASE"
+"""
+WRITE = """#!/bin/sh
+set -eu
+cp "$STEP_PLANS/look/next" "$1/next"
+echo "$STEP_PHASE $(cat "$1/next" | tr '\\n' ' ')"
+"""
+FILES = {"look.sh": LOOK, "write.sh": WRITE}
+
+
+def work_all() -> None:
+    """A worker takes every step that is ready and what follows, and settles every plan that has found something."""
+    node = Node()
+    node.register()
+    for step in Step.objects.filter(state="ready"):
+        work(step.pk, node=node)
+    planning.sweep()
+
+
+def fresh(change: Any) -> Change:
+    return Change.objects.select_related("revision__chain").get(pk=change.pk)
+
+
+def newest(change: Any) -> Plan:
+    found = fresh(change).plans.first()
+    assert found is not None
+    return found
+
+
+def now(place: Path, text: str) -> None:
+    """What stands there at this moment."""
+    (place / "now").write_text(text)
