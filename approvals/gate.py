@@ -212,7 +212,7 @@ def _first(start: Start, now: datetime, size: int) -> Permit:
 
 def _locked(chain_id: UUID | None) -> Chain:
     locked = Chain.objects.select_for_update(no_key=True, of=("self",)).select_related("decision__bundle")
-    chain = locked.filter(pk=chain_id).first()
+    chain = locked.filter(pk=chain_id).first() if chain_id else None
     if chain is None:
         raise ChainNotComplete("There is no approval chain for this change, so it may not start.")
     return chain

@@ -167,7 +167,7 @@ def preview(
 def current_revision(change: Change) -> Revision:
     """What is asked for now."""
     if change.revision is None:
-        raise MoveNotAllowed(f"{change.key} has no content yet.")
+        raise MoveNotAllowed(f"{change.key} is still being planned; nobody is asked yet.")
     return change.revision
 
 
@@ -269,8 +269,8 @@ def _judge(draft: Draft, *, by: Acting) -> Asked:
 
 def _editors(change: Change) -> list[User]:
     """Whoever wrote what was, or is, asked for."""
-    rows = [*change.revisions.select_related("author"), *change.plans.select_related("author")]
-    return [row.author for row in rows]
+    revised = [row.author for row in change.revisions.select_related("author")]
+    return revised + [row.author for row in change.plans.select_related("author")]
 
 
 def _next_number(change: Change) -> int:

@@ -80,7 +80,7 @@ class OneChange(APIView):
         asked = shapes.Edit(data=request.data)
         asked.is_valid(raise_exception=True)
         require_match(request, change)
-        old, given = asking.current_revision(change), asked.validated_data
+        old, given = asking.content_of(change), asked.validated_data
         ready = asking.ask_again(
             change,
             inputs=given.get("inputs", old.inputs),
@@ -100,11 +100,10 @@ class SignOffs(APIView):
     @extend_schema(responses=shapes.SignOffRow(many=True))
     def get(self, request: Request, key: str) -> Response:
         change = access.get_change_or_404(request.user, key)
-        given = (
-            asking.current_revision(change)
-            .chain.sign_offs.select_related("user", "delegation__delegator")
-            .order_by("given_at")
-        )
+        if change.revision is None:  # it is being planned: nobody was asked yet
+            return Response([])
+        rows = change.revision.chain.sign_offs.select_related("user", "delegation__delegator")
+        given = rows.order_by("given_at")
         return Response(shapes.SignOffRow(given, many=True).data)
 
     @extend_schema(request=shapes.Decide, responses={201: shapes.Decided})

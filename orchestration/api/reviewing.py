@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from accounts import once
 from accounts.acting import acting
-from orchestration import access, asking, reviewing
+from orchestration import access, reviewing
 from orchestration.api.shapes import reviewing as shapes
 from orchestration.api.shapes.changes import CommentRow, Remark
 
@@ -24,9 +24,9 @@ class Obligations(APIView):
     @extend_schema(responses=shapes.ObligationRow(many=True))
     def get(self, request: Request, key: str) -> Response:
         change = access.get_change_or_404(request.user, key)
-        rows = asking.current_revision(change).chain.obligations.select_related(
-            "chain", "sign_off__user", "closed_by"
-        )
+        if change.revision is None:  # it is being planned: nobody was asked yet
+            return Response([])
+        rows = change.revision.chain.obligations.select_related("chain", "sign_off__user", "closed_by")
         return Response(shapes.ObligationRow(rows, many=True).data)
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from orchestration.api import break_glass, catalogue, changes, exceptions, reviewing, runs, signing
+from orchestration.api import break_glass, catalogue, changes, exceptions, plans, reviewing, runs, signing
 
 workflow_urls = [
     path("", catalogue.Workflows.as_view()),
@@ -20,6 +20,8 @@ change_urls = [
     path("<str:key>/sign-offs/", changes.SignOffs.as_view()),
     path("<str:key>/sign-offs/challenge/", signing.Challenge.as_view()),
     path("<str:key>/sign-offs/<uuid:sign_off>/withdraw/", changes.WithdrawSignOff.as_view()),
+    path("<str:key>/plan/", plans.OnePlan.as_view()),
+    path("<str:key>/plan/<str:step>/<str:name>", plans.OneArtifact.as_view()),
     path("<str:key>/withdraw/", changes.Withdraw.as_view()),
     path("<str:key>/start/", changes.Start.as_view()),
     path("<str:key>/cancel/", changes.Cancel.as_view()),

@@ -40,7 +40,7 @@ def read(data: bytes) -> list[Item] | None:
     items = [
         {"risk": RISKS.get(one["action"], "medium"), "irreversible": False, **one} for one in value["changes"]
     ]
-    return sorted(items, key=_riskiest)
+    return sorted(items, key=riskiest)
 
 
 def counts(items: list[Item]) -> dict[str, int]:
@@ -55,7 +55,7 @@ def destroys(item: Item) -> bool:
     return bool(item["irreversible"] or item["action"] in DESTROYS)
 
 
-def _riskiest(item: Item) -> tuple[bool, int, int]:
+def riskiest(item: Item) -> tuple[bool, int, int]:
     """Irreversible first, then what is deleted or replaced, then by the risk that the step itself tells."""
     destroyed = item["action"] in DESTROYS
     return (

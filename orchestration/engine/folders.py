@@ -54,28 +54,39 @@ def _write(folder: Path, files: Files) -> None:
 
 def _left(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Each file by its name, while together they stay within the limits. The step's tree has ended by now."""
-    names = sorted(path.name for path in folder.iterdir())
+    try:
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        raise Unfit("The plan step took its folder $STEP_ARTIFACTS away; nothing was kept.") from None
+    try:
+        yield from _each(place, sorted(os.listdir(place)))  # noqa: PTH208 - of the folder that was opened
+    finally:
+        os.close(place)
+
+
+def _each(place: int, names: list[str]) -> Iterator[tuple[str, bytes]]:
     if not names:
         raise Unfit("The plan step left no file in $STEP_ARTIFACTS, so there is nothing to review.")
     if len(names) > MAX_FILES:
         raise Unfit(f"The plan step left {len(names)} files; at most {MAX_FILES} can be kept.")
     room = MAX_BYTES
     for name in names:
-        data = _read(folder / name, room)
+        if not NAME.fullmatch(name):
+            raise Unfit(f"The plan step left a file named {name!a}; use letters, digits, dots, dashes.")
+        data = _read(place, name, room)
         room -= len(data)
         yield name, data
 
 
-def _read(path: Path, room: int) -> bytes:
-    if not NAME.fullmatch(path.name):
-        raise Unfit(f"The plan step left a file named {path.name!a}; use letters, digits, dots, dashes.")
+def _read(place: int, name: str, room: int) -> bytes:
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
     except OSError:
-        raise Unfit(f"The plan step left {path.name}, which is no plain file.") from None
+        raise Unfit(f"The plan step left {name}, which is no plain file.") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise Unfit(f"The plan step left {name}, which is no plain file.")
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Unfit(f"The plan step left {path.name}, which is no plain file.")
         data = file.read(room + 1)
     if len(data) > room:
         raise Unfit(f"The plan step left more than {MAX_BYTES} bytes; nothing of it was kept.")

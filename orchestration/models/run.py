@@ -75,6 +75,11 @@ class Run(Coupled):
         return f"RUN-{self.number}"
 
     @property
+    def purpose(self) -> str:
+        """What its permit lets it do: apply what was agreed to, or plan."""
+        return str(Permit.Purpose.PLAN if self.plan_id else Permit.Purpose.APPLY)
+
+    @property
     def source(self) -> Revision | Plan:
         """What it executes: the bytes of one or the other."""
         source = self.plan or self.revision

@@ -16,7 +16,7 @@ from approvals.seats import Seat
 from audit.refusals import Refusal
 from orchestration import access
 from orchestration.models import Change, Revision
-from orchestration.pages import facts, who
+from orchestration.pages import facts, planned, who
 
 S = Change.State
 
@@ -48,11 +48,40 @@ def context(
     }
 
 
+def planning(request: HttpRequest, change: Change) -> dict[str, Any]:
+    """The same while something is planned: nobody is asked, and there is no chain."""
+    return {
+        "stages": [],
+        "after": {
+            "title": "Approvals",
+            "text": "asked for once it is known what would change",
+            "state": "pending",
+        },
+        "conflicts": [],
+        "decision": {"why_not": _not_asked(change)},
+        "actions": actions(request, change, []),
+        "may_operate": access.may_operate(request.user, change),
+    }
+
+
+def flags(change: Change) -> list[dict[str, str]]:
+    """What a reviewer of a high-risk change must open before approving: of the plan first, then of the steps."""
+    if change.revision is None:
+        return []
+    return [*planned.flags(change), *facts.flags(change.revision)][: facts.MAX_FLAGS]
+
+
+def _not_asked(change: Change) -> str:
+    if change.state == S.DRAFT:
+        return "Nobody is asked yet. Policy decides who must agree when it is known what would change."
+    return "This change is closed."
+
+
 def actions(request: HttpRequest, change: Change, given: list[SignOff]) -> list[dict[str, Any]]:
     """What this person can do besides deciding, by state and role."""
     url, mine = f"/changes/{change.key}/", change.requester_id == request.user.pk
-    found: list[dict[str, Any]] = []
-    if mine and change.state in {S.WAITING, S.SENT_BACK, S.APPROVED, S.SCHEDULED}:
+    found: list[dict[str, Any]] = planned.action(request, change)
+    if mine and change.state in {S.DRAFT, S.WAITING, S.SENT_BACK, S.APPROVED, S.SCHEDULED}:
         found.append({"label": "Edit and ask again", "url": url + "edit/"})
     if mine and change.state in {S.DRAFT, S.WAITING, S.SENT_BACK, S.APPROVED, S.SCHEDULED}:
         found.append({"label": "Withdraw", "url": url + "withdraw/", "method": "post"})
@@ -140,7 +169,7 @@ def _decision(
         "digest": revision.digest,
         "chain_digest": revision.chain.digest,
         "risk": risk,
-        "flags": facts.flags(revision) if risk == "high" else [],
+        "flags": flags(change) if risk == "high" else [],
         "effects": {
             "approve": "Approve and start when complete",
             "approve_with_condition": "Approve with this condition",

@@ -45,7 +45,7 @@ def edit(request: HttpRequest, key: str) -> HttpResponse:
     """The same form for a new revision: every sign-off given so far becomes void."""
     change = access.get_change_or_404(request.user, key, may="edit")
     if request.method == "GET":
-        revision = asking.current_revision(change)
+        revision = asking.content_of(change)
         given = {
             "service": change.service.slug,
             "environment": change.environment.slug,

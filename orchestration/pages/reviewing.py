@@ -79,6 +79,11 @@ def context(
     }
 
 
+def asked(change: Change, user: Any) -> dict[str, Any]:
+    """The same of a change without a chain: questions alone."""
+    return {"beside": None, "questions": _questions(change, user), "obligations": []}
+
+
 def _beside(
     request: HttpRequest, change: Change, revision: Revision, mine: Sequence[Stage]
 ) -> dict[str, Any] | None:

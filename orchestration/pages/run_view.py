@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from orchestration.models import Revision, Run, Step
-from orchestration.pages import facts
+from orchestration.engine.plan import Planned, planned
+from orchestration.models import Plan, Revision, Run, Step
 
 OPEN_NOW = {Step.State.RUNNING, Step.State.FAILED, Step.State.TIMED_OUT, Step.State.UNKNOWN}
 
 
-def context(run: Run | None, revision: Revision, chosen: str = "") -> dict[str, Any]:
+def context(run: Run | None, revision: Revision | Plan, chosen: str = "") -> dict[str, Any]:
     """`graph` for the DAG, `steps` for the table, `log` for the viewer; before a start the plan's own graph."""
     if run is None:
-        graph = [_planned(step) for step in facts.document(revision)["steps"]]
+        graph = [_planned(step) for step in planned(revision)]
         return {"graph": graph, "steps": [], "unknown": [], "log": None, "done": 0}
     steps = list(run.steps.order_by("position").prefetch_related("attempts"))
     shown = _step_to_show(steps, chosen)
@@ -53,12 +53,12 @@ def _result(steps: list[Step]) -> str:
     return next((page for page in pages if page.startswith("/") and not page.startswith("//")), "")
 
 
-def _planned(step: dict[str, Any]) -> dict[str, Any]:
+def _planned(step: Planned) -> dict[str, Any]:
     return {
-        "key": step["key"],
-        "title": step.get("title") or step["key"],
-        "needs": step["needs"],
-        "note": step["uses"],
+        "key": step.key,
+        "title": step.spec.get("title") or step.key,
+        "needs": step.columns["needs"],
+        "note": step.spec["uses"],
     }
 
 

@@ -15,7 +15,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.acting import acting
-from orchestration import access, changes
+from orchestration import access
+from orchestration.engine import cancel as cancelling
 from orchestration.engine import logs
 from orchestration.engine import resolve as resolving
 from orchestration.models import Run, Step
@@ -61,16 +62,21 @@ def _context(request: HttpRequest, key: str) -> dict[str, Any]:
         "chosen": chosen,
         "crumbs": [{"label": "Runs", "url": "/runs/"}, {"label": run.key}],
         "actions": actions,
-        "meta": f"{run.change.service.name} in {run.change.environment.name}, revision {run.revision.number}.",
-        **run_view.context(run, run.revision, chosen),
+        "meta": f"{run.change.service.name} in {run.change.environment.name}, {_of(run)}.",
+        **run_view.context(run, run.source, chosen),
     }
+
+
+def _of(run: Run) -> str:
+    return f"plan {run.plan.number}: it only reads" if run.plan else f"revision {run.source.number}"
 
 
 @require_POST
 @login_required
 def cancel(request: HttpRequest, key: str) -> HttpResponse:
     run = access.get_run_or_404(request.user, key)
-    changes.cancel(run.change, by=acting(request))
+    access.require_operate(request.user, run.change)
+    cancelling.cancel(run, by=acting(request), reason="stopped by a person")
     return redirect("orchestration:run", key=run.key)
 
 

@@ -13,8 +13,11 @@ LIMIT = 200  # entries of one change on its page; the audit log holds the rest
 VERBS = {
     "change.requested": ("requested this change", "info"),
     "change.revised": ("edited it", "info"),
+    "plan.asked": ("asked what would change", "planned"),
+    "plan.settled": ("looked at what the plan found", "planned"),
     "chain.opened": ("opened the approval chain", "info"),
     "chain.completed": ("completed the approvals", "approved"),
+    "change.draft": ("let it be planned anew; nobody is asked meanwhile", "draft"),
     "change.withdrawn": ("withdrew it", "withdrawn"),
     "change.expired": ("let it expire", "expired"),
     "change.running": ("started it", "running"),
@@ -48,6 +51,13 @@ DECIDED = {
     "send_back": ("sent it back", "send_back"),
     "reject": ("rejected it", "reject"),
 }
+PLANNED = {
+    "revised": "asked everybody about what the plan found",
+    "same": "planned again and found the same; what was signed stands",
+    "denied": "found that policy does not allow what would change, which ends it",
+    "refused": "found what nobody can be asked about",
+    "moot": "found something after the change had gone on without it",
+}
 SHOWN = [*VERBS, "sign_off.given"]
 
 
@@ -76,6 +86,7 @@ def of_row(stream: UUID) -> list[dict[str, Any]]:
 def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
     data = parse(bytes(entry.body))["data"]
     verb, state = VERBS.get(entry.kind) or DECIDED.get(data.get("decision", ""), (entry.kind, "info"))
+    verb, said = (PLANNED[data["outcome"]], data["why"]) if entry.kind == "plan.settled" else (verb, "")
     index = entry.leaf.index if hasattr(entry, "leaf") else None
     return {
         "actor": names.get(entry.actor, _machine(entry.actor)),
@@ -85,7 +96,7 @@ def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
         "seq": index,
         "url": f"/audit/{index}/" if index is not None else "",
         "state": state,
-        "said": data.get("detail", "") if entry.kind == "attempt.refused" else "",
+        "said": data.get("detail", "") if entry.kind == "attempt.refused" else said,
     }
 
 

@@ -11,6 +11,7 @@ from orchestration.pages import (
     exceptions,
     feed,
     inbox,
+    planned,
     requests,
     reviewing,
     runs,
@@ -37,6 +38,8 @@ change_urls = [
     path(
         "<str:key>/sign-offs/<uuid:sign_off>/withdraw/", changes.withdraw_sign_off, name="withdraw_sign_off"
     ),
+    path("<str:key>/plan/", planned.again, name="plan_again"),
+    path("<str:key>/plan/<str:step>/<str:name>", planned.artifact, name="artifact"),
     path("<str:key>/withdraw/", changes.withdraw, name="withdraw"),
     path("<str:key>/start/", changes.start, name="start"),
     path("<str:key>/comment/", changes.comment, name="comment"),

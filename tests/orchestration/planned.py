@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from orchestration import planning
+from audit.canonical import parse
+from audit.models import Entry
+from orchestration import asking, changes, planning
 from orchestration.engine.nodes import Node
 from orchestration.engine.work import work
-from orchestration.models import Change, Plan, Step
+from orchestration.models import Change, LogChunk, Plan, Run, Step
 
 PLANNED = """
 apiVersion: countersign.dev/v1
@@ -65,3 +67,49 @@ def newest(change: Any) -> Plan:
 def now(place: Path, text: str) -> None:
     """What stands there at this moment."""
     (place / "now").write_text(text)
+
+
+def asked(bank, place, **changed):
+    """A change whose plan steps have not looked yet."""
+    return bank.change(inputs={"version": "42", "place": str(place)}, **changed)
+
+
+def planned(bank, place, **changed):
+    """The same once they have: it waits for people."""
+    change = asked(bank, place, **changed)
+    work_all()
+    return fresh(change)
+
+
+def approved(bank, place):
+    change = planned(bank, place)
+    bank.say(change, "jonas")
+    bank.say(change, "noor")
+    return fresh(change)
+
+
+def edited(bank, change, version, place, **changed):
+    inputs = {"version": version, "place": str(place)}
+    again = asking.ask_again(fresh(change), inputs=inputs, reason="Other.", by=bank.people["mara"], **changed)
+    return changes.revise(fresh(change), again)
+
+
+def printed():
+    return b"".join(bytes(one.data) for one in LogChunk.objects.order_by("pk")).decode()
+
+
+def told(kind):
+    """The data of each entry of this kind."""
+    return [parse(bytes(one.body))["data"] for one in Entry.objects.filter(kind=kind).order_by("id")]
+
+
+def wait(change):
+    """Let what is approved not start by itself while the test looks at something else."""
+    Step.objects.filter(run__change=change, run__plan=None, state="ready").update(
+        not_before="2100-01-01T00:00Z"
+    )
+
+
+def applying(change) -> Step:
+    """The first step of what was agreed to."""
+    return Step.objects.filter(run__in=Run.objects.applying().filter(change=change)).earliest("position")

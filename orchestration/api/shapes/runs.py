@@ -47,6 +47,7 @@ class RunRow(serializers.Serializer[Any]):
     service = serializers.CharField(source="change.service.slug")
     environment = serializers.CharField(source="change.environment.slug")
     state = serializers.CharField()
+    purpose = serializers.ChoiceField(choices=["apply", "plan"])
     digest = serializers.CharField()
     version = serializers.IntegerField()
     event_seq = serializers.IntegerField()
