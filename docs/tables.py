@@ -279,6 +279,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "controls": controls,
     "actions": actions,
     "workflow": _schema("orchestration/definitions", "workflow"),
+    "plan-summary": _schema("orchestration/definitions", "summary"),
     "policy-input": _schema("approvals/policy", "input"),
     "bank-policy": bank_policy,
     "policy-output": _schema("approvals/policy", "output"),
