@@ -86,6 +86,8 @@ def of_row(stream: UUID) -> list[dict[str, Any]]:
 def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
     data = parse(bytes(entry.body))["data"]
     verb, state = VERBS.get(entry.kind) or DECIDED.get(data.get("decision", ""), (entry.kind, "info"))
+    if entry.kind == "permit.issued" and data.get("purpose") == "plan":
+        verb = "issued a permit that only lets it read"
     verb, said = (PLANNED[data["outcome"]], data["why"]) if entry.kind == "plan.settled" else (verb, "")
     index = entry.leaf.index if hasattr(entry, "leaf") else None
     return {
