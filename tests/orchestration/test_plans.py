@@ -115,7 +115,7 @@ def test_a_plan_that_failed_says_why_and_asks_nobody(bank, place):
     (place / "broken").touch()
     change = planned(bank, place)
     assert (change.state, change.revision, newest(change).run.state) == ("draft", None, "failed")
-    assert Step.objects.get().attempts.last().reason == "The place cannot be read."
+    assert Step.objects.get().attempts.get().reason == "The place cannot be read."
     (place / "broken").unlink()
     planning.again(change, by=bank.people["mara"])
     work_all()
@@ -381,7 +381,7 @@ def test_what_is_signed_is_not_waiting_while_it_is_planned_anew(bank, place):
 def test_no_plan_is_settled_twice(bank, place):
     change = asked(bank, place)
     ended(holding(Step.objects.get()), artifacts={"next": b"x"})
-    once = []
+    once: list[bool] = []
 
     def meanwhile():
         if not once:

@@ -1,6 +1,7 @@
 """`summary.json`: read strictly, counted honestly, riskiest first."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -56,18 +57,22 @@ def test_anything_else_is_no_summary(data):
     assert summary.read(data) is None
 
 
+def fact(found: list[Any]) -> Any:
+    return phases.fact(found)
+
+
 def listed(step, **counted):
     return {"step": step, "name": "f", "digest": "sha256:0", "bytes": 1, **counted}
 
 
 def test_policy_is_told_the_sum_of_all_plan_steps_or_that_it_is_not_known():
-    assert phases.fact([]) is None
-    both = phases.fact([listed("a", changes=1, destroys=0), listed("a"), listed("b", changes=2, destroys=1)])
+    assert fact([]) is None
+    both = fact([listed("a", changes=1, destroys=0), listed("a"), listed("b", changes=2, destroys=1)])
     assert (both["changes"], both["destroys"]) == (3, 1)
-    silent = phases.fact([listed("a", changes=1, destroys=0), listed("b")])
+    silent = fact([listed("a", changes=1, destroys=0), listed("b")])
     assert (silent["changes"], silent["destroys"]) == (None, None)
 
 
 def test_what_was_found_is_named_by_a_digest_of_all_of_it():
-    digests = {phases.fact([listed(step)])["digest"] for step in "ab"}
+    digests = {fact([listed(step)])["digest"] for step in "ab"}
     assert len(digests) == 2

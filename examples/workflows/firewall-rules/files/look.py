@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import sys
+from typing import NoReturn
 
 START = ["allow 443 from 0.0.0.0/0", "allow 22 from 10.0.0.0/8", "deny all"]
 
@@ -15,7 +16,7 @@ path = pathlib.Path(os.environ["DEMO_ROOT"], "envs", environment, service, "fire
 left = pathlib.Path(os.environ["STEP_ARTIFACTS"])
 
 
-def fail(reason):
+def fail(reason: str) -> NoReturn:
     pathlib.Path(os.environ["STEP_REASON"]).write_text(reason)
     sys.exit(reason)
 
