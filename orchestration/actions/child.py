@@ -1,6 +1,6 @@
 """The step's own process of a `ChildAction`: finds the action, runs it once, leaves outputs and a reason.
 
-`python -I child.py MODULE CLASS`, with what it is given in the file $STEP_WITH. Knows no product and no database.
+`python -I child.py FOLDER MODULE CLASS`, with what it is given in $STEP_WITH. Knows no product and no database.
 """
 
 import importlib
@@ -21,8 +21,10 @@ if (
 from orchestration.actions.base import NOWHERE, Cancelled, ChildAction, Context, Result
 
 
-def main(module: str, name: str) -> int:
+def main(folder: str, module: str, name: str) -> int:
     """0 when it succeeded; 1 when not, with the reason in $STEP_REASON."""
+    if folder not in sys.path:
+        sys.path.append(folder)  # where a plug-in was found; last, so that it hides nothing
     action = getattr(importlib.import_module(module), name)()
     result = _run(action, _context())
     _leave("STEP_OUTPUTS", json.dumps(dict(result.outputs)))
@@ -57,6 +59,7 @@ def _context() -> Context:
         phase=os.environ["STEP_PHASE"],
         artifacts=Path(os.environ.get("STEP_ARTIFACTS", NOWHERE)),
         plans=Path(os.environ.get("STEP_PLANS", NOWHERE)),
+        secrets=Path(os.environ["STEP_SECRETS"]) if "STEP_SECRETS" in os.environ else None,
     )
 
 

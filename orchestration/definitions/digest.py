@@ -15,7 +15,7 @@ from approvals.calendar.schedule import Schedule
 from audit.canonical import canonical, parse
 from audit.ledger.record import timestamp
 from orchestration.actions import registry
-from orchestration.definitions import phases
+from orchestration.definitions import beside, phases
 from orchestration.definitions import repeats as times
 from orchestration.definitions.inputs import InputsInvalid
 from orchestration.definitions.substitution import begins_with, resolved, substitute
@@ -189,9 +189,15 @@ def _step(step: Mapping[str, Any], content: Content) -> dict[str, Any]:
 
 
 def _files(step: Mapping[str, Any], with_: Any, files: Mapping[str, str]) -> dict[str, str]:
-    """The scripts this step names as ./script, and those it lists."""
+    """The scripts this step names as ./script, those it lists, and what its action reads."""
     named = {item[2:] for item in with_.get("argv", ()) if isinstance(item, str) and item.startswith("./")}
+    named |= {name for place in _read(step, with_) for name in beside.found(place, files)}
     return {name: files[name] for name in sorted(named | set(step.get("files", ()))) if name in files}
+
+
+def _read(step: Mapping[str, Any], with_: Any) -> tuple[str, ...]:
+    action = registry.get(step["uses"])
+    return action.reads(with_) if action and not registry.validate(step["uses"], with_) else ()
 
 
 def _faults(step: Mapping[str, Any], content: Content) -> Iterator[dict[str, str]]:
@@ -202,6 +208,8 @@ def _faults(step: Mapping[str, Any], content: Content) -> Iterator[dict[str, str
     if action.environments is not None and content.environment.slug not in action.environments:
         places = ", ".join(sorted(action.environments))
         yield {"pointer": "/environment", "detail": f"{step['uses']} is for {places} only."}
+    for place in beside.missing(action.reads(step["with"]), content.version.files):
+        yield {"pointer": f"/steps/{step['key']}", "detail": f"there is no {place} beside the workflow."}
     for name, detail in action.faults(step["with"]).items():
         pointer = f"/inputs/{name}" if name in content.inputs else f"/steps/{step['key']}"
         yield {"pointer": pointer, "detail": detail}

@@ -16,7 +16,7 @@ from jsonschema.exceptions import ValidationError
 
 from audit.canonical import digest
 from orchestration.actions import registry
-from orchestration.definitions import graph, inputs, phases
+from orchestration.definitions import beside, graph, inputs, phases
 from orchestration.definitions import source as sources
 from orchestration.definitions.source import HIDING, BadDefinition, Source
 from orchestration.definitions.substitution import BadReference, references, resolved
@@ -62,10 +62,16 @@ def load(text: str, files: Mapping[str, str] | None = None) -> Definition:
     source = sources.read(text)
     _refuse([*_not_yet(source), *_misshapen(source)])
     _refuse(list(_wrong_needs(source)))
+    files = files or {}
     _refuse(
-        [*_wrong_inputs(source), *_wrong_steps(source), *_wrong_phases(source), *_files(files or {}, source)]
+        [
+            *_wrong_inputs(source),
+            *_wrong_steps(source, files),
+            *_wrong_phases(source),
+            *_files(files, source),
+        ]
     )
-    return Definition(text, _listed(source.value), dict(files or {}))
+    return Definition(text, _listed(source.value), dict(files))
 
 
 def load_folder(folder: Path) -> Definition:
@@ -157,7 +163,7 @@ def _wrong_inputs(source: Source) -> Iterator[Problem]:
             yield _problem(source, ("spec", "inputs", name), f"{name}: {wrong}.")
 
 
-def _wrong_steps(source: Source) -> Iterator[Problem]:
+def _wrong_steps(source: Source, files: Mapping[str, str]) -> Iterator[Problem]:
     """Unknown references, unsafe retries, and whatever an action's own schema refuses."""
     spec = source.value["spec"]
     rules = spec.get("inputs", {})
@@ -167,11 +173,15 @@ def _wrong_steps(source: Source) -> Iterator[Problem]:
         path: sources.Path = ("spec", "steps", key)
         parts = ("title", "with", "env")
         wrong = [one for name in parts for one in _unknown(source, (*path, name), step.get(name), known)]
-        yield from wrong or _wrong_step(source, path, step, rules)
+        yield from wrong or _wrong_step(source, path, step, rules, files)
 
 
 def _wrong_step(
-    source: Source, path: sources.Path, step: Mapping[str, Any], rules: Mapping[str, Any]
+    source: Source,
+    path: sources.Path,
+    step: Mapping[str, Any],
+    rules: Mapping[str, Any],
+    files: Mapping[str, str],
 ) -> Iterator[Problem]:
     """What is wrong with one step whose references are known; samples stand for what will be typed."""
     if "env" in step and "env" in step["with"]:
@@ -188,8 +198,13 @@ def _wrong_step(
         yield _problem(source, path, f"{step['uses']} is for {', '.join(sorted(action.environments))} only.")
     sample = {f"inputs.{name}": inputs.sample(name, rule) for name, rule in rules.items()}
     with_ = resolved(_given(step)["with"], {"service": "service", "environment": "environment", **sample})
-    for detail in registry.validate(step["uses"], with_):
+    typed = {text for text in sample.values() if isinstance(text, str) and text.startswith("{{")}
+    wrong = registry.validate(step["uses"], with_, later=typed)
+    for detail in wrong:
         yield _problem(source, path, f"{detail}.")
+    for place in beside.missing(action.reads(with_) if action and not wrong else (), files):
+        if "{{" not in place:
+            yield _problem(source, path, f"there is no {place} beside the workflow.")
 
 
 def _unknown(source: Source, path: sources.Path, value: Any, known: set[str]) -> Iterator[Problem]:
