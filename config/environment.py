@@ -163,7 +163,9 @@ class Environment:
         _whole(1, 720), 24, "How long it is known who is in a team, after its directory told."
     )
     log_level: str = _setting(_level, "WARNING", "How much the processes say.")
-    http_allowed_hosts: tuple[str, ...] = _setting(_items, (), "Private hosts that HTTP steps may reach.")
+    http_allowed_hosts: tuple[str, ...] = _setting(
+        _items, (), "Private hosts that steps may reach, by name, or all below a domain as `.bank.internal`."
+    )
     api_rate: int = _setting(_whole(1, 1_000_000), 1200, "API requests a minute for each account.")
     policy_processes: int = _setting(
         _whole(1, 64), 2, "Policy processes, each about 40 MB, made when first needed."

@@ -17,11 +17,22 @@ from uuid import UUID
 
 CHILD = Path(__file__).with_name("child.py")
 
+# In the schema of an action: the name under which the step lists a secret. Its value never stands in `with:`.
+SECRET = {
+    "type": "string",
+    "pattern": "^[A-Z][A-Z0-9_]{0,63}$(?!\\n)",
+    "description": "a secret of the step, by its name there",
+}
+
 Effect = Literal["read_only", "idempotent", "at_most_once", "reconcilable"]
 
 
 class Cancelled(Exception):
     """The run was stopped, its time is over, or this worker lost the step."""
+
+
+class Failed(Exception):
+    """It did not work; the words are the reason that people read."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +47,12 @@ class Spawn:
 
 @dataclass(frozen=True)
 class Result:
-    """What `run` did; `reason` is a sentence, `outputs` one flat object."""
+    """What `run` did; `reason` is a sentence, `outputs` one flat object, `exit_code` a failed program's far away."""
 
     succeeded: bool
     reason: str = ""
     outputs: Mapping[str, str | int | bool] = field(default_factory=dict)
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,23 @@ class Context:
     def remaining_seconds(self) -> float:
         return self.deadline - time.monotonic()
 
+    @property
+    def phase(self) -> str:
+        """`plan`, `apply` or `check`."""
+        return os.environ.get("STEP_PHASE", "apply")
+
+    def secret(self, name: str) -> str:
+        """The secret that the step lists under this name; Failed when it lists none."""
+        folder = os.environ.get("STEP_SECRETS", "")
+        try:
+            return (Path(folder) / name).read_text("utf-8") if folder else _no_secret(name)
+        except FileNotFoundError:
+            return _no_secret(name)
+
+
+def _no_secret(name: str) -> str:
+    raise Failed(f"The step lists no secret named {name}; nothing was done. Add it under `secrets`.")
+
 
 class Action:
     """Base of every action."""
@@ -74,6 +103,10 @@ class Action:
     schema: ClassVar[dict[str, Any]]
     effect: ClassVar[Effect] = "at_most_once"
     environments: ClassVar[frozenset[str] | None] = None  # slugs of the only places where it may be used
+
+    def effect_of(self, with_: Mapping[str, Any]) -> Effect:
+        """What a step of this kind has when its author says nothing; where that depends on what it is given."""
+        return self.effect
 
     def faults(self, with_: Mapping[str, Any]) -> dict[str, str]:
         """What the schema cannot know, by the name in `with:`, in a sentence: that there is no such team."""
