@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle prove spin
+.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle prove spin sshd
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ help: ## list the targets
 run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it (PORT=8001 for another port)
 	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
-test: lint types chromium oracle spin ## check everything
+test: lint types chromium oracle spin sshd ## check everything
 	$(BIN)/python -m pytest -n 2
 
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
@@ -83,6 +83,16 @@ spin:
 	fi
 	@command -v spin >/dev/null && command -v gcc >/dev/null || \
 		printf '\n*** No Spin or no C compiler: THE MODEL OF THE GATE IS NOT CHECKED. Install spin and gcc. ***\n\n'
+
+# SSH steps are tested against OpenSSH itself, an ordinary process on loopback. It is installed only where no systemd
+# would start its service.
+sshd:
+	@if command -v sshd >/dev/null || [ -x /usr/sbin/sshd ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && [ ! -d /run/systemd/system ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openssh-server >/dev/null || true; \
+	fi
+	@command -v sshd >/dev/null || [ -x /usr/sbin/sshd ] || \
+		printf '\n*** No OpenSSH server: THE TESTS OF SSH STEPS ARE LEFT OUT. Install openssh-server to run them. ***\n\n'
 
 clean: ## remove what can be made again; keeps .data
 	rm -rf .venv node_modules static/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -226,7 +226,7 @@ def _schema(module: str, name: str) -> Callable[[], str]:
 
 
 # Whose page is docs/reference/actions.md; the governed acts have a page of their own.
-ACTIONS = ("command", "http", "wait")
+ACTIONS = ("command", "http", "ssh", "wait")
 
 
 def actions() -> str:

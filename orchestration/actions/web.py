@@ -94,12 +94,12 @@ def send(
 
 def _headers(
     place: egress.Place, given: Mapping[str, str], length: str | None
-) -> dict[bytes | str, bytes | str]:
+) -> list[tuple[bytes | str, bytes | str]]:
     named = {name.lower() for name in given}
     ours = {"Host": place.authority, "User-Agent": AGENT, "Accept-Encoding": "identity"}
     if length is not None:
         ours["Content-Length"] = length
-    return {**{name: value for name, value in ours.items() if name.lower() not in named}, **given}
+    return [*(one for one in ours.items() if one[0].lower() not in named), *given.items()]
 
 
 def fit(name: str, context: Context) -> str:

@@ -113,10 +113,12 @@ def test_x09_a_name_that_changes_its_mind_is_asked_once(monkeypatch, witness):
     """The first answer is judged and used; there is no second question whose answer could differ."""
     asked: list[str] = []
     answers = iter(["1.1.1.1", "127.0.0.1", "127.0.0.1"])
-    monkeypatch.setattr(
-        socket, "getaddrinfo",
-        lambda host, *_, **__: asked.append(host) or [(0, 0, 0, "", (next(answers), witness.port))],
-    )  # fmt: skip
+
+    def answer(host, *_, **__):
+        asked.append(host)
+        return [(0, 0, 0, "", (next(answers), witness.port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
     dialled: list[object] = []
 
     def connect(_, address):
