@@ -105,6 +105,7 @@ ACTIONS = [  # the kinds of steps that come with the product; plug-ins add their
     "orchestration.actions.command.Command",
     "orchestration.actions.http.Http",
     "orchestration.actions.ssh.Ssh",
+    "orchestration.actions.trigger.action.Trigger",
     "orchestration.actions.wait.Wait",
     "orchestration.governed.action.Govern",
 ]

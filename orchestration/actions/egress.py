@@ -19,7 +19,9 @@ INHERITS = (ALLOWED, "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 HOST = r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9][A-Za-z0-9._-]{0,252})"
 _TARGET = r"[/?][!\"$-\[\]-~]*"  # printable ASCII; no space, no backslash, no fragment
-URL = rf"https?://{HOST}(?::[0-9]{{1,5}})?(?:{_TARGET})?"
+_ORIGIN = rf"https?://{HOST}(?::[0-9]{{1,5}})?"
+URL = rf"{_ORIGIN}(?:{_TARGET})?"
+BASE = rf"{_ORIGIN}(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~-]+)*/?"  # below which paths are put
 _URL = re.compile(rf"(https?)://({HOST})(?::([0-9]{{1,5}}))?({_TARGET})?")
 _NUMBER = re.compile(
     r"[0-9]+|0[xX][0-9A-Fa-f]*"

@@ -84,7 +84,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(told.status)
         for name, value in told.headers.items():
             self.send_header(name, value)
-        if not told.headers.keys() & {"Content-Length", "Transfer-Encoding"}:
+        if "Content-Length" in told.headers:
+            self.close_connection = True  # it lies, and ends before it is whole
+        else:
             self.send_header("Content-Length", str(len(told.bytes)))
         self.end_headers()
         self.wfile.write(told.bytes)

