@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle prove spin sshd
+.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle prove spin sshd airflow
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,7 @@ format: .venv/installed ## put everything into the house's form
 lock: .venv/installed ## resolve the dependencies anew
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/all.lock
 	echo opa-golib-python-bindings | $(UV) pip compile - --universal --python-version 3.14 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/oracle.lock
+	echo 'apache-airflow>=3.3,<4' | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/airflow.lock
 	echo uv | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/uv.lock
 
 assets: $(ASSETS) ## build the style sheet and the scripts
@@ -93,6 +94,11 @@ sshd:
 	fi
 	@command -v sshd >/dev/null || [ -x /usr/sbin/sshd ] || \
 		printf '\n*** No OpenSSH server: THE TESTS OF SSH STEPS ARE LEFT OUT. Install openssh-server to run them. ***\n\n'
+
+airflow: .venv/installed ## the trigger step against Airflow itself, installed beside the environment (200 MB, minutes)
+	@[ -e .venv/airflow/installed ] || { $(UV) venv --quiet --clear .venv/airflow && $(UV) pip sync --quiet --python .venv/airflow \
+		--require-hashes requirements/airflow.lock && touch .venv/airflow/installed; }
+	AIRFLOW=1 $(BIN)/python -m pytest -n 0 tests/orchestration/test_airflow.py
 
 clean: ## remove what can be made again; keeps .data
 	rm -rf .venv node_modules static/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -104,6 +104,7 @@ POLL_SECONDS = env.poll_seconds  # how late work starts without a broker
 ACTIONS = [  # the kinds of steps that come with the product; plug-ins add theirs by entry point
     "orchestration.actions.command.Command",
     "orchestration.actions.http.Http",
+    "orchestration.actions.git.Git",
     "orchestration.actions.ssh.Ssh",
     "orchestration.actions.trigger.action.Trigger",
     "orchestration.actions.wait.Wait",

@@ -226,7 +226,7 @@ def _schema(module: str, name: str) -> Callable[[], str]:
 
 
 # Whose page is docs/reference/actions.md; the governed acts have a page of their own.
-ACTIONS = ("command", "http", "ssh", "wait")
+ACTIONS = ("command", "http", "ssh", "git", "trigger", "wait")
 
 
 def actions() -> str:

@@ -82,6 +82,11 @@ class Context:
         """`plan`, `apply` or `check`."""
         return os.environ.get("STEP_PHASE", "apply")
 
+    @property
+    def artifacts(self) -> Path:
+        """Where a plan step leaves its files."""
+        return Path(os.environ["STEP_ARTIFACTS"])
+
     def secret(self, name: str) -> str:
         """The secret that the step lists under this name; Failed when it lists none."""
         folder = os.environ.get("STEP_SECRETS", "")
