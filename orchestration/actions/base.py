@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
+NOWHERE = Path("/dev/null")  # no folder: what is written below it fails, in words
 CHILD = Path(__file__).with_name("child.py")
 
 # In the schema of an action: the name under which the step lists a secret. Its value never stands in `with:`.
@@ -65,6 +66,10 @@ class Context:
     cancelled: threading.Event
     deadline: float
     say: Callable[[str], None]
+    phase: str = "apply"  # or "plan": look, leave files, change nothing
+    artifacts: Path = NOWHERE  # into which a plan step puts what reviewers are to see
+    plans: Path = NOWHERE  # with a folder for each plan step: the very bytes that were signed
+    secrets: Path | None = None
 
     def pause(self, seconds: float) -> None:
         """Wait; raises Cancelled at once when the run is stopped or its time is over."""
@@ -77,27 +82,11 @@ class Context:
     def remaining_seconds(self) -> float:
         return self.deadline - time.monotonic()
 
-    @property
-    def phase(self) -> str:
-        """`plan`, `apply` or `check`."""
-        return os.environ.get("STEP_PHASE", "apply")
-
-    @property
-    def artifacts(self) -> Path:
-        """Where a plan step leaves its files."""
-        return Path(os.environ["STEP_ARTIFACTS"])
-
     def secret(self, name: str) -> str:
-        """The secret that the step lists under this name; Failed when it lists none."""
-        folder = os.environ.get("STEP_SECRETS", "")
-        try:
-            return (Path(folder) / name).read_text("utf-8") if folder else _no_secret(name)
-        except FileNotFoundError:
-            return _no_secret(name)
-
-
-def _no_secret(name: str) -> str:
-    raise Failed(f"The step lists no secret named {name}; nothing was done. Add it under `secrets`.")
+        """The value of a secret that the step lists under this name; in a process of its own only."""
+        if self.secrets is None or not (self.secrets / name).is_file():
+            raise LookupError(f"The step lists no secret {name}.")
+        return (self.secrets / name).read_text()
 
 
 class Action:

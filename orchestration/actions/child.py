@@ -18,7 +18,7 @@ if (
 ):  # an isolated interpreter: it must find this package, and nothing else of the machine's
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from orchestration.actions.base import Cancelled, ChildAction, Context, Failed, Result
+from orchestration.actions.base import NOWHERE, Cancelled, ChildAction, Context, Failed, Result
 
 
 def main(module: str, name: str) -> int:
@@ -56,6 +56,10 @@ def _context() -> Context:
         cancelled=cancelled,
         deadline=time.monotonic() + float(os.environ["STEP_TIMEOUT_SECONDS"]),
         say=lambda line: print(line, flush=True),  # its output is the log of the step
+        phase=os.environ.get("STEP_PHASE", "apply"),
+        artifacts=Path(os.environ.get("STEP_ARTIFACTS", NOWHERE)),
+        plans=Path(os.environ.get("STEP_PLANS", NOWHERE)),
+        secrets=Path(os.environ["STEP_SECRETS"]) if "STEP_SECRETS" in os.environ else None,
     )
 
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import asyncssh
 
-from orchestration.actions import egress
+from orchestration.actions import egress, web
 from orchestration.actions.base import Cancelled, Context, Failed, Result
 
 CONNECT_SECONDS = 15.0
@@ -59,15 +59,16 @@ def _options(given: Mapping[str, Any], context: Context) -> dict[str, Any]:
     }
     if "key" in auth:
         return {**options, "client_keys": [_key(auth, context)], "preferred_auth": ["publickey"]}
-    word = context.secret(auth["password"]).rstrip("\r\n")
+    word = web.secret(auth["password"], context)
     ways = ["password", "keyboard-interactive"]
     return {**options, "client_keys": None, "password": word, "preferred_auth": ways}
 
 
 def _key(auth: Mapping[str, str], context: Context) -> asyncssh.SSHKey:
-    word = context.secret(auth["passphrase"]).rstrip("\r\n") if "passphrase" in auth else None
+    text = web.secret(auth["key"], context) + "\n"
+    word = web.secret(auth["passphrase"], context) if "passphrase" in auth else None
     try:
-        return asyncssh.import_private_key(context.secret(auth["key"]), word)
+        return asyncssh.import_private_key(text, word)
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError):
         words = f"The secret {auth['key']} is no private key that can be read"
         raise Failed(f"{words}{' with its passphrase' if word else ''}; nothing was sent.") from None

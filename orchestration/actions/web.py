@@ -102,9 +102,17 @@ def _headers(
     return [*(one for one in ours.items() if one[0].lower() not in named), *given.items()]
 
 
+def secret(name: str, context: Context) -> str:
+    """A secret of the step without the line's end that editors put behind it."""
+    try:
+        return context.secret(name).rstrip("\r\n")
+    except LookupError as error:
+        raise Failed(f"{error.args[0]} Nothing was sent; list it under `secrets`.") from None
+
+
 def fit(name: str, context: Context) -> str:
     """A secret that may stand in a header; what is wrong with it is told without it."""
-    text = context.secret(name).rstrip("\r\n")
+    text = secret(name, context)
     if not text or not all("\x20" <= one <= "\x7e" for one in text):
         raise Failed(f"The secret {name} is empty or holds what no header may hold; nothing was sent.")
     return text
@@ -117,8 +125,8 @@ def bearer(name: str, context: Context) -> dict[str, str]:
 
 def basic(user: str, name: str, context: Context) -> dict[str, str]:
     """The header for a user whose password is the secret `name`."""
-    word = context.secret(name).rstrip("\r\n")
-    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{word}'.encode()).decode()}"}
+    pair = f"{user}:{secret(name, context)}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
 def _trust() -> ssl.SSLContext:

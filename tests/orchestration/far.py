@@ -2,6 +2,7 @@
 of a step for code that is called without a process of its own."""
 
 import json
+import os
 import socket
 import threading
 import time
@@ -9,18 +10,21 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from orchestration.actions.base import Context
+from orchestration.actions.base import NOWHERE, Context
 
 
 def context(with_=None, *, seconds=20.0, key="key"):
-    """A step's context, with the lines it said in `lines`."""
+    """A step's context as its own process would make it, and the lines that it says."""
     lines: list[str] = []
     made = Context(
         with_=with_ or {}, idempotency_key=key, fence="step:1", cancelled=threading.Event(),
-        deadline=time.monotonic() + seconds, say=lines.append,
+        deadline=time.monotonic() + seconds, say=lines.append, phase=os.environ.get("STEP_PHASE", "apply"),
+        artifacts=Path(os.environ.get("STEP_ARTIFACTS", NOWHERE)),
+        secrets=Path(os.environ["STEP_SECRETS"]) if "STEP_SECRETS" in os.environ else None,
     )  # fmt: skip
     return made, lines
 

@@ -179,7 +179,7 @@ class Jenkins(Orchestrator):
 
     def given(self):
         return {"url": self.url, "job": "team/app", "user": "robot", "token": "TOKEN",
-                "parameters": {"VERSION": "1.2.3"}, "key_parameter": "COUNTERSIGN_KEY"}  # fmt: skip
+                "parameters": {"VERSION": "1.2.3"}, "key_parameter": "IDEMPOTENCY_KEY"}  # fmt: skip
 
     def is_let_in(self, asked):
         pair = base64.b64encode(f"robot:{TOKEN}".encode()).decode()
@@ -209,7 +209,7 @@ class Jenkins(Orchestrator):
                 name: values[0]
                 for name, values in parse_qs(asked.body.decode(), keep_blank_values=True).items()
             }
-            declared = {name: given[name] for name in ("VERSION", "COUNTERSIGN_KEY") if name in given}
+            declared = {name: given[name] for name in ("VERSION", "IDEMPOTENCY_KEY") if name in given}
             job = self.took(parameters=declared)
             job["number"] = job["id"] - 900
             return Told(201, b"", {"Location": f"{self.url}/queue/item/{job['id']}/"})

@@ -53,7 +53,7 @@ class Airflow(Orchestrator):
         """A token for a name and a password, which is good for a while."""
         if "token" in self.given or time.monotonic() < self._enter_again_at:
             return
-        word = self.far.context.secret(self.given["password"]).rstrip("\r\n")
+        word = web.secret(self.given["password"], self.far.context)
         body = {"username": self.given["user"], "password": word}
         answer = self.far.write("POST", "/auth/token", body=body, accept=(200, 201, 401))
         if answer.status == 401:

@@ -27,7 +27,7 @@ PHASES: dict[str, State] = {
     "Failed": "failed",
     "Error": "failed",
 }
-KUBERNETES = "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$(?!\\n)"
+KUBERNETES = "^(?![.-])[a-z0-9.-]{1,253}(?<![.-])$(?!\\n)"
 
 
 class Argo(Orchestrator):

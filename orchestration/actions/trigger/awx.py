@@ -22,7 +22,7 @@ STATES: dict[str, State] = {
     "error": "failed",
     "canceled": "cancelled",
 }
-VARIABLE = "countersign_key"
+VARIABLE = "idempotency_key"
 NEWEST = 100  # jobs among which ours is looked for
 
 

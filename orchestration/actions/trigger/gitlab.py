@@ -36,7 +36,7 @@ STATES: dict[str, State] = {
     "skipped": "failed",  # nothing ran
     "canceled": "cancelled",
 }
-VARIABLE = "COUNTERSIGN_KEY"
+VARIABLE = "IDEMPOTENCY_KEY"
 NEWEST = 50  # pipelines among which ours is looked for
 
 
