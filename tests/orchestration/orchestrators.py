@@ -24,6 +24,7 @@ class Orchestrator:
     looks: list[str] = []  # words from waiting to running
     done = ""
     words: dict[str, str] = {}  # each final word, and what it is to us
+    server: Any = None
 
     def __init__(self) -> None:
         self.jobs: list[dict[str, Any]] = []
