@@ -106,8 +106,11 @@ ACTIONS = [  # the kinds of steps that come with the product; plug-ins add their
     "orchestration.actions.command.Command",
     "orchestration.actions.helm.Helm",
     "orchestration.actions.http.Http",
+    "orchestration.actions.git.Git",
     "orchestration.actions.kubernetes.Kubernetes",
+    "orchestration.actions.ssh.Ssh",
     "orchestration.actions.terraform.Terraform",
+    "orchestration.actions.trigger.action.Trigger",
     "orchestration.actions.wait.Wait",
     "orchestration.governed.action.Govern",
 ]

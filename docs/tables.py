@@ -226,7 +226,7 @@ def _schema(module: str, name: str) -> Callable[[], str]:
 
 
 # Whose page is docs/reference/actions.md; the governed acts have a page of their own.
-ACTIONS = ("ansible", "command", "helm", "http", "kubernetes", "terraform", "wait")
+ACTIONS = ("ansible", "command", "git", "helm", "http", "kubernetes", "ssh", "terraform", "trigger", "wait")
 
 
 def actions() -> str:

@@ -18,11 +18,22 @@ from uuid import UUID
 CHILD = Path(__file__).with_name("child.py")
 NOWHERE = Path("/dev/null")  # no folder: what is written below it fails, in words
 
+# In the schema of an action: the name under which the step lists a secret. Its value never stands in `with:`.
+SECRET = {
+    "type": "string",
+    "pattern": "^[A-Z][A-Z0-9_]{0,63}$(?!\\n)",
+    "description": "a secret of the step, by its name there",
+}
+
 Effect = Literal["read_only", "idempotent", "at_most_once", "reconcilable"]
 
 
 class Cancelled(Exception):
     """The run was stopped, its time is over, or this worker lost the step."""
+
+
+class Failed(Exception):
+    """It did not work; the words are the reason that people read."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +48,12 @@ class Spawn:
 
 @dataclass(frozen=True)
 class Result:
-    """What `run` did; `reason` is a sentence, `outputs` one flat object."""
+    """What `run` did; `reason` is a sentence, `outputs` one flat object, `exit_code` a failed program's far away."""
 
     succeeded: bool
     reason: str = ""
     outputs: Mapping[str, str | int | bool] = field(default_factory=dict)
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,10 @@ class Action:
     def reads(self, with_: Mapping[str, Any]) -> tuple[str, ...]:
         """The files and folders beside the workflow that it reads; an empty name is all of them."""
         return ()
+
+    def effect_of(self, with_: Mapping[str, Any]) -> Effect:
+        """What a step of this kind has when its author says nothing; where that depends on what it is given."""
+        return self.effect
 
     def faults(self, with_: Mapping[str, Any]) -> dict[str, str]:
         """What the schema cannot know, by the name in `with:`, in a sentence: that there is no such team."""

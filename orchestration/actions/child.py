@@ -18,11 +18,11 @@ if (
 ):  # an isolated interpreter: it must find this package, and nothing else of the machine's
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from orchestration.actions.base import NOWHERE, Cancelled, ChildAction, Context, Result
+from orchestration.actions.base import NOWHERE, Cancelled, ChildAction, Context, Failed, Result
 
 
 def main(folder: str, module: str, name: str) -> int:
-    """0 when it succeeded; 1 when not, with the reason in $STEP_REASON."""
+    """0 when it succeeded; when not, 1 or the exit code of what ran far away, with the reason in $STEP_REASON."""
     if folder not in sys.path:
         sys.path.append(folder)  # where a plug-in was found; last, so that it hides nothing
     action = getattr(importlib.import_module(module), name)()
@@ -30,7 +30,7 @@ def main(folder: str, module: str, name: str) -> int:
     _leave("STEP_OUTPUTS", json.dumps(dict(result.outputs)))
     if not result.succeeded:
         _leave("STEP_REASON", result.reason)
-    return 0 if result.succeeded else 1
+    return 0 if result.succeeded else result.exit_code or 1
 
 
 def _run(action: ChildAction, context: Context) -> Result:
@@ -38,6 +38,8 @@ def _run(action: ChildAction, context: Context) -> Result:
         return action.run(context)
     except Cancelled:
         return Result(succeeded=False, reason="It was ended.")
+    except Failed as error:
+        return Result(succeeded=False, reason=str(error))
     except Exception as error:  # noqa: BLE001 - whatever a library raises: the step failed, in words
         return Result(succeeded=False, reason=f"{type(error).__name__}: {error}"[:2000])
 

@@ -179,7 +179,7 @@ def _step(step: Mapping[str, Any], content: Content) -> dict[str, Any]:
         "needs": list(step.get("needs", [])),
         "uses": step["uses"],
         "with": with_,
-        "effect": phases.effect(step, action.effect if action else "at_most_once"),
+        "effect": phases.effect(step, action.effect_of(with_) if action else "at_most_once"),
         "timeout_seconds": int(text[:-1]) * SECONDS[text[-1]],
         "retries": step.get("retries", 0),
         "retry_exit_codes": list(step.get("retry_exit_codes", [])),

@@ -403,4 +403,4 @@ def test_the_document_is_canonical_and_holds_only_the_scripts_that_a_step_names(
     assert [sorted(step["files"]) for step in held["steps"]] == [["build.sh"], [], []]
     assert sorted(held["files"]) == ["build.sh", "unused.txt"]
     assert held["files"]["build.sh"] == digest.digest_of_text(FILES["build.sh"])
-    assert held["effects"] == ["at_most_once", "idempotent", "read_only"]
+    assert held["effects"] == ["idempotent", "read_only"]
