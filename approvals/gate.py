@@ -278,12 +278,12 @@ def _check_not_taken_back(start: Start, counted: list[SignOff]) -> None:
 
 
 def _check_verdict(start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff]) -> None:
-    outcome = chains.verdict(stages, counted, conflicted=chain.conflicted)
+    outcome = chains.verdict(stages, counted, conflicted=chain.barred)
     if outcome == Verdict.COMPLETE:
         return
     if outcome != Verdict.WAITING:
         raise Vetoed(f"{start.change_key} was {outcome.replace('_', ' ')}, so it may not start.")
-    done = chains.completed(stages, counted, conflicted=chain.conflicted)
+    done = chains.completed(stages, counted, conflicted=chain.barred)
     open_ = " and ".join(stage.name for stage in stages if stage.pk not in done) or "any stage"
     raise QuorumLost(
         f"{start.change_key} lacks sign-offs for {open_}: only people who are eligible now count."
@@ -293,7 +293,7 @@ def _check_verdict(start: Start, chain: Chain, stages: list[Stage], counted: lis
 
 def _check_emergency(start: Start, chain: Chain, counted: list[SignOff]) -> None:
     """What opens through a freeze needs two people and an hour's limit, whatever policy was content with."""
-    agreed = emergency.persons(counted, conflicted=chain.conflicted)
+    agreed = emergency.persons(counted, conflicted=chain.barred)
     if agreed < emergency.MIN_PERSONS or chain.expires_at - chain.opened_at > emergency.LIFETIME:
         raise EmergencyTooWide(
             f"{start.change_key} is an emergency that {agreed} agreed to until {_at(chain.expires_at)}."

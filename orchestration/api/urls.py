@@ -30,6 +30,7 @@ change_urls = [
     path("<str:key>/claim/", reviewing.OneClaim.as_view()),
     path("<str:key>/hand-over/", reviewing.HandOver.as_view()),
     path("<str:key>/ask/", reviewing.Ask.as_view()),
+    path("<str:key>/recuse/", reviewing.Recuse.as_view()),
     path("<str:key>/questions/<uuid:question>/answer/", reviewing.Answer.as_view()),
     path("<str:key>/review/", break_glass.EmergencyReview.as_view()),
     path("<str:key>/obligations/", reviewing.Obligations.as_view()),

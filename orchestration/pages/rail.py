@@ -205,7 +205,7 @@ def _others(revision: Revision) -> str:
     """Who can, stage by stage."""
     waiting = [one.stage for one in chains.progress(revision.chain) if not one.complete]
     found = {
-        stage.name: [one.name for one in eligibility.people(stage, conflicted=revision.chain.conflicted)]
+        stage.name: [one.name for one in eligibility.people(stage, conflicted=revision.chain.barred)]
         for stage in waiting
     }
     return " ".join(f"{name} can: {', '.join(names) or 'nobody now'}." for name, names in found.items())

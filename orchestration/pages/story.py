@@ -26,6 +26,7 @@ VERBS = {
     "change.cancelled": ("stopped it", "cancelled"),
     "change.unknown": ("lost track of a step; a person must look", "unknown"),
     "sign_off.withdrawn": ("withdrew a sign-off", "cancelled"),
+    "chain.recused": ("has a conflict of interest and takes no part", "hand_over"),
     "obligation.opened": ("set an obligation", "obligation"),
     "obligation.closed": ("closed an obligation", "closed"),
     "stage.overdue": ("told those who may decide that it is past due:", "overdue"),

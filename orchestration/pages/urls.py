@@ -47,6 +47,7 @@ change_urls = [
     path("<str:key>/release/", reviewing.release, name="release"),
     path("<str:key>/hand-over/", reviewing.hand_over, name="hand_over"),
     path("<str:key>/ask/", reviewing.ask, name="ask"),
+    path("<str:key>/recuse/", reviewing.recuse, name="recuse"),
     path("<str:key>/questions/<uuid:question>/answer/", reviewing.answer, name="answer"),
     path("<str:key>/review/", break_glass.conclude, name="review"),
     path(

@@ -10,7 +10,7 @@ from uuid import UUID
 from accounts.models import Delegation, Person, User
 from approvals import chain as chains
 from approvals import eligibility
-from approvals.models import Chain, SignOff, Stage
+from approvals.models import Chain, Recusal, SignOff, Stage
 from approvals.seats import Seat
 from orchestration.models import Change, Revision
 
@@ -20,7 +20,7 @@ SHOWN = 3  # names of a stage
 
 def places(chain: Chain, stages: Collection[Stage]) -> Places:
     """Stage -> the places from which it may be decided now, people's own first."""
-    return {stage.pk: eligibility.places(stage, conflicted=chain.conflicted) for stage in stages}
+    return {stage.pk: eligibility.places(stage, conflicted=chain.barred) for stage in stages}
 
 
 def seats(ranks: list[chains.Progress], found: Places, given: list[SignOff], me: Any) -> dict[UUID, Seat]:
@@ -50,7 +50,9 @@ def conflicts(change: Change, revision: Revision) -> list[tuple[str, str]]:
     found: dict[UUID, tuple[str, str]] = {}
     for user, why in _authors(change, revision):
         found.setdefault(user.person_id, (user.person.name, why))
-    pinned = revision.chain.conflicted
+    for said in Recusal.objects.filter(chain__in=change.revisions.values("chain")).select_related("person"):
+        found.setdefault(said.person_id, (said.person.name, f"has a conflict of interest: {said.reason}"))
+    pinned = revision.chain.barred
     for one in Person.objects.filter(pk__in=set(pinned) - set(found)):
         found[one.pk] = (one.name, "wrote a part of it")
     held = Delegation.objects.holding().filter(delegator__person__in=pinned)
