@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Greatest, Now
 
 from accounts.acting import Acting
+from accounts.models import User
 from approvals import claims, lapse, recusal, signoffs
 from approvals.chain import Verdict
 from approvals.clock import database_time
@@ -224,11 +225,24 @@ def comment(
     if not text:
         detail = "Write something."
         raise Invalid(f"Nothing was saved. {detail}", errors=[{"pointer": "/text", "detail": detail}])
+    return remark(change, text=text, author=by.user, by=by.actor, kind=kind, answers=answers)
+
+
+def remark(
+    change: Change,
+    *,
+    text: str,
+    author: User,
+    by: Actor,
+    kind: Comment.Kind = Comment.Kind.COMMENT,
+    answers: Comment | None = None,
+) -> Comment:
+    """A comment as it is stored; `by` is the act of a worker where the author asked for what it tells about."""
     with transaction.atomic():
         change = lock_change(change.pk)
-        made = Comment.objects.create(change=change, author=by.user, text=text, kind=kind, answers=answers)
+        made = Comment.objects.create(change=change, author=author, text=text, kind=kind, answers=answers)
         record(
-            "change.commented", of=None, subject=change.key, actor=by.actor, change=change.key,
+            "change.commented", of=None, subject=change.key, actor=by, change=change.key,
             comment=str(made.pk), comment_digest=digests.digest_of_text(text), comment_kind=str(kind),
             answers=str(answers.pk) if answers else None,
         )  # fmt: skip

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 from approvals import periods, plans
 from approvals.models import Freeze, Window
-from approvals.plans import Known, Plan
+from approvals.plans import Plan
 from audit.ledger.entry import Actor
 from audit.refusals import Invalid, NotFound
-from orchestration.governed.act import Act, Faults, Given, chosen
-from orchestration.models import Environment, Service, Workflow
+from orchestration import calendar
+from orchestration.governed.act import Act, Faults, Given, chosen, requested_by
 
 
 def text(title: str, description: str, **more: Any) -> dict[str, Any]:
@@ -32,16 +32,6 @@ FREEZE = chosen("Freeze", "freezes")
 WINDOW = chosen("Window", "windows")
 
 
-def known() -> Known:
-    """Every slug that a freeze or a window may name."""
-    return Known(
-        *(
-            set(one._default_manager.values_list("slug", flat=True))
-            for one in (Environment, Service, Workflow)
-        )
-    )
-
-
 class PeriodAct(Act):
     """What the five have in common: the row by its key, the plan in the inputs."""
 
@@ -58,8 +48,13 @@ class PeriodAct(Act):
         """As it would be written; Invalid when it could hold nothing."""
         named = {"name": self.row(given).name, "reason": "As the change says."} if self.what in given else {}
         plan = plans.read({**given, **named}, what=self.what)
-        plans.check(plan, known(), what=self.what)
+        calendar.check(self.kind, plan)
         return plan
+
+    def tell(self, row: Freeze | Window, *, by: Actor) -> None:
+        """Whoever's change it holds up; in the name of whoever asked for the act."""
+        if not (isinstance(row, Freeze) and row.lifted_at is not None):
+            calendar.tell(row, author=requested_by(by).requester, by=by)
 
     def found(self, question: Callable[[Given], Any], given: Given) -> Faults:
         """Why the question cannot be answered, by input."""
@@ -82,7 +77,7 @@ class Lift(PeriodAct):
         return bool(self.found(self.row, given))
 
     def perform(self, given: Given, prepared: Any, *, by: Actor) -> None:
-        periods.lift(self.row(given), reason=by.id, by=by)
+        self.tell(periods.lift(self.row(given), reason=by.id, by=by), by=by)
 
 
 class Edit(PeriodAct):
@@ -95,7 +90,7 @@ class Edit(PeriodAct):
         return not self.found(self.plan, given) and periods.says(self.row(given), self.plan(given))
 
     def perform(self, given: Given, prepared: Any, *, by: Actor) -> None:
-        periods.edit(self.row(given), self.plan(given), by=by)
+        self.tell(periods.edit(self.row(given), self.plan(given), by=by), by=by)
 
 
 class LiftFreeze(Lift):
@@ -134,7 +129,7 @@ class CreateWindow(PeriodAct):
         return any(periods.says(one, plan) for one in periods.standing(Window).filter(name=plan.name.strip()))
 
     def perform(self, given: Given, prepared: Any, *, by: Actor) -> None:
-        periods.create(Window, self.plan(given), by=by)
+        self.tell(periods.create(Window, self.plan(given), by=by), by=by)
 
 
 class EditWindow(Edit):

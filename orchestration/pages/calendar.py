@@ -127,7 +127,7 @@ def _save(request: HttpRequest, kind: str, row: Period | None = None) -> HttpRes
         periods.require_admin(by, kind)
         plan = plans.read(repeating.texts(request.POST), what=kind)
         calendar.check(model, plan)
-        held_up = calendar.affected(model, plan)
+        held_up = calendar.affected(model, plan, instead_of=row)
         if held_up and request.POST.get("seen") != " ".join(one.key for one in held_up):
             return _form(request, kind, given=request.POST, row=row, held_up=held_up)
         saved = calendar.lengthen(row, plan, by=by) if row else calendar.make(model, plan, by=by)
