@@ -247,7 +247,7 @@ def _draft(
         not_after=window.not_after,
         repeats=window.repeats,
         requester=requester,
-        authors=(*authors, *([version.author] if version.author else [])),
+        authors=(*authors, *User.objects.filter(pk__in=version.writers())),
         emergency=emergency,
         recused=recused,
     )

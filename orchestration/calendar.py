@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.acting import Acting
 from accounts.models import User
-from approvals import freezes, periods, plans, windows
+from approvals import exempt, freezes, periods, plans, windows
 from approvals.clock import database_time
 from approvals.models import Freeze, Period, Window
 from approvals.plans import EVERYWHERE, Known, Plan
@@ -87,7 +87,9 @@ def tell(row: Period, *, author: User, by: Actor) -> None:
 def _held_up(kind: Kind, row: Period) -> list[Change]:
     at, rows = database_time(), planned.coming()
     if kind is Freeze:
-        return [one for one in rows if planned.stop(one, frozen=[row], at=at)]
+        return [
+            one for one in rows if planned.stop(one, frozen=[row], excepted=list(exempt.standing()), at=at)
+        ]
     standing = list(periods.standing(Window))
     concerned = [one for one in rows if periods.concerns(row, planned.place(one))]
     return [one for one in concerned if planned.stop(one, windows=standing, at=at)]

@@ -3,13 +3,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import User
-from approvals import freezes, periods
+from approvals import exempt, freezes, periods
 from approvals.calendar.words import words
 from approvals.clock import database_time
 from approvals.models import Chain, Freeze, HandOver, Obligation, Window
@@ -145,8 +146,13 @@ def _held_up(user: User) -> list[Notice]:
     rows = list(planned.coming().filter(requester=user)[:LIMIT])
     if not rows:
         return []
-    frozen, windows, at = list(freezes.current()), list(periods.standing(Window)), database_time()
-    stops = [(one, planned.stop(one, frozen=frozen, windows=windows, at=at)) for one in rows]
+    known: dict[str, Any] = {
+        "frozen": list(freezes.current()),
+        "excepted": list(exempt.standing()),
+        "windows": list(periods.standing(Window)),
+        "at": database_time(),
+    }
+    stops = [(one, planned.stop(one, **known)) for one in rows]
     return [_stopped(one, stop) for one, stop in stops if stop is not None]
 
 

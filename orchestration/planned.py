@@ -4,14 +4,15 @@ The gate judges by the database's clock at the start itself; this is for lists t
 told. It must never hold anything up, nor let anything pass.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from approvals import periods
-from approvals.models import Period
+from approvals.models import Freeze, FreezeException, Period
 from approvals.periods import Place
 from approvals.plans import Plan
 from audit.canonical import parse
@@ -55,17 +56,26 @@ def stop(
     change: Change,
     *,
     frozen: Collection[Period | Plan] = (),
+    excepted: Collection[FreezeException] = (),
     windows: Collection[Period | Plan] = (),
     at: datetime,
 ) -> Stop | None:
     """The first of its starts that would be held up, and by what; a freeze wins over a window."""
     here = place(change)
     freezes = [one for one in frozen if periods.concerns(one, here)]
+    digest = change.revision.digest if change.revision else ""
+    passes = {one.freeze_id: one.ends_at for one in excepted if one.subject == digest}
     opened = [one for one in windows if periods.concerns(one, here)]
     for moment in starts(change, at=at):
-        held = next((one for one in freezes if one.schedule.holds(moment)), None)
+        held = next((one for one in freezes if _holds(one, moment, passes)), None)
         if held is not None:
             return Stop(held, moment)
         if opened and not any(one.schedule.holds(moment) for one in opened):
             return Stop(opened[0], moment)
     return None
+
+
+def _holds(one: Period | Plan, moment: datetime, passes: Mapping[UUID, datetime]) -> bool:
+    """Whether the freeze holds then, and no exception lets this content through it."""
+    until = passes.get(one.pk) if isinstance(one, Freeze) else None
+    return one.schedule.holds(moment) is not None and (until is None or moment >= until)

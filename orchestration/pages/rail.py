@@ -225,6 +225,8 @@ def _why_not(
         }.get(S(change.state), "Decided. What was signed is what runs.")
     if change.requester_id == request.user.pk:
         return f"You requested this change, so someone else must approve it. {_others(revision)}"
+    if request.user.person_id in revision.chain.barred - set(revision.chain.conflicted):
+        return f"You have a conflict of interest, so someone else must decide. {_others(revision)}"
     if not mine and any(one.user_id == request.user.pk for one in given):
         return "You have decided. One person counts once in a chain."
     return "" if mine else f"You can read this change but not decide it. {_others(revision)}"

@@ -40,6 +40,8 @@ VERBS = {
     "attempt.refused": ("was refused", "denied"),
     "freeze.created": ("made the freeze", "freeze"),
     "freeze.edited": ("changed the freeze", "freeze"),
+    "freeze.excepted": ("let it start through a freeze", "exception"),
+    "freeze.exception_ended": ("ended its way through a freeze", "freeze"),
     "freeze.lifted": ("lifted the freeze", "lifted"),
     "window.created": ("made the window", "window"),
     "window.edited": ("changed the window", "window"),
@@ -109,6 +111,8 @@ def _object(kind: str, data: dict[str, Any], names: dict[str, str]) -> str:
     if kind == "stage.handed_over":
         return f"{names.get(data['to_account'], 'a colleague')} as {data['stage_name']}"
     if kind.startswith(("freeze.", "window.")):
+        if "named" in data:  # an exception to a freeze
+            return data["name"] if kind == "freeze.exception_ended" else f"{data['name']}: {data['reason']}"
         return "" if kind.endswith("lifted") else f"({data['words']})"
     return str(data["stage_name"]) if kind.startswith("stage.") else ""
 

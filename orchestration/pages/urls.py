@@ -71,6 +71,7 @@ calendar_urls = [
     path("feed/", feed.address, name="feed"),
     path("feed/new/", feed.create, name="new_feed"),
     path("feed/revoke/", feed.revoke, name="revoke_feed"),
+    path("exceptions/<uuid:exception>/end/", calendar.end_exception, name="end_freeze_exception"),
     path("<uuid:key>/", calendar.detail, name="period"),
     path("<uuid:key>/edit/", calendar.edit, name="edit_period"),
 ]

@@ -68,8 +68,10 @@ def _authors(change: Change, revision: Revision) -> Iterator[tuple[User, str]]:
     yield change.requester, f"answers for {change.requester.name}" if service else "requested it"
     for one in change.revisions.select_related("author__person").order_by("number"):
         yield one.author, "edited it"
-    if author := revision.workflow_version.author:
-        yield author, "wrote this version of the workflow"
+    version = revision.workflow_version
+    people = User.objects.select_related("person").in_bulk([*version.authors, *version.writers()])
+    for pk, person in people.items():
+        yield person, f"wrote {'this version' if pk in version.authors else 'a part'} of the workflow"
 
 
 def as_role(stage: Stage, seat: Seat) -> str:
