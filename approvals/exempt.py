@@ -59,7 +59,7 @@ def grant(
         starts_at=database_time(), ends_at=until,
     )  # fmt: skip
     made.save(force_insert=True)
-    _tell("freeze.excepted", made, by=by)
+    _record("freeze.excepted", made, by=by)
     return made
 
 
@@ -75,11 +75,11 @@ def end(exception_id: UUID, *, by: Acting) -> FreezeException:
     if not seen.update(ended_at=database_time(), version=F("version") + 1):
         raise ExceptionEnded("This exception is over already; nothing was done.")
     found.refresh_from_db()
-    _tell("freeze.exception_ended", found, by=by.actor)
+    _record("freeze.exception_ended", found, by=by.actor)
     return found
 
 
-def _tell(kind: str, row: FreezeException, *, by: Actor) -> None:
+def _record(kind: str, row: FreezeException, *, by: Actor) -> None:
     record(
         kind, of=row, subject=row.subject, actor=by, exception=str(row.pk), freeze=str(row.freeze_id),
         name=row.freeze.name, named=row.named, digest=row.subject, ends_at=timestamp(row.ends_at), reason=row.reason,

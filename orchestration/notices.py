@@ -24,8 +24,8 @@ WORDS = {
     "answer": ("{who} answered you", "#questions"),
     "hand_over": ("{who} handed it over to you", "#decision"),
     "obligation": ("an obligation is open", "#obligations"),
-    "frozen": ("a freeze holds when it is to start, {who}", ""),
-    "shut": ("no window is open when it is to start, {who}", ""),
+    "frozen": ("a freeze holds it up {who}", ""),
+    "shut": ("no window is open for it {who}", ""),
     "expired": ("it expired before it could start; request it again if it is still needed", ""),
 }
 BEFORE_START = (C.WAITING, C.SENT_BACK, C.APPROVED, C.SCHEDULED)
@@ -146,20 +146,22 @@ def _held_up(user: User) -> list[Notice]:
     rows = list(planned.coming().filter(requester=user)[:LIMIT])
     if not rows:
         return []
+    at = database_time()
     known: dict[str, Any] = {
         "frozen": list(freezes.current()),
         "excepted": list(exempt.standing()),
         "windows": list(periods.standing(Window)),
-        "at": database_time(),
+        "at": at,
     }
     stops = [(one, planned.stop(one, **known)) for one in rows]
-    return [_stopped(one, stop) for one, stop in stops if stop is not None]
+    return [_stopped(one, stop, at=at) for one, stop in stops if stop is not None]
 
 
-def _stopped(change: Change, stop: planned.Stop) -> Notice:
+def _stopped(change: Change, stop: planned.Stop, *, at: datetime) -> Notice:
     kind = "frozen" if isinstance(stop.by, Freeze) else "shut"
     text = f"{stop.by.name}: {words(stop.by.schedule)}"
-    return Notice(kind, change, text, f"{stop.at:%d %b %H:%M} UTC", stop.at)
+    when = "now" if stop.at <= at else f"when it is to start, {stop.at:%-d %b %H:%M} UTC"
+    return Notice(kind, change, text, when, stop.at)
 
 
 def _chains(user: User) -> QuerySet[Change, UUID]:

@@ -129,7 +129,7 @@ class ExceptFromFreeze(PeriodAct):
         "change": {
             "type": "string",
             "title": "Change and revision",
-            "description": "As its page says: CHG-12/2",
+            "description": "Its key, a slash, and the revision that may start",
             "pattern": "^CHG-[0-9]{1,15}/[0-9]{1,6}$",
             "maxLength": 40,
             "examples": ["CHG-12/2"],
@@ -139,6 +139,7 @@ class ExceptFromFreeze(PeriodAct):
             "title": "Until",
             "description": "UTC, at most 7 days from now: 2026-12-18T16:00",
             "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}$",
+            "maxLength": 16,
         },
         "why": {**FOR, "title": "Why it cannot wait", "minLength": 1},
     }

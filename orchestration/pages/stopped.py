@@ -40,15 +40,16 @@ def excepted(request: HttpRequest, freeze: Freeze | None = None) -> QuerySet[Fre
 
 
 def _held(request: HttpRequest, change: Change, revision: Revision, stop: planned.Stop) -> dict[str, Any]:
-    when = f"{timezone.localtime(stop.at):%-d %B %H:%M} {timezone.get_current_timezone()}"
+    start = f"{timezone.localtime(stop.at):%-d %B %H:%M} {timezone.get_current_timezone()}"
+    when = "now" if stop.at <= database_time() else f"when it is to start, {start}"
     shown = {"text": f"{stop.by.name}: {words(stop.by.schedule)}. It waits, and its approvals stand."}
     if not isinstance(stop.by, Freeze):
-        return {"state": "freeze", "title": f"No window is open when it is to start, {when}", **shown}
+        return {"state": "freeze", "title": f"No window is open for it {when}", **shown}
     may_ask = access.visible_workflows(request.user, "request").filter(slug="freeze-except").exists()
     inputs = {"inputs.freeze": stop.by.key, "inputs.change": f"{change.key}/{revision.number}"}
     ask = urlencode({**inputs, "service": "countersign", "environment": "control-room"})
     link = {"label": "Ask for an exception", "url": f"/workflows/freeze-except/new/?{ask}"}
-    title = f"A freeze holds when it is to start, {when}"
+    title = f"A freeze holds it up {when}"
     return {"state": "freeze", "title": title, **shown, "link": link if may_ask else None}
 
 

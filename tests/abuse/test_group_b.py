@@ -64,6 +64,7 @@ def stored(case, who, text, approver, **more):
 
 def test_b04_a_harmless_edit_by_another_does_not_free_who_wrote_the_rest(case):
     """Jonas writes a step, Mara changes the title: what runs is his still."""
+    teams.join(case.bank.teams["payments"], case.bank.user("sam"), by=TEST)
     assert stored(case, "jonas", TWO, "mara").status_code == 200
     assert (
         stored(case, "mara", TWO.replace("title: Deploy,", "title: Deploy it,"), "jonas").status_code == 200
@@ -82,8 +83,9 @@ def test_b04_who_wrote_a_step_that_is_gone_is_free_again(case):
 
 
 def test_b04_commit_authors_agree_neither_to_the_version_nor_to_its_changes(case):
-    """A machine of Sam's stores what Jonas committed."""
-    teams.join(case.bank.teams["payments"], case.bank.user("sam"), by=TEST)
+    """Sam stores what Jonas committed; Ravi is the one who is left to agree."""
+    for name in ("sam", "ravi"):
+        teams.join(case.bank.teams["payments"], case.bank.user(name), by=TEST)
     case.at["sam"] = Browser(case.bank, "sam")
     refused = stored(case, "sam", TWO, "jonas", authors=["jonas"])
     case.refused("jonas", refused, 403, "own_version")

@@ -179,7 +179,7 @@ def test_each_page_tells_it(bank, node, held):
     change = bank.approved()
     mara, sam = Browser(bank, "mara").client, Browser(bank, "sam").client
     page = mara.get(f"/changes/{change.key}/").content.decode()
-    assert "A freeze holds when it is to start" in page
+    assert "A freeze holds it up now" in page
     assert f"inputs.change={change.key}%2F1" in page
     made = excepted(bank, node, held, change)
     assert [one.kind for one in notices.of(bank.user("mara"))] == []

@@ -90,7 +90,7 @@ def test_a_window_over_the_api_does_too_and_the_inbox_says_so(bank):
     assert "only inside the window Tonight" in said(change)[0]
     assert told(bank) == [("shut", change)]
     page = signed_in(Browser(bank, "mara").client, bank, "mara").get("/inbox/").content.decode()
-    assert "no window is open when it is to start" in page
+    assert "no window is open for it when it is to start" in page
 
 
 def test_a_freeze_that_an_act_moves_onto_a_change_tells_its_requester(bank, node):
