@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import recent
+from accounts.acting import acting
 from approvals import chain as chains
 from approvals import claims, eligibility
 from approvals.models import SignOff, Stage
@@ -225,7 +226,7 @@ def _why_not(
         }.get(S(change.state), "Decided. What was signed is what runs.")
     if change.requester_id == request.user.pk:
         return f"You requested this change, so someone else must approve it. {_others(revision)}"
-    if request.user.person_id in revision.chain.barred - set(revision.chain.conflicted):
+    if acting(request).user.person_id in revision.chain.barred - set(revision.chain.conflicted):
         return f"You have a conflict of interest, so someone else must decide. {_others(revision)}"
     if not mine and any(one.user_id == request.user.pk for one in given):
         return "You have decided. One person counts once in a chain."
