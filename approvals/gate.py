@@ -283,12 +283,12 @@ def _check_not_taken_back(start: Start, counted: list[SignOff]) -> None:
 
 
 def _check_verdict(start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff]) -> None:
-    outcome = chains.verdict(stages, counted, conflicted=chain.barred)
+    outcome = chains.verdict(stages, counted, conflicted=chain.conflicted)  # `counted` is without the recused
     if outcome == Verdict.COMPLETE:
         return
     if outcome != Verdict.WAITING:
         raise Vetoed(f"{start.change_key} was {outcome.replace('_', ' ')}, so it may not start.")
-    done = chains.completed(stages, counted, conflicted=chain.barred)
+    done = chains.completed(stages, counted, conflicted=chain.conflicted)
     open_ = " and ".join(stage.name for stage in stages if stage.pk not in done) or "any stage"
     raise QuorumLost(
         f"{start.change_key} lacks sign-offs for {open_}: only people who are eligible now count."
@@ -298,7 +298,7 @@ def _check_verdict(start: Start, chain: Chain, stages: list[Stage], counted: lis
 
 def _check_emergency(start: Start, chain: Chain, counted: list[SignOff]) -> None:
     """What opens through a freeze needs two people and an hour's limit, whatever policy was content with."""
-    agreed = emergency.persons(counted, conflicted=chain.barred)
+    agreed = emergency.persons(counted, conflicted=chain.conflicted)
     if agreed < emergency.MIN_PERSONS or chain.expires_at - chain.opened_at > emergency.LIFETIME:
         raise EmergencyTooWide(
             f"{start.change_key} is an emergency that {agreed} agreed to until {_at(chain.expires_at)}."
