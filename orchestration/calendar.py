@@ -15,7 +15,7 @@ from approvals.clock import database_time
 from approvals.models import Freeze, Period, Window
 from approvals.plans import EVERYWHERE, Known, Plan
 from audit.ledger.entry import Actor
-from orchestration import access, changes, planned
+from orchestration import access, changes, upcoming
 from orchestration.models import Change, Environment, Service, Workflow
 
 Kind = type[Freeze] | type[Window]
@@ -39,10 +39,10 @@ def affected(kind: Kind, plan: Plan, *, instead_of: Period | None = None) -> lis
     """Changes that come to their start, now or at their time, when the plan would not let them."""
     at = database_time()
     if kind is Freeze:
-        return [one for one in planned.coming() if planned.stop(one, frozen=[plan], at=at)]
+        return [one for one in upcoming.coming() if upcoming.stop(one, frozen=[plan], at=at)]
     others = [one for one in periods.standing(Window) if instead_of is None or one.pk != instead_of.pk]
-    concerned = [one for one in planned.coming() if periods.concerns(plan, planned.place(one))]
-    return [one for one in concerned if planned.stop(one, windows=[plan, *others], at=at)]
+    concerned = [one for one in upcoming.coming() if periods.concerns(plan, upcoming.place(one))]
+    return [one for one in concerned if upcoming.stop(one, windows=[plan, *others], at=at)]
 
 
 def make(kind: Kind, plan: Plan, *, by: Acting) -> Period:
@@ -85,11 +85,11 @@ def tell(row: Period, *, author: User, by: Actor) -> None:
 
 
 def _held_up(kind: Kind, row: Period) -> list[Change]:
-    at, rows = database_time(), planned.coming()
+    at, rows = database_time(), upcoming.coming()
     if kind is Freeze:
         return [
-            one for one in rows if planned.stop(one, frozen=[row], excepted=list(exempt.standing()), at=at)
+            one for one in rows if upcoming.stop(one, frozen=[row], excepted=list(exempt.standing()), at=at)
         ]
     standing = list(periods.standing(Window))
-    concerned = [one for one in rows if periods.concerns(row, planned.place(one))]
-    return [one for one in concerned if planned.stop(one, windows=standing, at=at)]
+    concerned = [one for one in rows if periods.concerns(row, upcoming.place(one))]
+    return [one for one in concerned if upcoming.stop(one, windows=standing, at=at)]

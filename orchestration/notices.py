@@ -14,7 +14,7 @@ from approvals import exempt, freezes, periods
 from approvals.calendar.words import words
 from approvals.clock import database_time
 from approvals.models import Chain, Freeze, HandOver, Obligation, Window
-from orchestration import access, planned
+from orchestration import access, upcoming
 from orchestration.models import Change, Comment, Review
 
 C = Change.State
@@ -143,7 +143,7 @@ def _expired(user: User) -> list[Notice]:
 
 def _held_up(user: User) -> list[Notice]:
     """One's own changes that are to start while a freeze holds, or while no window of theirs is open."""
-    rows = list(planned.coming().filter(requester=user)[:LIMIT])
+    rows = list(upcoming.coming().filter(requester=user)[:LIMIT])
     if not rows:
         return []
     at = database_time()
@@ -153,11 +153,11 @@ def _held_up(user: User) -> list[Notice]:
         "windows": list(periods.standing(Window)),
         "at": at,
     }
-    stops = [(one, planned.stop(one, **known)) for one in rows]
+    stops = [(one, upcoming.stop(one, **known)) for one in rows]
     return [_stopped(one, stop, at=at) for one, stop in stops if stop is not None]
 
 
-def _stopped(change: Change, stop: planned.Stop, *, at: datetime) -> Notice:
+def _stopped(change: Change, stop: upcoming.Stop, *, at: datetime) -> Notice:
     kind = "frozen" if isinstance(stop.by, Freeze) else "shut"
     text = f"{stop.by.name}: {words(stop.by.schedule)}"
     when = "now" if stop.at <= at else f"when it is to start, {stop.at:%-d %b %H:%M} UTC"

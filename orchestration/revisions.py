@@ -71,7 +71,9 @@ def _check_recused(change: Change, asked: Asked) -> None:
     """Nobody who recused themselves while policy was asked is asked again by what it answered."""
     said = recusal.persons(change.revisions.values_list("chain", flat=True))
     if not said <= asked.draft.conflicted:
-        raise StaleVersion(f"Somebody recused themselves from {change.key} meanwhile; nothing was saved. Send it again.")
+        raise StaleVersion(
+            f"Somebody recused themselves from {change.key} meanwhile; nothing was saved. Send it again."
+        )
 
 
 def _insert(change: Change, asked: Asked, plan: Plan | None) -> Revision:

@@ -11,7 +11,7 @@ from approvals.models import Freeze, Window
 from approvals.plans import Plan
 from audit.ledger.entry import Actor
 from audit.refusals import Invalid, NotFound
-from orchestration import calendar, planned
+from orchestration import calendar, upcoming
 from orchestration.asking import BEFORE_START
 from orchestration.governed.act import Act, Faults, Given, chosen, requested_by
 from orchestration.models import Change
@@ -152,7 +152,7 @@ class ExceptFromFreeze(PeriodAct):
         change = _change(given)
         if change is None:
             return {"change": "There is no such change that has not started, or it has another revision now."}
-        if not periods.concerns(self.row(given), planned.place(change)):
+        if not periods.concerns(self.row(given), upcoming.place(change)):
             return {"change": "The freeze does not concern it."}
         until = _until(given)
         problem = exempt.end_fault(until) if until else "There is no such time."

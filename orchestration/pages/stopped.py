@@ -11,13 +11,13 @@ from approvals import exempt, freezes, periods
 from approvals.calendar.words import words
 from approvals.clock import database_time
 from approvals.models import Freeze, FreezeException, Window
-from orchestration import access, calendar, planned
+from orchestration import access, calendar, upcoming
 from orchestration.models import Change, Revision
 
 
 def of(request: HttpRequest, change: Change) -> list[dict[str, Any]]:
     """Contexts of components/banner.html."""
-    row = planned.coming().filter(pk=change.pk).first()
+    row = upcoming.coming().filter(pk=change.pk).first()
     revision = row.revision if row else None
     if row is None or revision is None:
         return []
@@ -28,8 +28,8 @@ def of(request: HttpRequest, change: Change) -> list[dict[str, Any]]:
         "excepted": excepted,
         "at": database_time(),
     }
-    stop = planned.stop(row, **known)
-    through = [_through(one) for one in excepted if periods.concerns(one.freeze, planned.place(row))]
+    stop = upcoming.stop(row, **known)
+    through = [_through(one) for one in excepted if periods.concerns(one.freeze, upcoming.place(row))]
     return [*through, *([_held(request, row, revision, stop)] if stop else [])]
 
 
@@ -39,7 +39,7 @@ def excepted(request: HttpRequest, freeze: Freeze | None = None) -> QuerySet[Fre
     return found.filter(freeze=freeze) if freeze is not None else found
 
 
-def _held(request: HttpRequest, change: Change, revision: Revision, stop: planned.Stop) -> dict[str, Any]:
+def _held(request: HttpRequest, change: Change, revision: Revision, stop: upcoming.Stop) -> dict[str, Any]:
     start = f"{timezone.localtime(stop.at):%-d %B %H:%M} {timezone.get_current_timezone()}"
     when = "now" if stop.at <= database_time() else f"when it is to start, {start}"
     shown = {"text": f"{stop.by.name}: {words(stop.by.schedule)}. It waits, and its approvals stand."}

@@ -9,7 +9,7 @@ from approvals.recusal import AlreadyInConflict
 from approvals.signoffs import OwnChange
 from audit.canonical import parse
 from audit.models import Entry
-from audit.refusals import Invalid, MoveNotAllowed, NotAllowed
+from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, StaleVersion
 from orchestration import asking, changes, reviewing, reviews
 from orchestration.engine.reconcile import reconcile
 from orchestration.models import Change, Run
@@ -114,6 +114,17 @@ def test_an_edit_does_not_end_it(bank):
     assert (asks(bank, "noor"), asks(bank, "ines")) == ([], [change])
     with pytest.raises(AlreadyInConflict):
         recuse(bank, change, "noor")
+
+
+def test_an_edit_that_was_judged_before_it_was_said_is_not_saved(bank):
+    """Policy was asked while Noor still counted; her word came between."""
+    change = bank.change()
+    asked = asking.ask_again(
+        Change.objects.get(pk=change.pk), inputs={"version": "43"}, reason="Better.", by=bank.people["mara"]
+    )
+    recuse(bank, change, "noor")
+    with pytest.raises(StaleVersion, match="recused"):
+        changes.revise(Change.objects.get(pk=change.pk), asked)
 
 
 def test_it_is_said_once_before_the_start_and_with_a_reason(bank):

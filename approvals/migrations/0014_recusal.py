@@ -10,7 +10,7 @@ from audit.ledger.coupling import couple
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0012_replay"),
+        ("approvals", "0013_plan_permits"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orchestration", "0007_repeats")]
+    dependencies = [("orchestration", "0008_plans")]
 
     operations = [
         migrations.AddField(

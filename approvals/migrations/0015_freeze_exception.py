@@ -11,7 +11,7 @@ from audit.ledger.coupling import couple
 
 
 class Migration(migrations.Migration):
-    dependencies = [("approvals", "0013_recusal")]
+    dependencies = [("approvals", "0014_recusal")]
 
     operations = [
         migrations.CreateModel(
