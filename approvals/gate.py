@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from approvals import chain as chains
-from approvals import demand, directory, emergency, freezes, passkeys, planned, signoffs
+from approvals import demand, directory, emergency, exempt, freezes, passkeys, planned, signoffs
 from approvals import permit as permits
 from approvals.chain import Verdict
 from approvals.clock import database_time
@@ -123,9 +123,9 @@ def authorise(start: Start) -> Permit:
     said = freezes.active(start.place)
     now = said.now
     _check_window(start, now)
-    _check_calendar(start, said)
+    passed = _check_calendar(start, said)
     size = _check_ledger()
-    return _first(start, now, size) if start.first else _later(start, now)
+    return _first(start, now, size, passed) if start.first else _later(start, now)
 
 
 def _check_state(start: Start) -> None:
@@ -144,15 +144,20 @@ def _check_window(start: Start, now: datetime) -> None:
         raise TooLate(f"{start.change_key} had to start before {_at(start.not_after)}. Request it again.")
 
 
-def _check_calendar(start: Start, said: freezes.Judged) -> None:
-    """At every start, not only the first: a freeze that begins during a run holds its next step."""
+def _check_calendar(start: Start, said: freezes.Judged) -> list[UUID]:
+    """At every start, not only the first: a freeze that begins during a run holds its next step.
+
+    What lets it through the freezes that hold: the exceptions, none for an emergency.
+    """
     if start.emergency:
-        return
-    for freeze in said.held:
+        return []
+    passed = exempt.through(start.digest, [one.id for one in said.held]) if said.held else {}
+    for freeze in (one for one in said.held if one.id not in passed):
         raise Frozen(f"{start.environment} is frozen by {freeze.name} until {_at(freeze.ends_at)}.")
     if said.shut:
         opens = f"opens {_at(said.opens_at)}" if said.opens_at else "is not planned: an admin can plan one"
         raise OutsideWindow(f"{start.change_key} starts only inside a window, and the next {opens}.")
+    return list(passed.values())
 
 
 def _check_ledger() -> int:
@@ -192,7 +197,7 @@ def _check_unpermitted(start: Start) -> None:
 # --- the first start: everything again -------------------------------------------------------------------
 
 
-def _first(start: Start, now: datetime, size: int) -> Permit:
+def _first(start: Start, now: datetime, size: int, passed: list[UUID]) -> Permit:
     _check_unpermitted(start)
     chain = _locked(start.chain_id)
     stages = list(chain.stages.all())
@@ -207,7 +212,7 @@ def _first(start: Start, now: datetime, size: int) -> Permit:
     _check_verdict(start, chain, stages, counted)
     if start.emergency:
         _check_emergency(start, chain, counted)
-    return _issue(start, chain, stages, counted, now, size)
+    return _issue(start, chain, stages, counted, passed, now, size)
 
 
 def _locked(chain_id: UUID | None) -> Chain:
@@ -278,7 +283,7 @@ def _check_not_taken_back(start: Start, counted: list[SignOff]) -> None:
 
 
 def _check_verdict(start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff]) -> None:
-    outcome = chains.verdict(stages, counted, conflicted=chain.conflicted)
+    outcome = chains.verdict(stages, counted, conflicted=chain.conflicted)  # `counted` is without the recused
     if outcome == Verdict.COMPLETE:
         return
     if outcome != Verdict.WAITING:
@@ -302,8 +307,9 @@ def _check_emergency(start: Start, chain: Chain, counted: list[SignOff]) -> None
 
 
 def _issue(
-    start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff], now: datetime, size: int
-) -> Permit:
+    start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff], passed: list[UUID], now: datetime,
+    size: int,
+) -> Permit:  # fmt: skip
     expires_at = now + permits.lifetime(is_emergency=start.emergency)
     document: dict[str, Json] = {
         "v": 1,
@@ -320,6 +326,7 @@ def _issue(
         "stages": [{"stage": str(one.pk), "name": one.name, "quorum": one.quorum} for one in stages],
         "sign_offs": sorted(str(one.pk) for one in counted),
         "obligations": sorted(str(one.pk) for one in chain.obligations.owed()),  # open when it started
+        "freeze_exceptions": sorted(str(one) for one in passed),
         "issued_at": timestamp(now),
         "expires_at": timestamp(expires_at),
         "checkpoint_size": size,

@@ -14,7 +14,7 @@ from django.db import connection
 from accounts import permissions
 from accounts.acting import Acting
 from accounts.models import User
-from approvals import eligibility, policy
+from approvals import eligibility, policy, recusal
 from approvals.clock import database_time
 from approvals.emergency import lifetime
 from approvals.models import Decision, Stage
@@ -114,7 +114,7 @@ def ask_again(
     draft = _draft(
         found, inputs, reason, key=change.key, requester=change.requester, window=window,
         authors=(by.user, *_editors(change)), change_id=change.pk, number=_next_number(change),
-        emergency=emergency,
+        emergency=emergency, recused=_recused(change),
     )  # fmt: skip
     draft = replace(draft, plans=change.plans.count())
     _check_once(draft)
@@ -129,7 +129,7 @@ def ask_planned(plan: Plan, found: Sequence[Mapping[str, Any]]) -> Asked:
     draft = _draft(
         (plan.workflow_version, change.service, change.environment), plan.inputs, plan.reason, key=change.key,
         requester=change.requester, window=window, authors=(plan.author, *_editors(change)),
-        change_id=change.pk, number=_next_number(change), emergency=emergency,
+        change_id=change.pk, number=_next_number(change), emergency=emergency, recused=_recused(change),
     )  # fmt: skip
     auth: Literal["session", "token"] = "token" if plan.auth == "token" else "session"
     return _judge(replace(draft, found=tuple(found)), by=Acting(plan.author, auth))
@@ -231,6 +231,7 @@ def _draft(
     change_id: UUID | None = None,
     number: int = 1,
     emergency: Emergency | None = None,
+    recused: frozenset[UUID] = frozenset(),
 ) -> Draft:
     version, service, environment = found
     draft = Draft(
@@ -246,8 +247,9 @@ def _draft(
         not_after=window.not_after,
         repeats=window.repeats,
         requester=requester,
-        authors=(*authors, *([version.author] if version.author else [])),
+        authors=(*authors, *User.objects.filter(pk__in=version.writers())),
         emergency=emergency,
+        recused=recused,
     )
     concerned = User.objects.filter(pk__in=digests.concerned(digests.steps(draft.content(""))))
     return replace(draft, authors=(*draft.authors, *concerned))
@@ -265,6 +267,11 @@ def _judge(draft: Draft, *, by: Acting) -> Asked:
             )
     _check_lasts(draft, decision)
     return Asked(draft, decision, by)
+
+
+def _recused(change: Change) -> frozenset[UUID]:
+    """Whoever said of any revision that they have a conflict of interest; also of a plan's."""
+    return recusal.persons(change.revisions.values_list("chain", flat=True))
 
 
 def _editors(change: Change) -> list[User]:

@@ -10,15 +10,25 @@ from django.db import transaction
 from django.db.models.functions import Greatest, Now
 
 from accounts.acting import Acting
-from approvals import claims, signoffs
+from accounts.models import User
+from approvals import claims, lapse, recusal, signoffs
 from approvals.chain import Verdict
 from approvals.clock import database_time
+from approvals.models import Chain
 from approvals.passkeys import Assertion, Presented
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import Invalid, MoveNotAllowed, NotFound, Refusal, StaleVersion
 from orchestration import access, lifecycle, revisions
-from orchestration.asking import BEFORE_START, EDITABLE, TEXT_MAX, Asked, current_revision, state_word
+from orchestration.asking import (
+    BEFORE_START,
+    EDITABLE,
+    TEXT_MAX,
+    Asked,
+    current_revision,
+    state_word,
+    window_of,
+)
 from orchestration.definitions import digest as digests
 from orchestration.definitions.source import CONTROL
 from orchestration.engine import cancel as cancelling
@@ -130,11 +140,32 @@ def withdraw_sign_off(change: Change, sign_off: UUID, *, by: Acting) -> None:
         revision = current_revision(change)
         if not revision.chain.sign_offs.filter(pk=sign_off).exists():
             raise NotFound("There is no such sign-off on this change.")
-        verdict = signoffs.withdraw(sign_off, by=by)
+        again = window_of(revision).repeats is not None
+        verdict = signoffs.withdraw(sign_off, by=by, starts_again=again)
         if verdict == Verdict.COMPLETE and change.state == C.WAITING:  # whoever had left is back, and counts
             _follow(change, revision, verdict, by=by)
             return
         if verdict != Verdict.COMPLETE and change.state in {C.APPROVED, C.SCHEDULED}:
+            lifecycle.move(change, C.WAITING, by=by.actor)
+        lifecycle.tell(change)
+
+
+def recuse(change: Change, *, reason: str, by: Acting) -> None:
+    """Say that one has a conflict of interest: what one signed is taken back, and one is never asked again."""
+    access.require_sign_off(by.user, change)
+    _check_text(reason, "reason")
+    with transaction.atomic():
+        change = lock_change(change.pk)
+        if C(change.state) not in BEFORE_START:
+            raise MoveNotAllowed(f"{change.key} is {state_word(change)}; nobody is asked. Nothing was done.")
+        revision = current_revision(change)
+        chain, again = revision.chain, window_of(revision).repeats is not None
+        recusal.declare(chain, reason=reason, by=by)
+        claims.decided(chain, by=by)
+        for one in chain.sign_offs.filter(person=by.user.person_id, withdrawn_at=None):
+            signoffs.withdraw(one.pk, by=by, starts_again=again)
+        lapse.reopen(chain, by=by.actor)  # what somebody signed in their place counts no more either
+        if chain.state == Chain.State.OPEN and change.state in {C.APPROVED, C.SCHEDULED}:
             lifecycle.move(change, C.WAITING, by=by.actor)
         lifecycle.tell(change)
 
@@ -194,11 +225,24 @@ def comment(
     if not text:
         detail = "Write something."
         raise Invalid(f"Nothing was saved. {detail}", errors=[{"pointer": "/text", "detail": detail}])
+    return remark(change, text=text, author=by.user, by=by.actor, kind=kind, answers=answers)
+
+
+def remark(
+    change: Change,
+    *,
+    text: str,
+    author: User,
+    by: Actor,
+    kind: Comment.Kind = Comment.Kind.COMMENT,
+    answers: Comment | None = None,
+) -> Comment:
+    """A comment as it is stored; `by` is the act of a worker where the author asked for what it tells about."""
     with transaction.atomic():
         change = lock_change(change.pk)
-        made = Comment.objects.create(change=change, author=by.user, text=text, kind=kind, answers=answers)
+        made = Comment.objects.create(change=change, author=author, text=text, kind=kind, answers=answers)
         record(
-            "change.commented", of=None, subject=change.key, actor=by.actor, change=change.key,
+            "change.commented", of=None, subject=change.key, actor=by, change=change.key,
             comment=str(made.pk), comment_digest=digests.digest_of_text(text), comment_kind=str(kind),
             answers=str(answers.pk) if answers else None,
         )  # fmt: skip

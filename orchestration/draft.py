@@ -42,6 +42,7 @@ class Draft:
     repeats: Schedule | None = None
     found: tuple[Mapping[str, Any], ...] = ()  # what plan steps found, by digest
     plans: int = 0  # how many plans of the change there were when this was made
+    recused: frozenset[UUID] = frozenset()  # persons who said that they have a conflict of interest
 
     @property
     def has_plan(self) -> bool:
@@ -51,7 +52,7 @@ class Draft:
     @property
     def conflicted(self) -> frozenset[UUID]:
         """Persons who never count; a service account stands for the person who answers for it."""
-        return frozenset(one.person_id for one in (self.requester, *self.authors))
+        return self.recused | {one.person_id for one in (self.requester, *self.authors)}
 
     @property
     def place(self) -> Place:

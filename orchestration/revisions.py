@@ -7,7 +7,7 @@ nor evaluate a policy: what it is given is judged already.
 from django.db.models import F
 
 from approvals import chain as chains
-from approvals import planned
+from approvals import planned, recusal
 from approvals.clock import database_time
 from approvals.models import Chain
 from audit.ledger.entry import Actor
@@ -38,6 +38,7 @@ def hold(service: Service, environment: Environment) -> None:
 def put(change: Change, asked: Asked, *, why: str = "", plan: Plan | None = None) -> Revision:
     """A revision takes the place of what was asked for: whatever was signed is void, and everybody is asked anew."""
     first, by = change.revision is None, asked.by.actor
+    _check_recused(change, asked)
     if change.revision is not None:
         void(change, change.revision, by=by, why=why)
     revision = _insert(change, asked, plan)
@@ -64,6 +65,15 @@ def plan(change: Change, asked: Asked) -> Plan:
         lifecycle.touch(change, "change.edited", by=by, columns=title)
     stop_plans(change, by=by, why="planned anew")
     return _insert_plan(change, asked)
+
+
+def _check_recused(change: Change, asked: Asked) -> None:
+    """Nobody who recused themselves while policy was asked is asked again by what it answered."""
+    said = recusal.persons(change.revisions.values_list("chain", flat=True))
+    if not said <= asked.draft.conflicted:
+        raise StaleVersion(
+            f"Somebody recused themselves from {change.key} meanwhile; nothing was saved. Send it again."
+        )
 
 
 def _insert(change: Change, asked: Asked, plan: Plan | None) -> Revision:

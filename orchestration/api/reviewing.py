@@ -11,9 +11,10 @@ from rest_framework.views import APIView
 
 from accounts import once
 from accounts.acting import acting
-from orchestration import access, reviewing
+from orchestration import access, changes, reviewing
+from orchestration.api import shown
 from orchestration.api.shapes import reviewing as shapes
-from orchestration.api.shapes.changes import CommentRow, Remark
+from orchestration.api.shapes.changes import ChangeDetail, CommentRow, Remark
 
 
 class Obligations(APIView):
@@ -77,6 +78,18 @@ class HandOver(APIView):
             return 201, shapes.HandOverRow(made).data
 
         return once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))
+
+
+class Recuse(APIView):
+    """Say that one has a conflict of interest: what one signed is taken back, and one never counts on this change."""
+
+    @extend_schema(request=shapes.Recuse, responses=ChangeDetail)
+    def post(self, request: Request, key: str) -> Response:
+        asked = shapes.Recuse(data=request.data)
+        asked.is_valid(raise_exception=True)
+        change = access.get_change_or_404(request.user, key)
+        changes.recuse(change, reason=asked.validated_data["reason"], by=acting(request))
+        return Response(shown.change(change))
 
 
 class Ask(APIView):

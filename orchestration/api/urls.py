@@ -2,7 +2,17 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from orchestration.api import break_glass, catalogue, changes, exceptions, plans, reviewing, runs, signing
+from orchestration.api import (
+    break_glass,
+    catalogue,
+    changes,
+    exceptions,
+    periods,
+    plans,
+    reviewing,
+    runs,
+    signing,
+)
 
 workflow_urls = [
     path("", catalogue.Workflows.as_view()),
@@ -30,6 +40,7 @@ change_urls = [
     path("<str:key>/claim/", reviewing.OneClaim.as_view()),
     path("<str:key>/hand-over/", reviewing.HandOver.as_view()),
     path("<str:key>/ask/", reviewing.Ask.as_view()),
+    path("<str:key>/recuse/", reviewing.Recuse.as_view()),
     path("<str:key>/questions/<uuid:question>/answer/", reviewing.Answer.as_view()),
     path("<str:key>/review/", break_glass.EmergencyReview.as_view()),
     path("<str:key>/obligations/", reviewing.Obligations.as_view()),
@@ -52,6 +63,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("environments/", catalogue.Environments.as_view()),
     path("environments/<str:slug>/", catalogue.OneEnvironment.as_view()),
     path("changes/", include(change_urls)),
+    path("freezes/", periods.Freezes.as_view()),
+    path("freezes/<uuid:key>/", periods.OneFreeze.as_view()),
+    path("windows/", periods.Windows.as_view()),
+    path("windows/<uuid:key>/", periods.OneWindow.as_view()),
     path("exceptions/", exceptions.Exceptions.as_view()),
     path("break-glass/", break_glass.Emergencies.as_view()),
     path("runs/", include(run_urls)),

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, Subquery, Value
 
 from accounts.models import User
-from approvals.models import Chain
+from approvals.models import Chain, Recusal
 from audit.canonical import uuid7
 from audit.models import Coupled
 from orchestration.models.catalogue import Environment, Service, Workflow, WorkflowVersion
@@ -29,6 +29,7 @@ class ChangeQuerySet(QuerySet["Change"]):
         return self.filter(
             Exists(mine),
             ~Q(revision__chain__conflicted__overlap=sorted(conflicts)),
+            ~Exists(Recusal.objects.filter(chain=OuterRef("revision__chain"), person__in=conflicts)),
             state=Change.State.WAITING,
         ).annotate(
             due_at=Subquery(first.values("due_at")[:1]), reminded_at=Subquery(first.values("reminded_at")[:1])

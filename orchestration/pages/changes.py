@@ -22,6 +22,7 @@ from orchestration.pages import (
     rail,
     reviewing,
     run_view,
+    stopped,
     story,
     times,
     trace,
@@ -144,7 +145,7 @@ def context(request: HttpRequest, change: Change, refused: Refusal | None = None
         "entries": story.of(change),
         **run_view.context(run, content),
         **_beside(request, change, content, refused),
-        "strips": glass.of(change),
+        "strips": [*glass.of(change), *stopped.of(request, change)],
         "incident": facts.incident(content),
         "review": glass.review(change, request.user),
     }

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import recent
+from accounts.acting import acting
 from approvals import chain as chains
 from approvals import claims, eligibility
 from approvals.models import SignOff, Stage
@@ -205,7 +206,7 @@ def _others(revision: Revision) -> str:
     """Who can, stage by stage."""
     waiting = [one.stage for one in chains.progress(revision.chain) if not one.complete]
     found = {
-        stage.name: [one.name for one in eligibility.people(stage, conflicted=revision.chain.conflicted)]
+        stage.name: [one.name for one in eligibility.people(stage, conflicted=revision.chain.barred)]
         for stage in waiting
     }
     return " ".join(f"{name} can: {', '.join(names) or 'nobody now'}." for name, names in found.items())
@@ -225,6 +226,8 @@ def _why_not(
         }.get(S(change.state), "Decided. What was signed is what runs.")
     if change.requester_id == request.user.pk:
         return f"You requested this change, so someone else must approve it. {_others(revision)}"
+    if acting(request).user.person_id in revision.chain.barred - set(revision.chain.conflicted):
+        return f"You have a conflict of interest, so someone else must decide. {_others(revision)}"
     if not mine and any(one.user_id == request.user.pk for one in given):
         return "You have decided. One person counts once in a chain."
     return "" if mine else f"You can read this change but not decide it. {_others(revision)}"

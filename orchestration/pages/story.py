@@ -26,6 +26,7 @@ VERBS = {
     "change.cancelled": ("stopped it", "cancelled"),
     "change.unknown": ("lost track of a step; a person must look", "unknown"),
     "sign_off.withdrawn": ("withdrew a sign-off", "cancelled"),
+    "chain.recused": ("has a conflict of interest and takes no part", "hand_over"),
     "obligation.opened": ("set an obligation", "obligation"),
     "obligation.closed": ("closed an obligation", "closed"),
     "stage.overdue": ("told those who may decide that it is past due:", "overdue"),
@@ -39,6 +40,8 @@ VERBS = {
     "attempt.refused": ("was refused", "denied"),
     "freeze.created": ("made the freeze", "freeze"),
     "freeze.edited": ("changed the freeze", "freeze"),
+    "freeze.excepted": ("let it start through a freeze", "exception"),
+    "freeze.exception_ended": ("ended its way through a freeze", "freeze"),
     "freeze.lifted": ("lifted the freeze", "lifted"),
     "window.created": ("made the window", "window"),
     "window.edited": ("changed the window", "window"),
@@ -108,6 +111,8 @@ def _object(kind: str, data: dict[str, Any], names: dict[str, str]) -> str:
     if kind == "stage.handed_over":
         return f"{names.get(data['to_account'], 'a colleague')} as {data['stage_name']}"
     if kind.startswith(("freeze.", "window.")):
+        if "named" in data:  # an exception to a freeze
+            return data["name"] if kind == "freeze.exception_ended" else f"{data['name']}: {data['reason']}"
         return "" if kind.endswith("lifted") else f"({data['words']})"
     return str(data["stage_name"]) if kind.startswith("stage.") else ""
 

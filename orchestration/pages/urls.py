@@ -47,6 +47,7 @@ change_urls = [
     path("<str:key>/release/", reviewing.release, name="release"),
     path("<str:key>/hand-over/", reviewing.hand_over, name="hand_over"),
     path("<str:key>/ask/", reviewing.ask, name="ask"),
+    path("<str:key>/recuse/", reviewing.recuse, name="recuse"),
     path("<str:key>/questions/<uuid:question>/answer/", reviewing.answer, name="answer"),
     path("<str:key>/review/", break_glass.conclude, name="review"),
     path(
@@ -70,6 +71,7 @@ calendar_urls = [
     path("feed/", feed.address, name="feed"),
     path("feed/new/", feed.create, name="new_feed"),
     path("feed/revoke/", feed.revoke, name="revoke_feed"),
+    path("exceptions/<uuid:exception>/end/", calendar.end_exception, name="end_freeze_exception"),
     path("<uuid:key>/", calendar.detail, name="period"),
     path("<uuid:key>/edit/", calendar.edit, name="edit_period"),
 ]
