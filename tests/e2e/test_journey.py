@@ -183,3 +183,22 @@ def test_keys_move_open_and_explain_and_none_decides(person):
     noor.keyboard.press("Escape")
     noor.keyboard.press("Control+k")
     assert noor.evaluate("document.activeElement.type") in {"search", "text"}
+
+
+def test_a_change_is_rolled_back_with_one_button_and_a_reason(person):
+    mara = person("Mara Lindqvist")
+    served = []
+    for version in ("2026.60", "2026.61"):
+        ask(mara, version=version)
+        run_to_its_end(mara, person, submit(mara))
+        served.append(mara.request.get("/demo/site/production/web-bank/").text())
+    assert "2026.61" in served[1]
+
+    mara.get_by_role("link", name="Roll back").click()
+    expect(mara.locator("#preview")).to_contain_text("This needs 2 approvals")
+    mara.fill("#f-reason", "It shows the wrong rates.")
+    mara.get_by_role("button", name="Ask for the rollback").click()
+    expect(mara.locator("#part-head")).to_contain_text("Roll back CHG-")
+    run_to_its_end(mara, person, mara.url.rstrip("/").rsplit("/", 1)[1])
+    assert mara.request.get("/demo/site/production/web-bank/").text() == served[0]
+    assert Axe().run(mara).violations_count == 0
