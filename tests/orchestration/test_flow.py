@@ -204,7 +204,7 @@ NESTED = "[1,2,3,4,5,6,7,8,9,10].all(a, " * 8 + "a > 0" + ")" * 8
     ("text", "words"),
     [
         (NESTED, "budget exceeded"),
-        ("outputs.a.text.matches('(a+)+$', 1)", "overload"),
+        ("outputs.a.text.matches('(a+)+$', 1)", "undeclared"),
         ("outputs.a.text.matches('[')", "regular expression"),
         ("outputs.a.nosuch == 1", "Key not found"),
         ("outputs.a.huge == 1", "out of range"),
