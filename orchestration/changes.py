@@ -19,22 +19,16 @@ from approvals.passkeys import Assertion, Presented
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import Invalid, MoveNotAllowed, NotFound, Refusal, StaleVersion
-from orchestration import access, lifecycle, revisions
-from orchestration.asking import (
-    BEFORE_START,
-    EDITABLE,
-    TEXT_MAX,
-    Asked,
-    current_revision,
-    state_word,
-    window_of,
-)
+from orchestration import access, lifecycle, revisions, undoing
+from orchestration.asking import BEFORE_START, EDITABLE, Asked, current_revision, state_word, window_of
 from orchestration.definitions import digest as digests
 from orchestration.definitions.source import CONTROL
+from orchestration.draft import Draft
 from orchestration.engine import cancel as cancelling
 from orchestration.engine import dispatch, runs
 from orchestration.engine.rows import lock_change
 from orchestration.models import Change, Comment, Environment, Revision, Run, Service, Step
+from orchestration.sense import TEXT_MAX
 
 C = Change.State
 
@@ -52,6 +46,7 @@ def request_change(asked: Asked) -> Change:
     draft = asked.draft
     with transaction.atomic():
         revisions.hold(draft.service, draft.environment)
+        undone = _hold_undone(draft)
         change = Change.objects.create(
             pk=draft.change_id,
             number=int(draft.change_key.removeprefix("CHG-")),
@@ -61,6 +56,7 @@ def request_change(asked: Asked) -> Change:
             requester=draft.requester,
             title=digests.title(asked.content),
             kind=Change.Kind.BREAK_GLASS if draft.emergency else Change.Kind.NORMAL,
+            rolls_back=undone,
         )
         record("change.drafted", of=change, subject=change.key, actor=asked.by.actor, change=change.key)
         _put(change, asked)
@@ -264,6 +260,15 @@ def recall(*, by: Actor, why: str, **about: Service | Environment) -> list[str]:
             lifecycle.move(change, C.SENT_BACK, by=by, why=why)
             recalled.append(change.key)
     return recalled
+
+
+def _hold_undone(draft: Draft) -> Change | None:
+    """The change that is to be rolled back, held so that of two people who ask at once one does."""
+    if draft.undo is None:
+        return None
+    undone = lock_change(draft.undo.change_id)
+    undoing.check_free(undone)
+    return undone
 
 
 def _check_text(text: str, name: str) -> None:

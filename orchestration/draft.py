@@ -17,6 +17,7 @@ from audit.ledger.record import timestamp
 from orchestration.definitions import digest as digests
 from orchestration.definitions import phases, repeats
 from orchestration.definitions.digest import Content, Emergency
+from orchestration.definitions.undo import Undo
 from orchestration.models import Change, Environment, Run, Service, WorkflowVersion
 
 HISTORY = 20  # how many earlier runs are looked at for failures in a row
@@ -43,11 +44,13 @@ class Draft:
     found: tuple[Mapping[str, Any], ...] = ()  # what plan steps found, by digest
     plans: int = 0  # how many plans of the change there were when this was made
     recused: frozenset[UUID] = frozenset()  # persons who said that they have a conflict of interest
+    undo: Undo | None = None  # of a rollback: what it undoes, and how
 
     @property
     def has_plan(self) -> bool:
-        """Whether something is to be found out before anybody can be asked."""
-        return any(phases.is_plan(step) for step in self.version.document["spec"]["steps"])
+        """Whether something is to be found out before anybody can be asked: a rollback was signed already."""
+        steps = self.version.document["spec"]["steps"]
+        return self.undo is None and any(phases.is_plan(step) for step in steps)
 
     @property
     def conflicted(self) -> frozenset[UUID]:
@@ -75,6 +78,7 @@ class Draft:
             emergency=self.emergency,
             repeats=self.repeats,
             plan=self.found,
+            undo=self.undo,
         )
 
 
@@ -95,6 +99,7 @@ def facts(draft: Draft) -> dict[str, Any]:
             "emergency": draft.emergency is not None,
             "repeats": repeats.fact(draft.repeats),
             "plan": phases.fact(draft.found),
+            "rolls_back": draft.undo.change if draft.undo else None,
         },
         "workflow": {
             "slug": version.workflow.slug,

@@ -43,7 +43,7 @@ RUN_MOVES: dict[Run.State, frozenset[Run.State]] = {
     R.UNKNOWN: frozenset({R.RUNNING, R.SUCCEEDED, R.FAILED, R.CANCELLED}),
 }
 STEP_MOVES: dict[Step.State, frozenset[Step.State]] = {
-    S.BLOCKED: frozenset({S.READY, S.CANCELLED, S.SKIPPED}),
+    S.BLOCKED: frozenset({S.READY, S.CANCELLED, S.SKIPPED, S.OMITTED}),
     S.READY: frozenset({S.RUNNING, S.CANCELLED, S.SKIPPED}),
     S.RUNNING: frozenset({S.SUCCEEDED, S.FAILED, S.TIMED_OUT, S.CANCELLED, S.UNKNOWN, S.READY}),
     S.UNKNOWN: frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.READY}),
@@ -123,7 +123,7 @@ def tell(change: Change) -> None:
 
 def is_terminal(state: str) -> bool:
     """Whether a run or a step in this state will never move again."""
-    return state in _ENDS or state in {S.TIMED_OUT, S.SKIPPED}
+    return state in _ENDS or state in {S.TIMED_OUT, S.SKIPPED, S.OMITTED}
 
 
 def _check(row: models.Model, allowed: frozenset[Any], to: Any, *, name: str) -> None:

@@ -114,6 +114,7 @@ def _announce(change: Change, revision: Revision, kind: str, asked: Asked) -> No
         conflicted=sorted(str(person) for person in asked.draft.conflicted),
         policy_decision=str(asked.decision.pk), chain=str(revision.chain.pk), chain_digest=revision.chain.digest,
         incident=asked.draft.emergency.incident if asked.draft.emergency else None,
+        rolls_back=asked.draft.undo.change if asked.draft.undo else None,
     )  # fmt: skip
     lifecycle.tell(change)
 

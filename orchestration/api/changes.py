@@ -164,6 +164,29 @@ class Cancel(APIView):
         return _fresh(request, key)
 
 
+class Rollback(APIView):
+    """Ask for a change that rolls this one back: of its own, with its own chain."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "changes:write"}
+
+    @extend_schema(request=shapes.Rollback, responses={201: shapes.ChangeDetail})
+    def post(self, request: Request, key: str) -> Response:
+        change = access.get_change_or_404(request.user, key)
+        asked = shapes.Rollback(data=request.data)
+        asked.is_valid(raise_exception=True)
+        reason, by = asked.validated_data["reason"], acting(request)
+
+        def work(ready: asking.Asked) -> tuple[int, Any]:
+            return 201, shown.change(changes.request_change(ready))
+
+        return once.respond(
+            request,
+            work,
+            prepare=lambda: asking.ask_rollback(change, reason=reason, by=by),
+            at=datetime.now(UTC),
+        )
+
+
 class Comments(generics.ListAPIView[Comment]):
     """Remarks, newest first."""
 

@@ -53,6 +53,8 @@ def change(row: Change) -> dict[str, Any]:
         else None,
         "plan": row.plans.select_related("run").first(),
         "run": run_key(row),
+        "undoes": row.rolls_back.key if row.rolls_back else None,
+        "undone_by": [one.key for one in row.rolled_back_by.order_by("number")],
     }.items():
         setattr(row, name, value)
     return dict(shapes.ChangeDetail(row).data)

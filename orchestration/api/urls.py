@@ -35,6 +35,7 @@ change_urls = [
     path("<str:key>/withdraw/", changes.Withdraw.as_view()),
     path("<str:key>/start/", changes.Start.as_view()),
     path("<str:key>/cancel/", changes.Cancel.as_view()),
+    path("<str:key>/rollback/", changes.Rollback.as_view()),
     path("<str:key>/comments/", changes.Comments.as_view()),
     path("<str:key>/timeline/", changes.Timeline.as_view()),
     path("<str:key>/claim/", reviewing.OneClaim.as_view()),

@@ -15,10 +15,11 @@ from approvals.calendar.schedule import Schedule
 from audit.canonical import canonical, parse
 from audit.ledger.record import timestamp
 from orchestration.actions import registry
-from orchestration.definitions import beside, phases
+from orchestration.definitions import beside, flow, phases
 from orchestration.definitions import repeats as times
 from orchestration.definitions.inputs import InputsInvalid
 from orchestration.definitions.substitution import begins_with, resolved, substitute
+from orchestration.definitions.undo import Undo, rolled_back
 from orchestration.models import Environment, Service, WorkflowVersion
 
 DOMAIN = "countersign/change/v1"
@@ -55,6 +56,7 @@ class Content:
     emergency: Emergency | None = None
     repeats: Schedule | None = None
     plan: Sequence[Mapping[str, Any]] = ()  # what plan steps found, by digest
+    undo: Undo | None = None
 
     @property
     def known(self) -> dict[str, Any]:
@@ -68,6 +70,7 @@ def document(content: Content) -> bytes:
     version, resolved = content.version, steps(content)
     data = canonical(
         {
+            **_sometimes(content),
             "v": 1,
             "change": str(content.change_id or ""),
             "revision": content.number,
@@ -78,7 +81,7 @@ def document(content: Content) -> bytes:
             "reason": content.reason,
             "steps": resolved,
             "effects": sorted({step["effect"] for step in resolved}),
-            "files": {name: digest_of_text(text) for name, text in version.files.items()},
+            "files": _named_files(content),
             "secrets": [],
             "plan": [dict(one) for one in content.plan],
             "window": {
@@ -95,6 +98,20 @@ def document(content: Content) -> bytes:
     if len(data) > MAX_BYTES:
         raise InputsInvalid(f"Nothing was sent: what would run is larger than {MAX_BYTES} bytes.")
     return data
+
+
+def _sometimes(content: Content) -> dict[str, Any]:
+    """What only some documents say: how long a run may take, and which change this one rolls back."""
+    if content.undo is not None:
+        return {"rolls_back": content.undo.told}
+    timeout = content.version.document["spec"].get("timeout")
+    return {"timeout_seconds": _seconds(str(timeout))} if timeout else {}
+
+
+def _named_files(content: Content) -> dict[str, str]:
+    if content.undo is not None:
+        return dict(content.undo.document["files"])
+    return {name: digest_of_text(text) for name, text in content.version.files.items()}
 
 
 def digest(data: bytes) -> str:
@@ -122,6 +139,7 @@ def told(document: Mapping[str, Any]) -> dict[str, Any]:
         "input.change.emergency": document["emergency"] is not None,
         "input.change.repeats": times.fact(times.read(document)),
         "input.change.plan": phases.fact(document.get("plan", [])),
+        "input.change.rolls_back": rolled_back(document),
         "input.workflow.slug": document["workflow"]["slug"],
         "input.workflow.version": document["workflow"]["version"],
         "input.workflow.digest": document["workflow"]["digest"],
@@ -134,18 +152,31 @@ def told(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def steps(content: Content) -> list[dict[str, Any]]:
     """Every step exactly as the supervisor will be handed it, in the definition's order."""
-    given = content.version.document["spec"]["steps"]
-    problems = list(_options(given, content.known))
-    resolved = [_step(step, content) for step in given]
+    resolved, problems = _resolved(content)
+    done = [(key, work) for step in resolved for key, work in works(step)]
     problems += [
-        {"pointer": f"/steps/{step['key']}", "detail": f"{step['key']}: {fault}."}
-        for step in resolved
-        for fault in registry.validate(step["uses"], step["with"])
+        {"pointer": f"/steps/{key}", "detail": f"{key}: {fault}."}
+        for key, work in done
+        for fault in registry.validate(work["uses"], work["with"])
     ]
-    problems += [] if problems else [fault for step in resolved for fault in _faults(step, content)]
+    problems += [] if problems else [fault for key, work in done for fault in _faults(key, work, content)]
     if problems:
         raise InputsInvalid(f"Nothing was sent. {problems[0]['detail']}", errors=problems)
     return resolved
+
+
+def _resolved(content: Content) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """The steps with every value in its place, and what is wrong with those values."""
+    if content.undo is not None:  # signed once already, values and all
+        return content.undo.steps, []
+    given = content.version.document["spec"]["steps"]
+    problems = _options([work for step in given for _, work in works(step)], content.known)
+    return [_step(step, content) for step in flow.expanded(given)], list(problems)
+
+
+def works(step: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """What a step does, and what undoes it, each by the step's key."""
+    return [(step["key"], step), *([(step["key"], step["rollback"])] if "rollback" in step else [])]
 
 
 def acts(steps: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -161,6 +192,8 @@ def concerned(steps: Sequence[Mapping[str, Any]]) -> frozenset[UUID]:
 
 def title(content: Content) -> str:
     """The change's title: the workflow's summary with its values."""
+    if content.undo is not None:
+        return f"Roll back {content.undo.change}: {content.undo.title}"[:MAX_TITLE]
     summary = content.version.document["spec"]["summary"]
     return str(substitute(summary, {**content.inputs, **content.known}))[:MAX_TITLE]
 
@@ -170,22 +203,30 @@ def digest_of_text(text: str) -> str:
 
 
 def _step(step: Mapping[str, Any], content: Content) -> dict[str, Any]:
-    action = registry.get(step["uses"])
-    with_ = resolved(step["with"], content.known)
-    text = str(step.get("timeout", DEFAULT_TIMEOUT))
+    known = {**content.known, **flow.values(step)}
+    undo = {"rollback": _work(step["rollback"], content, known)} if "rollback" in step else {}
+    head = {"key": step["key"], "needs": list(step.get("needs", []))}
+    return {**head, **_work(step, content, known), **flow.signed(step), **undo}
+
+
+def _work(work: Mapping[str, Any], content: Content, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What is done, as the supervisor will be handed it: by a step, or by what undoes it."""
+    action = registry.get(work["uses"])
+    with_ = resolved(work["with"], known)
     return {
-        "key": step["key"],
-        "title": str(substitute(step.get("title", ""), content.known))[:200],
-        "needs": list(step.get("needs", [])),
-        "uses": step["uses"],
+        "title": str(substitute(work.get("title", ""), known))[:200],
+        "uses": work["uses"],
         "with": with_,
-        "effect": phases.effect(step, action.effect_of(with_) if action else "at_most_once"),
-        "timeout_seconds": int(text[:-1]) * SECONDS[text[-1]],
-        "retries": step.get("retries", 0),
-        "retry_exit_codes": list(step.get("retry_exit_codes", [])),
-        "files": _files(step, with_, content.version.files),
-        **({"phase": step["phase"]} if "phase" in step else {}),
+        "effect": phases.effect(work, action.effect_of(with_) if action else "at_most_once"),
+        "timeout_seconds": _seconds(str(work.get("timeout", DEFAULT_TIMEOUT))),
+        "retries": work.get("retries", 0),
+        "retry_exit_codes": list(work.get("retry_exit_codes", [])),
+        "files": _files(work, with_, content.version.files),
     }
+
+
+def _seconds(text: str) -> int:
+    return int(text[:-1]) * SECONDS[text[-1]]
 
 
 def _files(step: Mapping[str, Any], with_: Any, files: Mapping[str, str]) -> dict[str, str]:
@@ -195,23 +236,23 @@ def _files(step: Mapping[str, Any], with_: Any, files: Mapping[str, str]) -> dic
     return {name: files[name] for name in sorted(named | set(step.get("files", ()))) if name in files}
 
 
-def _read(step: Mapping[str, Any], with_: Any) -> tuple[str, ...]:
-    action = registry.get(step["uses"])
-    return action.reads(with_) if action and not registry.validate(step["uses"], with_) else ()
+def _read(work: Mapping[str, Any], with_: Any) -> tuple[str, ...]:
+    action = registry.get(work["uses"])
+    return action.reads(with_) if action and not registry.validate(work["uses"], with_) else ()
 
 
-def _faults(step: Mapping[str, Any], content: Content) -> Iterator[dict[str, str]]:
+def _faults(key: str, work: Mapping[str, Any], content: Content) -> Iterator[dict[str, str]]:
     """What only the records can tell: that there is no such team, or that this is no place for such a step."""
-    action = registry.get(step["uses"])
+    action = registry.get(work["uses"])
     if action is None:
         return
     if action.environments is not None and content.environment.slug not in action.environments:
         places = ", ".join(sorted(action.environments))
-        yield {"pointer": "/environment", "detail": f"{step['uses']} is for {places} only."}
-    for place in beside.missing(action.reads(step["with"]), content.version.files):
-        yield {"pointer": f"/steps/{step['key']}", "detail": f"there is no {place} beside the workflow."}
-    for name, detail in action.faults(step["with"]).items():
-        pointer = f"/inputs/{name}" if name in content.inputs else f"/steps/{step['key']}"
+        yield {"pointer": "/environment", "detail": f"{work['uses']} is for {places} only."}
+    for place in beside.missing(action.reads(work["with"]), content.version.files):
+        yield {"pointer": f"/steps/{key}", "detail": f"there is no {place} beside the workflow."}
+    for name, detail in action.faults(work["with"]).items():
+        pointer = f"/inputs/{name}" if name in content.inputs else f"/steps/{key}"
         yield {"pointer": pointer, "detail": detail}
 
 

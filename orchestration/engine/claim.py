@@ -115,7 +115,7 @@ def _claim(step_id: UUID, judged: Judged | None, *, boot_id: UUID, worker: Actor
     signed_off = step_of(source, step)
     permit = gate.authorise(_start(run, source, signed_off, judged, by=worker))
     plans = {} if isinstance(source, Plan) else artifacts.signed(source)
-    news = _start_run(run, permit, by=worker)
+    news = _start_run(run, source, permit, by=worker)
     attempt = _lease(step, boot_id=boot_id, by=worker)
     events.tell(run, [*news, ("step.running", {"step": step.key, "attempt": step.attempt})])
     return Claimed(
@@ -191,10 +191,12 @@ def _place(content: Mapping[str, Any]) -> Place:
     return Place(*(content[name]["slug"] for name in ("environment", "service", "workflow")))
 
 
-def _start_run(run: Run, permit: Permit, *, by: Actor) -> list[events.Event]:
+def _start_run(run: Run, source: Source, permit: Permit, *, by: Actor) -> list[events.Event]:
     if run.state != R.READY:
         return []
-    columns = {"permit": permit, "started_at": Now()}
+    columns: dict[str, Any] = {"permit": permit, "started_at": Now()}
+    if limit := parse(bytes(source.document)).get("timeout_seconds"):  # its time runs from its start
+        columns["deadline_at"] = Now() + timedelta(seconds=limit)
     run.permit = permit
     lifecycle.move_run(run, R.RUNNING, by=by, columns=columns)
     if run.plan_id is None:

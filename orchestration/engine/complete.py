@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from approvals.clock import database_time
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import MoveNotAllowed, StaleVersion
@@ -70,8 +71,9 @@ def _next_state(
     """Where the step goes: its end, another try, or a question to a person."""
     if outcome.state == "succeeded":
         return S.SUCCEEDED, {"ended_at": Now(), "outputs": outcome.outputs}
-    if _may_repeat(claimed, outcome, run, step):
-        return S.READY, {"not_before": Now() + _backoff(step.attempt)}
+    pause = _backoff(step.attempt)
+    if _may_repeat(claimed, outcome, run, step) and database_time() + pause < claimed.permit_expires_at:
+        return S.READY, {"not_before": Now() + pause}
     return S(outcome.state), {"ended_at": Now()}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from audit.canonical import parse
 from audit.refusals import Refusal
 from orchestration.definitions import phases
-from orchestration.models import Plan, Revision, Step
+from orchestration.models import Plan, Revision, Run, Step
 
 Source = Revision | Plan
 
@@ -79,6 +79,14 @@ class Planned:
         """Whether the row still says what was signed off."""
         same = all(getattr(step, name) == value for name, value in self.columns.items())
         return same and step.spec == self.spec
+
+
+def source_of(run: Run) -> Source:
+    """What a run was made from."""
+    source = run.revision or run.plan
+    if source is None:  # a CHECK of the database says that there is one
+        raise StepAltered(f"{run.key} was made from nothing; nothing follows.")
+    return source
 
 
 def planned(source: Source) -> list[Planned]:

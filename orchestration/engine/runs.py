@@ -16,6 +16,7 @@ from audit.ledger.record import record
 from orchestration import lifecycle
 from orchestration.definitions import repeats as times
 from orchestration.engine import dispatch, events
+from orchestration.engine.flow import first
 from orchestration.engine.plan import Planned, Source, planned
 from orchestration.engine.rows import steps_of
 from orchestration.models import Change, Plan, Revision, Run, Step
@@ -89,7 +90,9 @@ def void(change: Change, *, by: Actor, reason: str) -> None:
             if not lifecycle.is_terminal(step.state):
                 lifecycle.move_step(step, S.CANCELLED, by=by, reason=reason)
                 told.append(("step.cancelled", {"step": step.key, "attempt": step.attempt}))
-        lifecycle.move_run(run, R.CANCELLED, by=by, columns={"ended_at": Now()}, reason=reason)
+        lifecycle.move_run(
+            run, R.CANCELLED, by=by, columns={"ended_at": Now(), "reason": reason}, reason=reason
+        )
         events.tell(run, told)
 
 
@@ -105,21 +108,31 @@ def _insert(change: Change, source: Source, *, by: Actor, time: Time) -> Run:
     )
     known = {**lifecycle.of_run(run), "environment_tier": change.environment.tier}
     record("run.created", of=run, subject=run.key, actor=by, **known)
-    steps = [_step(run, one, not_before=time.begins) for one in planned(source)]
+    begins = first(parse(bytes(source.document)), planning=isinstance(source, Plan))
+    ready, omitted = ({step.key for step in some} for some in (begins.ready, begins.omitted))
+    steps = [_step(run, one, not_before=time.begins, ready=one.key in ready) for one in planned(source)]
     Step.objects.bulk_create(steps)
     for step in steps:
         record("step.created", of=step, subject=run.key, actor=by, run=run.key, step=step.key)
-    events.tell(run, [("run.created", {})])
+    passed = [omit(step, when=step.spec["when"], by=by) for step in steps if step.key in omitted]
+    events.tell(run, [("run.created", {}), *passed])
     return run
 
 
-def _step(run: Run, one: Planned, *, not_before: datetime) -> Step:
+def omit(step: Step, *, when: str, by: Actor) -> events.Event:
+    """Pass a step over, by its own condition."""
+    reason = f"Its condition was false: {when}"
+    lifecycle.move_step(step, S.OMITTED, by=by, columns={"reason": reason}, reason=reason)
+    return ("step.omitted", {"step": step.key, "attempt": step.attempt, "reason": reason})
+
+
+def _step(run: Run, one: Planned, *, not_before: datetime, ready: bool) -> Step:
     return Step(
         run=run,
         key=one.key,
         spec=one.spec,
         max_attempts=one.max_attempts,
-        state=S.BLOCKED if one.columns["needs"] else S.READY,
+        state=S.READY if ready else S.BLOCKED,
         not_before=not_before,
         **one.columns,
     )

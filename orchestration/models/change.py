@@ -67,6 +67,9 @@ class Change(Coupled):
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="changes")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="changes")
     requester = models.ForeignKey(User, on_delete=models.PROTECT, related_name="changes")
+    rolls_back = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="rolled_back_by"
+    )
     title = models.CharField(max_length=300)
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     revision = models.ForeignKey("Revision", on_delete=models.PROTECT, null=True, related_name="+")
@@ -87,6 +90,13 @@ class Change(Coupled):
                 name="change_state_known",
             ),
             models.CheckConstraint(condition=Q(kind__in=["normal", "break_glass"]), name="change_kind_known"),
+            models.UniqueConstraint(
+                fields=["rolls_back"],
+                condition=~Q(
+                    state__in=["withdrawn", "rejected", "expired", "superseded", "cancelled", "failed"]
+                ),
+                name="change_rolled_back_once",
+            ),
         ]  # fmt: skip
         indexes = [models.Index(fields=["state", "-number"], name="change_by_state")]
 

@@ -50,6 +50,7 @@ class Run(Coupled):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True, help_text="why it ended as it did, where there is more to say")
     event_seq = models.PositiveIntegerField(default=0, help_text="number of the newest event; never governed")
     objects = RunQuerySet.as_manager()
 
@@ -100,6 +101,7 @@ class Step(Coupled):
         TIMED_OUT = "timed_out"
         CANCELLED = "cancelled"
         SKIPPED = "skipped"
+        OMITTED = "omitted"
         UNKNOWN = "unknown"
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="steps")
@@ -108,7 +110,7 @@ class Step(Coupled):
     uses = models.CharField(max_length=50)
     title = models.CharField(max_length=200, blank=True)
     spec = models.JSONField(help_text="the step as resolved before the digest: with, timeout, retries, files")
-    needs = models.JSONField(default=list, help_text="keys of the steps that must have succeeded")
+    needs = models.JSONField(default=list, help_text="keys of the steps that come before")
     effect = models.CharField(max_length=20, default="at_most_once")
     state = models.CharField(max_length=10, choices=State, default=State.BLOCKED)
     attempt = models.PositiveSmallIntegerField(default=0)
@@ -122,6 +124,7 @@ class Step(Coupled):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     outputs = models.JSONField(default=dict)
+    reason = models.TextField(blank=True, help_text="why it never started, where it never did")
 
     class Meta:
         ordering: ClassVar[list[str]] = ["position"]
@@ -137,7 +140,7 @@ class Step(Coupled):
                 condition=Q(
                     state__in=[
                         "blocked", "ready", "running", "succeeded", "failed", "timed_out", "cancelled",
-                        "skipped", "unknown",
+                        "skipped", "omitted", "unknown",
                     ]
                 ),
                 name="step_state_known",

@@ -147,6 +147,7 @@ def context(request: HttpRequest, change: Change, refused: Refusal | None = None
         **_beside(request, change, content, refused),
         "strips": [*glass.of(change), *stopped.of(request, change)],
         "incident": facts.incident(content),
+        "rollbacks": change.rolled_back_by.order_by("number"),
         "review": glass.review(change, request.user),
     }
 

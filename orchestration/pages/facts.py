@@ -12,8 +12,11 @@ from audit.canonical import parse
 from orchestration.asking import window_of
 from orchestration.definitions import phases
 from orchestration.definitions.digest import emergency_of
+from orchestration.definitions.undo import rolled_back
 from orchestration.definitions.workflow import document as definition_of
+from orchestration.engine.flow import foreseen
 from orchestration.models import Change, Plan, Revision, Run
+from orchestration.pages import way
 
 COMPARED = 20  # how many earlier changes of the same workflow and service "the usual" is
 ENOUGH = 3  # fewer earlier changes than this are no habit to differ from
@@ -54,27 +57,36 @@ def steps(revision: Content) -> list[dict[str, Any]]:
 
 def plan(revision: Content) -> list[dict[str, Any]]:
     """What will run, riskiest first: the resolved step and the very words it is called with."""
-    return [
-        {
-            "key": step["key"],
-            "title": step.get("title") or step["key"],
-            "uses": step["uses"],
-            "effect": EFFECTS[step["effect"]],
-            "once": step["effect"] == "at_most_once",
-            "plans": phases.is_plan(step),
-            "lines": _lines(step["with"]),
-            "needs": step["needs"],
-        }
-        for step in steps(revision)
-    ]
+    signed = steps(revision)
+    omitted = foreseen(document(revision))
+    told = [{**planned(step), "omitted": step["key"] in omitted} for step in signed]
+    return way.plan(told, {step["key"]: step for step in signed})
+
+
+def planned(step: dict[str, Any]) -> dict[str, Any]:
+    """One signed step as a reviewer reads it."""
+    undo = step.get("rollback")
+    return {
+        "key": step["key"],
+        "title": step.get("title") or step["key"],
+        "uses": step["uses"],
+        "effect": EFFECTS[step["effect"]],
+        "once": step["effect"] == "at_most_once",
+        "lines": _lines(step["with"]),
+        "needs": step["needs"],
+        "plans": phases.is_plan(step),
+        "notes": way.notes(step),
+        "omitted": bool(step.get("omitted")),
+        "undo": {"uses": undo["uses"], "lines": _lines(undo["with"])} if undo else None,
+    }
 
 
 def flags(revision: Content) -> list[dict[str, str]]:
     """What a reviewer of a high-risk change must open before approving: steps that cannot be repeated."""
     return [
-        {"id": step["key"], "title": step.get("title") or step["key"], "url": f"#step-{step['key']}"}
-        for step in steps(revision)
-        if step["effect"] == "at_most_once"
+        {"id": step["key"], "title": step["title"], "url": f"#step-{step['key']}"}
+        for step in plan(revision)
+        if step["once"]
     ][:MAX_FLAGS]
 
 
@@ -129,6 +141,8 @@ def _fact(label: str, value: str, note: str, **look: str) -> Fact:
 
 
 def _what(revision: Content) -> Fact:
+    if undone := rolled_back(document(revision)):
+        return _fact("What", f"Rolls back {undone}", _count(len(document(revision)["steps"]), "step"))
     order = list(definition_of(revision.workflow_version)["spec"].get("inputs", {}))
     named = ", ".join(f"{key} {revision.inputs[key]}" for key in order[:2] if key in revision.inputs)
     return _fact(
@@ -169,7 +183,15 @@ def _risk(change: Change) -> Fact:
 
 
 def _undo(revision: Content) -> Fact:
-    once = [step["title"] or step["key"] for step in steps(revision) if step["effect"] == "at_most_once"]
+    signed = steps(revision)
+    once = [
+        step["title"] or step["key"]
+        for step in signed
+        if step["effect"] == "at_most_once" and "rollback" not in step
+    ]
+    undone = sum("rollback" in step for step in signed)
+    if undone and not once:
+        return _fact("Undo", "By a rollback", f"{_count(undone, 'step')} with a way back", icon="succeeded")
     if not once:
         return _fact("Undo", "Safe to repeat", "every step may run again without harm", icon="succeeded")
     return _fact("Undo", "Not by itself", f"runs once only: {', '.join(once[:2])}", icon="warning")

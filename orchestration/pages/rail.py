@@ -17,7 +17,7 @@ from approvals.seats import Seat
 from audit.refusals import Refusal
 from orchestration import access
 from orchestration.models import Change, Revision
-from orchestration.pages import facts, planned, who
+from orchestration.pages import facts, planned, undoing, who
 
 S = Change.State
 
@@ -95,7 +95,7 @@ def actions(request: HttpRequest, change: Change, given: list[SignOff]) -> list[
     if change.state in {S.SUCCEEDED, S.FAILED, S.CANCELLED, S.REJECTED, S.WITHDRAWN, S.EXPIRED}:
         again = f"/workflows/{change.workflow.slug}/new/?from={change.key}"
         found.append({"label": "Request again", "url": again})
-    return found
+    return [*undoing.offer(request, change), *found]
 
 
 def _take_back(url: str, sign_off: SignOff) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from orchestration.engine import cancel as cancelling
 from orchestration.engine import logs
 from orchestration.engine import resolve as resolving
 from orchestration.models import Run, Step
-from orchestration.pages import fragments, listing, run_view
+from orchestration.pages import fragments, listing, run_view, undoing
 
 
 @require_GET
@@ -50,10 +50,13 @@ def _context(request: HttpRequest, key: str) -> dict[str, Any]:
     run = access.get_run_or_404(request.user, key)
     chosen = request.GET.get("step", "")
     may_operate = access.may_operate(request.user, run.change)
-    actions = [{"label": f"Open {run.change.key}", "url": f"/changes/{run.change.key}/"}]
+    actions: list[dict[str, Any]] = [
+        {"label": f"Open {run.change.key}", "url": f"/changes/{run.change.key}/"}
+    ]
     if may_operate and run.state in {Run.State.READY, Run.State.RUNNING}:
         stop = {"label": "Stop the run", "url": f"/runs/{run.key}/cancel/", "method": "post", "danger": True}
-        actions.append(stop)  # type: ignore[arg-type]  # flags beside words
+        actions.append(stop)
+    actions = [*undoing.offer(request, run.change), *actions]
     return {
         "run": run,
         "change": run.change,

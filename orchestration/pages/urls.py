@@ -15,6 +15,7 @@ from orchestration.pages import (
     requests,
     reviewing,
     runs,
+    undoing,
     versions,
     workflows,
 )
@@ -42,6 +43,7 @@ change_urls = [
     path("<str:key>/plan/<str:step>/<str:name>", planned.artifact, name="artifact"),
     path("<str:key>/withdraw/", changes.withdraw, name="withdraw"),
     path("<str:key>/start/", changes.start, name="start"),
+    path("<str:key>/rollback/", undoing.rollback, name="rollback"),
     path("<str:key>/comment/", changes.comment, name="comment"),
     path("<str:key>/claim/", reviewing.claim, name="claim"),
     path("<str:key>/release/", reviewing.release, name="release"),

@@ -162,6 +162,8 @@ class ChangeDetail(ChangeRow):
     policy_decision = Judged(allow_null=True)
     plan = PlanRow(allow_null=True)
     run = serializers.CharField(allow_null=True)
+    rolls_back = serializers.CharField(source="undoes", allow_null=True)
+    rolled_back_by = serializers.ListField(child=serializers.CharField(), source="undone_by")
 
 
 class Request(StrictSerializer):
@@ -205,6 +207,10 @@ class Previewed(serializers.Serializer[Any]):
     deny = serializers.ListField(child=serializers.DictField())
     require = serializers.ListField(child=serializers.DictField())
     warn = serializers.ListField(child=serializers.DictField())
+    steps = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="what would run, each matrix step by step; `omitted` is known already",
+    )
     digest_preview = serializers.CharField()
 
 
@@ -267,6 +273,12 @@ class Decided(serializers.Serializer[Any]):
     verdict = serializers.CharField()
     state = serializers.CharField()
     run = serializers.CharField(allow_null=True)
+
+
+class Rollback(StrictSerializer):
+    """Why; all else comes from what was signed."""
+
+    reason = serializers.CharField(max_length=MAX_TEXT)
 
 
 class Remark(StrictSerializer):
