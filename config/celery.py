@@ -30,6 +30,7 @@ def _begin(**_: Any) -> None:
     """A pool process of its own: known to the database, its heart beating, looking for work itself."""
     from django.conf import settings
 
+    from orchestration import planning  # apps are ready by now
     from orchestration.engine import nodes, poll, supervise  # apps are ready by now
     from orchestration.secrets import envelope
 
@@ -37,7 +38,7 @@ def _begin(**_: Any) -> None:
     supervise.sweep_orphans()
     supervise.sweep_secrets()
     supervise.fork_server()  # warm before the first step
-    poll.start(nodes.this())
+    poll.start(nodes.this(), also=planning.sweep)
 
 
 @worker_shutting_down.connect

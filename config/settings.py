@@ -102,8 +102,15 @@ LEASE_TTL_SECONDS = env.lease_ttl_seconds  # six heartbeats
 HEARTBEAT_SECONDS = env.heartbeat_seconds
 POLL_SECONDS = env.poll_seconds  # how late work starts without a broker
 ACTIONS = [  # the kinds of steps that come with the product; plug-ins add theirs by entry point
+    "orchestration.actions.ansible.Ansible",
     "orchestration.actions.command.Command",
+    "orchestration.actions.helm.Helm",
     "orchestration.actions.http.Http",
+    "orchestration.actions.git.Git",
+    "orchestration.actions.kubernetes.Kubernetes",
+    "orchestration.actions.ssh.Ssh",
+    "orchestration.actions.terraform.Terraform",
+    "orchestration.actions.trigger.action.Trigger",
     "orchestration.actions.wait.Wait",
     "orchestration.governed.action.Govern",
 ]

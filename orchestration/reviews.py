@@ -11,7 +11,9 @@ from django.db.models import F
 
 from accounts.acting import Acting
 from accounts.models import User
+from approvals.chain import persons
 from approvals.clock import database_time
+from approvals.eligibility import in_conflict
 from approvals.models import Chain, SignOff
 from audit.ledger.entry import Actor
 from audit.ledger.record import record, timestamp
@@ -81,11 +83,15 @@ def conclude(change: Change, text: str, *, by: Acting) -> Review:
 
 
 def took_part(change: Change) -> set[UUID]:
-    """The persons who asked, wrote what ran, decided (withdrawn or not), started, stopped or answered."""
+    """The persons who asked, wrote what ran, decided (withdrawn or not), started, stopped or answered.
+
+    So did somebody in whose place was decided; and nobody is judged by their own deputy, as in any approval.
+    """
     chains = Chain.objects.filter(pk__in=change.revisions.values("chain"))
-    found = {person for chain in chains for person in chain.conflicted}
-    found |= set(SignOff.objects.filter(chain__in=chains).values_list("person_id", flat=True))
-    return found | set(_operators(change))
+    found = {person for chain in chains for person in chain.barred}
+    for one in SignOff.objects.filter(chain__in=chains):
+        found |= persons(one)
+    return set(in_conflict(found | set(_operators(change))))
 
 
 def _operators(change: Change) -> list[UUID]:

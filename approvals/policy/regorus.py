@@ -30,12 +30,12 @@ ALLOWED = frozenset(
     """
     abs array.concat array.reverse array.slice base64.decode base64.encode base64.is_valid bits.and bits.lsh
     bits.negate bits.or bits.rsh bits.xor ceil concat contains count endswith floor format_int glob.match
-    glob.quote_meta graph.reachable hex.decode hex.encode indexof indexof_n intersection is_array is_boolean
+    graph.reachable hex.decode hex.encode indexof indexof_n intersection is_array is_boolean
     is_null is_number is_object is_set is_string json.filter json.is_valid json.marshal json.patch json.remove
     json.unmarshal lower max min net.cidr_contains net.cidr_is_valid numbers.range object.filter object.get
     object.keys object.remove object.subset object.union object.union_n product regex.find_n regex.is_valid
-    regex.match regex.replace regex.split replace round semver.compare semver.is_valid sort split sprintf
-    startswith strings.any_prefix_match strings.any_suffix_match strings.replace_n strings.reverse substring sum
+    regex.match regex.replace replace round semver.compare semver.is_valid sort split sprintf
+    startswith strings.any_prefix_match strings.any_suffix_match strings.reverse substring sum
     time.add_date time.clock time.date time.diff time.parse_duration_ns time.parse_ns time.parse_rfc3339_ns
     time.weekday to_number trim trim_left trim_prefix trim_right trim_space trim_suffix type_name union
     units.parse units.parse_bytes upper walk

@@ -2,7 +2,18 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from orchestration.api import break_glass, catalogue, changes, exceptions, reviewing, runs, secrets, signing
+from orchestration.api import (
+    break_glass,
+    catalogue,
+    changes,
+    exceptions,
+    periods,
+    plans,
+    reviewing,
+    runs,
+    secrets,
+    signing,
+)
 
 workflow_urls = [
     path("", catalogue.Workflows.as_view()),
@@ -20,14 +31,18 @@ change_urls = [
     path("<str:key>/sign-offs/", changes.SignOffs.as_view()),
     path("<str:key>/sign-offs/challenge/", signing.Challenge.as_view()),
     path("<str:key>/sign-offs/<uuid:sign_off>/withdraw/", changes.WithdrawSignOff.as_view()),
+    path("<str:key>/plan/", plans.OnePlan.as_view()),
+    path("<str:key>/plan/<str:step>/<str:name>", plans.OneArtifact.as_view()),
     path("<str:key>/withdraw/", changes.Withdraw.as_view()),
     path("<str:key>/start/", changes.Start.as_view()),
     path("<str:key>/cancel/", changes.Cancel.as_view()),
+    path("<str:key>/rollback/", changes.Rollback.as_view()),
     path("<str:key>/comments/", changes.Comments.as_view()),
     path("<str:key>/timeline/", changes.Timeline.as_view()),
     path("<str:key>/claim/", reviewing.OneClaim.as_view()),
     path("<str:key>/hand-over/", reviewing.HandOver.as_view()),
     path("<str:key>/ask/", reviewing.Ask.as_view()),
+    path("<str:key>/recuse/", reviewing.Recuse.as_view()),
     path("<str:key>/questions/<uuid:question>/answer/", reviewing.Answer.as_view()),
     path("<str:key>/review/", break_glass.EmergencyReview.as_view()),
     path("<str:key>/obligations/", reviewing.Obligations.as_view()),
@@ -50,6 +65,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("environments/", catalogue.Environments.as_view()),
     path("environments/<str:slug>/", catalogue.OneEnvironment.as_view()),
     path("changes/", include(change_urls)),
+    path("freezes/", periods.Freezes.as_view()),
+    path("freezes/<uuid:key>/", periods.OneFreeze.as_view()),
+    path("windows/", periods.Windows.as_view()),
+    path("windows/<uuid:key>/", periods.OneWindow.as_view()),
     path("exceptions/", exceptions.Exceptions.as_view()),
     path("secrets/", secrets.Secrets.as_view()),
     path("secrets/<uuid:key>/", secrets.OneSecret.as_view()),

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
+Files = Mapping[str, Mapping[str, bytes]]  # step -> name -> content
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -25,6 +27,8 @@ class Attempt:
     files: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Sequence[Mapping[str, Any]] = ()  # sealed, or where they lie: what the step's opener is handed
+    phase: str = "apply"
+    plans: Files = field(default_factory=dict)  # by plan step: the bytes that were signed
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Outcome:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     log_bytes: int = 0
     dropped_bytes: int = 0
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)  # what a plan step left, by name
 
 
 class Control(Protocol):

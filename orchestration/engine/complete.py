@@ -12,11 +12,12 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from approvals.clock import database_time
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import MoveNotAllowed, StaleVersion
 from orchestration import lifecycle
-from orchestration.engine import dispatch, events
+from orchestration.engine import artifacts, dispatch, events
 from orchestration.engine.advance import advance
 from orchestration.engine.attempt import Outcome
 from orchestration.engine.claim import Claimed
@@ -59,6 +60,7 @@ def _complete(claimed: Claimed, outcome: Outcome, *, log: Log) -> list[UUID]:
     told: dict[str, Any] = {"exit_code": outcome.exit_code, "reason": outcome.reason}
     lifecycle.move_step(step, to, by=claimed.actor, guard=claimed.guard, columns=columns, **told)
     end_attempt(step, outcome=outcome.state, dropped=outcome.dropped_bytes, **told)
+    artifacts.store(run, step, outcome.artifacts, by=claimed.actor)
     news = (f"step.{to}", {"step": step.key, "attempt": step.attempt, **told})
     return advance(run, steps, by=claimed.actor, told=[news])
 
@@ -71,8 +73,9 @@ def _next_state(
         return S.SUCCEEDED, {"ended_at": Now(), "outputs": outcome.outputs}
     if outcome.state == "unstarted":
         return _again(step, run)
-    if _may_repeat(claimed, outcome, run, step):
-        return S.READY, {"not_before": Now() + _backoff(step.attempt)}
+    pause = _backoff(step.attempt)
+    if _may_repeat(claimed, outcome, run, step) and database_time() + pause < claimed.permit_expires_at:
+        return S.READY, {"not_before": Now() + pause}
     return S(outcome.state), {"ended_at": Now()}
 
 

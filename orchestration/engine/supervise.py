@@ -22,6 +22,7 @@ from uuid import UUID
 
 from orchestration.actions import registry
 from orchestration.actions.base import Cancelled, Context, InProcessAction, ProcessAction
+from orchestration.engine import folders
 from orchestration.engine.attempt import Attempt, Chunk, Outcome
 from orchestration.engine.supervisor import frames
 
@@ -117,7 +118,8 @@ def _in_processes(
         if attempt.secrets:
             spec["env"]["STEP_SECRETS"] = str(secrets)
             spec["opener"] = _opener(attempt, place, secrets)
-        return _talk(fork_server().spawn(spec), on_log, control)
+        outcome = _talk(fork_server().spawn(spec), on_log, control)
+        return folders.collected(place, attempt, outcome)
     finally:
         shutil.rmtree(place, ignore_errors=True)
         shutil.rmtree(secrets, ignore_errors=True)  # again, should the supervisor have been killed
@@ -150,10 +152,11 @@ def _spec(action: ProcessAction, attempt: Attempt, place: Path) -> dict[str, Any
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(0o700 if text.startswith("#!") else 0o600)
+    laid = folders.lay_out(place, attempt)
     return {
         "argv": list(spawn.argv),
         "cwd": str(cwd),
-        "env": {**spawn.env, **attempt.env, **_own_variables(attempt, cwd, place)},
+        "env": {**spawn.env, **attempt.env, **_own_variables(attempt, cwd, place), **laid},
         "limits": LIMITS,
         "success_codes": list(spawn.success_codes),
         "timeout_seconds": attempt.timeout_seconds,

@@ -27,6 +27,7 @@ ACTS: tuple[type[Act], ...] = (
     passkeys.EnrolPasskey,
     times.LiftFreeze,
     times.EditFreeze,
+    times.ExceptFromFreeze,
     times.CreateWindow,
     times.EditWindow,
     times.LiftWindow,

@@ -9,6 +9,7 @@ from orchestration.models.catalogue import (
     WorkflowVersion,
 )
 from orchestration.models.change import Change, Comment, Revision
+from orchestration.models.plan import Artifact, Plan
 from orchestration.models.review import Conclusion, Review
 from orchestration.models.run import LogChunk, Run, RunEvent, Step, StepAttempt, WorkerNode
 from orchestration.models.secret import Secret, SecretVersion
@@ -17,11 +18,13 @@ from orchestration.models.waiver import Waiver
 __all__ = [
     "CONTROL_ROOM",
     "ITSELF",
+    "Artifact",
     "Change",
     "Comment",
     "Conclusion",
     "Environment",
     "LogChunk",
+    "Plan",
     "Review",
     "Revision",
     "Run",

@@ -11,10 +11,12 @@ from orchestration.pages import (
     exceptions,
     feed,
     inbox,
+    planned,
     requests,
     reviewing,
     runs,
     secrets,
+    undoing,
     versions,
     workflows,
 )
@@ -38,13 +40,17 @@ change_urls = [
     path(
         "<str:key>/sign-offs/<uuid:sign_off>/withdraw/", changes.withdraw_sign_off, name="withdraw_sign_off"
     ),
+    path("<str:key>/plan/", planned.again, name="plan_again"),
+    path("<str:key>/plan/<str:step>/<str:name>", planned.artifact, name="artifact"),
     path("<str:key>/withdraw/", changes.withdraw, name="withdraw"),
     path("<str:key>/start/", changes.start, name="start"),
+    path("<str:key>/rollback/", undoing.rollback, name="rollback"),
     path("<str:key>/comment/", changes.comment, name="comment"),
     path("<str:key>/claim/", reviewing.claim, name="claim"),
     path("<str:key>/release/", reviewing.release, name="release"),
     path("<str:key>/hand-over/", reviewing.hand_over, name="hand_over"),
     path("<str:key>/ask/", reviewing.ask, name="ask"),
+    path("<str:key>/recuse/", reviewing.recuse, name="recuse"),
     path("<str:key>/questions/<uuid:question>/answer/", reviewing.answer, name="answer"),
     path("<str:key>/review/", break_glass.conclude, name="review"),
     path(
@@ -68,6 +74,7 @@ calendar_urls = [
     path("feed/", feed.address, name="feed"),
     path("feed/new/", feed.create, name="new_feed"),
     path("feed/revoke/", feed.revoke, name="revoke_feed"),
+    path("exceptions/<uuid:exception>/end/", calendar.end_exception, name="end_freeze_exception"),
     path("<uuid:key>/", calendar.detail, name="period"),
     path("<uuid:key>/edit/", calendar.edit, name="edit_period"),
 ]

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from approvals import freezes
@@ -10,7 +11,9 @@ from audit.canonical import parse
 from audit.models import Entry
 from orchestration.models import Change, Run, StepAttempt
 from tests.abuse.attack import ECHO, Case, printed, state, was_refused, work
+from tests.approvals.cast import sql
 from tests.browser import REQUEST
+from tests.orchestration.planned import now, work_all
 
 
 def publish(case: Case, text: str, files: dict[str, str] | None = None) -> None:
@@ -255,9 +258,82 @@ def test_a16_an_approval_that_has_expired_starts_nothing_and_takes_no_more(case,
     assert state(change) == "approved"
 
 
-def test_a17_no_step_may_plan_what_another_applies(case):
-    """Nothing is planned in this version, so no plan can differ from the one that was read."""
-    text = ECHO.replace("say: {", "say: {phase: plan, ")
-    answer = case.at["mara"].post("workflows/deploy/versions/", {"source": text})
-    case.refused("mara", answer, 422, "bad_definition")
-    assert "plan" in answer.json()["detail"]
+def a17(case, place):
+    """A change that was planned while this stood there: it waits for both owners and Security."""
+    now(place, "version 41\n")
+    asked = case.asked(inputs={"version": "42", "place": str(place)})
+    assert (asked["state"], asked["digest"], asked["chain"]) == ("draft", None, None)
+    work_all()
+    return case.seen(asked)
+
+
+def test_a17_what_stood_there_changed_after_the_plan_and_what_was_read_is_applied(planning_case, tmp_path):
+    case = planning_case
+    change = a17(case, tmp_path)
+    now(tmp_path, "everything else\n")
+    for who in ("jonas", "noor"):
+        assert case.says(who, change).status_code == 201
+    work()
+    assert (state(change), (tmp_path / "next").read_text()) == ("succeeded", "version 41\nversion 42\n")
+
+
+def test_a17_a_plan_that_differs_under_the_same_title_voids_what_was_signed(planning_case, tmp_path):
+    case = planning_case
+    change = a17(case, tmp_path)
+    assert case.says("jonas", change).status_code == 201
+    now(tmp_path, "everything else\n")
+    again = case.at["mara"].post(f"changes/{change['key']}/plan/")
+    assert again.status_code == 201, again.content
+    work_all()
+    seen = case.seen(change)
+    assert (seen["title"], seen["inputs"], seen["revision"]) == (change["title"], change["inputs"], 2)
+    assert seen["digest"] != change["digest"]
+    case.refused("noor", case.says("noor", change), 409, "stale_version")
+    assert [one["sign_offs"] for one in seen["chain"]["stages"]] == [[], []]
+    work()
+    assert not (tmp_path / "next").exists()
+    assert not Run.objects.applying().exists()
+
+
+def test_a17_a_file_exchanged_in_the_database_after_the_approval_starts_nothing(planning_case, tmp_path):
+    case = planning_case
+    change = a17(case, tmp_path)
+    for who in ("jonas", "noor"):
+        assert case.says(who, change).status_code == 201
+    sql("UPDATE orchestration_artifact SET data = 'everything else'")
+    work()
+    was_refused("artifact_altered")
+    assert not (tmp_path / "next").exists()
+
+
+def test_a17_a_step_that_could_change_something_never_plans(case):
+    for effect in ("idempotent", "at_most_once"):
+        text = ECHO.replace("say: {", f"say: {{phase: plan, effect: {effect}, ")
+        answer = case.at["mara"].post("workflows/deploy/versions/", {"source": text})
+        case.refused("mara", answer, 422, "bad_definition")
+        assert "read_only" in answer.json()["detail"]
+
+
+def test_a18_a_schedule_that_is_pointed_elsewhere_asks_everybody_anew(case):
+    begins = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    times = {"not_before": begins.isoformat(), "not_after": (begins + timedelta(hours=1)).isoformat()}
+    change = case.approved(**times, repeats={"zone": "UTC", "rule": "FREQ=DAILY;COUNT=3"})
+    assert change["state"] == "scheduled"
+    mara = case.at["mara"]
+    for pointed in (
+        {"repeats": {"zone": "UTC", "rule": "FREQ=DAILY;COUNT=4"}},
+        {"inputs": {"version": "43"}},
+        {"not_after": (begins + timedelta(hours=2)).isoformat()},
+    ):
+        tag = mara.get(f"changes/{change['key']}/").headers["ETag"]
+        edited = mara.patch(f"changes/{change['key']}/", pointed, **{"If-Match": tag})
+        assert edited.status_code == 200, edited.content
+        assert edited.json()["state"] == "waiting"
+        case.refused("jonas", case.says("jonas", change), 409, "stale_version")
+        case.nothing_started()
+        seen = case.seen(change)
+        assert seen["digest"] != change["digest"]
+        for who in ("jonas", "noor"):
+            assert case.says(who, seen).status_code == 201
+        change = case.seen(change)
+        assert change["state"] == "scheduled"

@@ -20,7 +20,7 @@ STAGE = """
 #   rule: %(rule)s
 require contains {
 	"stage": "%(name)s", "order": %(order)s, "quorum": %(quorum)s, "teams": %(teams)s, "exclude_authors": true,
-	"signature": "session", "expires_in": 3600,
+	"signature": "session", "expires_in": 3600, "member_for": %(member_for)s,
 	"why": {"rule": "%(rule)s", "message": "Because.", "read": [{"path": "input.api", "value": input.api}]},
 } if {
 	input.api == "v1"
@@ -45,7 +45,11 @@ EMPTY = "deny := []\nwarn := []\nwindows := []\nobligations := []\n"
 
 def demand(*stages: Row) -> None:
     """The active policy asks for these stages and nothing else."""
-    activate(rules="package countersign.change\n" + "".join(STAGE % one for one in stages) + EMPTY)
+    activate(
+        rules="package countersign.change\n"
+        + "".join(STAGE % {"member_for": 0, **one} for one in stages)
+        + EMPTY
+    )
 
 
 @pytest.fixture

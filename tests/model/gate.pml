@@ -6,7 +6,8 @@
    decides: `truth_*` never looks at what the gate looked at.
 
    Kept small on purpose: one change of two steps, one edit, two ordered stages of quorum 1 and 2 (break-glass: one of
-   quorum 2), four persons of whom 0 requests, one delegation, one membership that ends, two workers of two tries.
+   quorum 2), four persons of whom 0 requests, one delegation, two memberships that may end, a newer policy that asks for
+   more, two workers with three tries between them.
    Two of anything that can differ are enough for each claim to be violated: the twins (-DBUG_...) show it for each. */
 
 #ifndef EVENTS
@@ -26,6 +27,7 @@ byte state = WAITING;
 byte rev = 1;                     /* the revision; votes name the one that was seen */
 bit glass;                        /* break-glass: one stage of two, no freeze, a review afterwards */
 bit frozen, stopped, review;
+bit newer;                        /* a policy that asks for more judges now than the one that made the chain */
 bit gone[P];                      /* left the teams since */
 byte from, to;                    /* who decides for whom: from == to is nobody */
 
@@ -39,7 +41,6 @@ byte step = 0;                    /* 0 and 1; 2 means that both have succeeded *
 bit leased; byte attempt = 0; byte holder;   /* of the current step */
 byte spawned[2];                  /* how often each step was started; step 1 must never be repeated by itself */
 bit answered;                     /* a person said that step 1 may be tried again */
-byte accepted = 0;
 byte permit = 0;                  /* 0 none, 1 good, 2 ended */
 bit over = 0;                     /* ghost: a terminal state was reached */
 
@@ -145,10 +146,11 @@ inline truth() {                  /* distinct persons per stage, each in no conf
 }
 inline claims_of_a_first_start() {
   truth();
-  assert(glass || (g0 >= 1 && g1 >= 2));            /* I1 I3 I6 I7 */
+  assert(glass || (g0 >= 1 && g1 >= 2));            /* I1 I2 I3 I6 I7 */
   assert(!glass || g0 >= 2);                        /* I14: two others, even in an emergency */
   assert(!frozen || glass);                         /* I4 */
   assert(state == APPROVED && !stopped);            /* I4 I8 */
+  assert(!newer);                                   /* I5: what is asked now, and not what was asked once */
   assert(!glass || review);                         /* I14: somebody will look at it afterwards */
   g0 = 0; g1 = 0; gm = 0
 }
@@ -157,6 +159,7 @@ inline claims_of_any_start(s) {
   assert(s == step);                                /* I12: in order, and none that is done */
   assert(permit == 1);                              /* the permit has not ended */
   assert(!stopped);
+  assert(spawned[0] + spawned[1] == attempt);       /* I10: whatever ran had its start, committed */
   assert(s == 0 || spawned[1] == 0 || answered)     /* I11 */
 }
 inline enter(s) {
@@ -204,20 +207,27 @@ proctype Second() {                                 /* signoffs.withdraw, until 
     if
     :: voted[u] == rev && (state == WAITING || state == APPROVED) ->
        voted[u] = 0; stage_of[u] = 0; forother[u] = 0; at[u] = 0; tally();
-       if :: state == APPROVED && !complete() -> state = WAITING :: else fi
+       if :: state == APPROVED && !complete() -> enter(WAITING) :: else fi
+#ifdef BUG_TERMINAL
+    :: voted[u] == rev && state == CANCELLED -> enter(WAITING)  /* the last state is not looked at */
+#endif
     :: else
     fi; c0 = 0; c1 = 0; moment = 0; u = 0 }
   }
 }
 proctype Veto() {                                   /* somebody of Security says no */
+#ifdef BUG_VETO
+  d_step { if :: state == WAITING -> over = 1 :: else fi }
+#else
   d_step { if :: state == WAITING -> enter(REJECTED) :: else fi }
+#endif
 }
 proctype Requester() {
   if
   :: d_step {                                       /* changes.revise: one edit, which voids what was signed */
        if
        :: state == WAITING || state == APPROVED ->
-          rev = 2;
+          rev = 2; newer = 0;                       /* asked under the policy that judges now */
 #ifndef BUG_DIGEST
           state = WAITING
 #endif
@@ -246,6 +256,7 @@ proctype World() {                                  /* what happens without anyb
      :: d_step { gone[3] = 1 }
      :: d_step { from = 0; to = 0 }                 /* a delegation ends */
      :: d_step { frozen = !frozen }
+     :: d_step { newer = 1 }
      :: d_step { if :: state == WAITING || state == APPROVED ->
 #ifdef BUG_EXPIRY
                        over = 1                     /* the time is over and nobody looked */
@@ -273,6 +284,9 @@ inline gate_first(ok) {
   ok = state == APPROVED && complete() && !leased &&
 #ifndef BUG_FREEZE
        (!frozen || glass) &&
+#endif
+#ifndef BUG_POLICY
+       !newer &&
 #endif
        !stopped;
   c0 = 0; c1 = 0; moment = 0
@@ -318,6 +332,12 @@ proctype Worker(byte w; byte tries) {
   byte my, mine; bit ok;
   do
   :: tries > 0 -> tries--;
+#ifdef BUG_COMMIT                                   /* starts, and its transaction is rolled back afterwards */
+     if
+     :: d_step { ok = 0; if :: state == APPROVED -> gate_first(ok) :: else fi; if :: ok -> spawned[0]++ :: else fi; ok = 0 }
+     :: skip
+     fi;
+#endif
 #ifdef BUG_SPLIT
      d_step { ok = 0; if :: state == APPROVED -> gate_first(ok) :: else fi };
      d_step { issue(ok); if :: !ok -> gate_later(ok) :: else fi; lease(ok, w, my, mine) };
@@ -338,7 +358,7 @@ proctype Worker(byte w; byte tries) {
           :: state == RUNNING && leased && attempt == my && holder == w ->
 #endif
              assert(leased && attempt == my);       /* I9: only who holds the step ends it */
-             accepted++; leased = 0; step++;
+             leased = 0; step++;
              if :: stopped -> enter(CANCELLED) :: step == 2 && !stopped -> enter(DONE) :: else fi
           :: else
           fi; my = 0; mine = 0; ok = 0 }

@@ -27,6 +27,20 @@ def test_a_broken_twin_is_refuted(name):
     assert prove.twin(name).as_it_must, f"{name} is broken, and no claim says so"
 
 
+def test_what_was_not_finished_in_its_time_is_not_proved(monkeypatch):
+    monkeypatch.setattr(prove, "CAP_SECONDS", 0)
+    found = prove.scene(0)
+    assert not found.as_it_must
+    assert not found.refuted
+
+
+def test_each_claim_of_the_model_names_an_invariant_that_a_twin_breaks():
+    told = set(re.findall(r"/\* ((?:I\d+[ :]*)+)", prove.MODEL.read_text()))
+    claimed = {one for some in told for one in re.findall(r"I\d+", some)}
+    broken = {one for _, claim, _ in prove.TWINS.values() for one in claim.split()}
+    assert claimed == broken - {"permit"}
+
+
 def test_every_twin_of_the_model_is_tried():
     written = set(re.findall(r"\bBUG_([A-Z]+)", prove.MODEL.read_text())) - {""}
     assert written == set(prove.TWINS)

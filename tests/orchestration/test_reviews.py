@@ -6,8 +6,9 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from accounts import permissions, teams
+from accounts import delegation, permissions, teams
 from accounts.acting import Acting
+from approvals.clock import database_time
 from audit.models import Entry
 from audit.refusals import Invalid, NotAllowed, NotFound
 from orchestration import asking, changes, notices, reviewing
@@ -42,6 +43,14 @@ def over(bank, state="succeeded", **asked):
 
 def conclude(bank, change, who, text=SAID):
     return reviewing.conclude(change, text=text, by=bank.people[who])
+
+
+def lend(bank, who, to):
+    """`who` is away, and `to` decides for them."""
+    now = database_time()
+    return delegation.start(
+        delegate=to, teams=[], starts_at=now, ends_at=now + timedelta(days=1), by=bank.people[who]
+    )
 
 
 def strips(bank, who="mara"):
@@ -105,6 +114,29 @@ def test_d12_who_took_an_approval_back_does_not_review(bank):
     ended(holding(Change.objects.get(pk=change.pk).runs.get().steps.get()))
     with pytest.raises(TookPart):
         conclude(bank, change, "ines")
+
+
+def test_d12_somebody_in_whose_place_was_decided_does_not_review(bank):
+    lend(bank, "ines", "pavel")
+    teams.leave(bank.teams["security"], bank.user("pavel"), by=TEST)
+    teams.join(bank.teams["payments"], bank.user("pavel"), by=TEST)
+    change = bank.change(emergency=INCIDENT)
+    bank.say(change, "jonas")
+    security = asking.current_revision(change).chain.stages.get(name="Security").pk
+    bank.say(change, "pavel", stage=security)
+    ended(holding(Change.objects.get(pk=change.pk).runs.get().steps.get()))
+    with pytest.raises(TookPart):
+        conclude(bank, change, "ines")
+
+
+@pytest.mark.parametrize("who", ["mara", "jonas"])
+def test_d12_the_deputy_of_somebody_who_took_part_does_not_review(bank, who):
+    change = over(bank)
+    lent = lend(bank, who, "olga")
+    with pytest.raises(TookPart):
+        conclude(bank, change, "olga")
+    delegation.end(lent, by=bank.people[who])
+    assert conclude(bank, change, "olga").closed_at is None
 
 
 @pytest.mark.parametrize("act", [changes.start, changes.cancel])

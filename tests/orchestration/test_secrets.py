@@ -141,7 +141,7 @@ def test_a_destroyed_version_is_gone_from_the_database_and_its_change_does_not_s
     assert bytes(secret.versions.get(number=1).ciphertext) == b""
     work()
     assert printed() == ""
-    assert "which was signed off, is no longer there" in Step.objects.get().held_reason
+    assert "version 1 is no longer there" in Step.objects.get().held_reason
     assert state(change) == "approved"
 
 
@@ -330,13 +330,26 @@ def test_what_a_dead_worker_left_in_memory_is_swept_and_what_a_living_one_holds_
 
 def test_an_action_of_our_own_reads_it_by_its_name(monkeypatch):
     """A `ChildAction` in its own process, as a plug-in would be."""
-    step = Watched({"reads": "TOKEN"}, uses="probe", secrets=sealed("TOKEN", VALUE))
+    step = Watched({"secret": "TOKEN"}, uses="probe", secrets=sealed("TOKEN", VALUE))
     monkeypatch.setattr(registry, "known", lambda: {"probe": Probe()})
     outcome = step.run()
     assert (outcome.state, outcome.outputs["read"]) == ("succeeded", "***")
     assert outcome.outputs["length"] == len(VALUE)
-    none = Watched({"reads": "OTHER"}, uses="probe", secrets=sealed("TOKEN", VALUE))
+    none = Watched({"secret": "OTHER"}, uses="probe", secrets=sealed("TOKEN", VALUE))
     assert none.run().reason == "LookupError: The step lists no secret OTHER."
+
+
+@pytest.mark.parametrize("form", [str, lambda value: value.encode().hex()])
+def test_what_a_plan_step_leaves_never_holds_a_secret(monkeypatch, form):
+    monkeypatch.setattr(registry, "known", lambda: {"probe": Probe()})
+    kept = Watched({"leaves": "all well"}, uses="probe", secrets=sealed("TOKEN", VALUE), phase="plan")
+    assert kept.run().artifacts == {"found": b"all well"}
+    leaking = Watched(
+        {"leaves": f"and {form(VALUE)}"}, uses="probe", secrets=sealed("TOKEN", VALUE), phase="plan"
+    )
+    outcome = leaking.run()
+    assert (outcome.state, outcome.artifacts) == ("failed", {})
+    assert "holds the value of a secret" in outcome.reason
 
 
 def sealed(name, value):

@@ -262,7 +262,8 @@ class Supervisor:
         if self.why:
             return self._report(self.why, code, REASONS[self.why])
         if code in self.spec["success_codes"]:
-            return self._report("succeeded", code, "")
+            leaks = opening.leaks(self.spec["env"].get("STEP_ARTIFACTS", ""), self.redactor)
+            return self._report("failed", code, LEAKS) if leaks else self._report("succeeded", code, "")
         if code < 0:
             return self._report("failed", code, f"Ended by signal {-code} ({signal.strsignal(-code)}).")
         return self._report("failed", code, self._reason() or f"Exit code {code}.")
@@ -315,6 +316,7 @@ class Supervisor:
         )
 
 
+LEAKS = "What the plan step left holds the value of a secret, so nothing of it was kept."
 REASONS = {
     "timed_out": "It ran longer than its timeout and was ended.",
     "cancelled": "A person stopped the run.",

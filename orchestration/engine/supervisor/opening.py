@@ -12,6 +12,8 @@ from typing import Any
 from orchestration.engine.supervisor import tree
 from orchestration.engine.supervisor.redact import Redactor
 
+LOOKED_AT_BYTES = 32 << 20  # more than a plan step may leave
+
 
 class Opener:
     """The child, and what it answers on its one pipe."""
@@ -85,3 +87,22 @@ def _become(argv: list[str], env: dict[str, str], out: int) -> None:
         os.execve(argv[0], argv, env)  # noqa: S606 - no shell is the point
     finally:
         os._exit(127)
+
+
+def leaks(folder: str, redactor: Redactor) -> bool:
+    """Whether a file that the step left for reviewers holds a secret, in its bytes or its name; no link is followed."""
+    if not folder or not redactor.patterns:
+        return False
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:  # noqa: PTH112, PTH208 - light on purpose
+        if redactor.text(name) != name or _holds(os.path.join(folder, name), redactor):  # noqa: PTH118
+            return True
+    return False
+
+
+def _holds(path: str, redactor: Redactor) -> bool:
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            data = file.read(LOOKED_AT_BYTES)
+    except OSError:
+        return False  # no plain file: it is not taken either
+    return redactor.mask(data) != data

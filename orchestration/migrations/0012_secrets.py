@@ -12,7 +12,7 @@ from audit.ledger.coupling import couple
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0003_delegation"),
-        ("orchestration", "0007_repeats"),
+        ("orchestration", "0011_rollback"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
