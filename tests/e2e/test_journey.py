@@ -195,8 +195,9 @@ def test_what_would_change_is_found_out_reviewed_and_exactly_that_is_applied(per
     ines.fill("#f-inputs-source", "10.0.0.0/8")
     ines.fill("#f-reason", "Nobody logs in from there any more.")
     key = submit(ines)
+    expect(ines.locator("#found")).to_contain_text("-allow 22 from 10.0.0.0/8", timeout=LATE)
+    expect(ines.locator("#part-planning")).to_be_hidden(timeout=LATE)
     expect(ines.locator("#part-head")).to_contain_text("Waiting for approval", timeout=LATE)  # by itself
-    expect(ines.locator("#found")).to_contain_text("-allow 22 from 10.0.0.0/8")
     expect(ines.locator("#part-rail")).to_contain_text("Security")
     for reviewer in ("Sam Okoye", "Noor Haddad"):
         page = person(reviewer)
