@@ -89,6 +89,15 @@ def _seconds(least: float, most: float) -> Callable[[str], float]:
     return parse
 
 
+def _users(raw: str) -> tuple[int, int] | str:
+    if raw == "worker":
+        return raw
+    first, _, last = raw.partition("-")
+    if not first.isdigit() or not last.isdigit() or not 1000 <= int(first) <= int(last) < 1 << 31:
+        raise ValueError("must be worker, or two numbers from 1000 on such as 61184-61439")
+    return int(first), int(last)
+
+
 def _url(*schemes: str) -> Callable[[str], str]:
     def parse(raw: str) -> str:
         if urlsplit(raw).scheme not in schemes:  # the value is not repeated: it may hold a password
@@ -200,6 +209,25 @@ class Environment:
     policy_folder: str = _setting(_text, "", "The folder in it; nothing means all of it.")
     ledger_origin: str = _setting(
         _text, "countersign.local/ledger/main", "The name of the log in its checkpoints."
+    )
+
+    step_memory_mib: int = _setting(
+        _whole(16, 1 << 20), 2048, "MiB of memory that a step may use which names no limit."
+    )
+    step_memory_most_mib: int = _setting(
+        _whole(16, 1 << 20), 16_384, "MiB of memory that a workflow may ask for."
+    )
+    step_processes: int = _setting(
+        _whole(1, 1 << 20), 1024, "Processes and threads that a step may have which names no limit."
+    )
+    step_processes_most: int = _setting(
+        _whole(1, 1 << 20), 8192, "Processes and threads that a workflow may ask for."
+    )
+    step_uids: tuple[int, int] | str = _setting(
+        _users,
+        "",
+        "Users of steps, as 61184-61439: each running step gets one. `worker`: the worker's own. Nothing: users of"
+        " their own where the worker is root and they can read its Python.",
     )
 
     lease_ttl_seconds: float = _setting(_seconds(1, 3600), 30.0, "How long a silent worker keeps its step.")

@@ -108,12 +108,16 @@ ACTIONS = [  # the kinds of steps that come with the product; plug-ins add their
     "orchestration.actions.http.Http",
     "orchestration.actions.git.Git",
     "orchestration.actions.kubernetes.Kubernetes",
+    "orchestration.actions.manual.Manual",
     "orchestration.actions.ssh.Ssh",
     "orchestration.actions.terraform.Terraform",
     "orchestration.actions.trigger.action.Trigger",
     "orchestration.actions.wait.Wait",
     "orchestration.governed.action.Govern",
 ]
+STEP_MEMORY_MIB, STEP_MEMORY_MOST_MIB = env.step_memory_mib, env.step_memory_most_mib
+STEP_PROCESSES, STEP_PROCESSES_MOST = env.step_processes, env.step_processes_most
+STEP_UIDS = env.step_uids  # whose processes the steps are
 GRACE_SECONDS = env.grace_seconds  # from SIGTERM to SIGKILL
 DRAIN_SECONDS = env.drain_seconds  # then repeatable steps go back
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
 from accounts import permissions, recent
-from accounts.models import User
+from accounts.models import Membership, User
 from audit.refusals import NotAllowed, NotFound
 from orchestration import reviews
 from orchestration.models import (
@@ -22,6 +22,7 @@ from orchestration.models import (
     Environment,
     Run,
     Service,
+    Step,
     Workflow,
     WorkflowVersion,
 )
@@ -65,7 +66,8 @@ def get_run_or_404(user: Any, key: str) -> Run:
     """The run by id or key (`RUN-3`)."""
     found = visible_runs(user).select_related(
         "change__workflow", "change__service", "change__environment", "change__requester", "change__revision",
-        "change__rolls_back", "revision__workflow_version__workflow", "plan__workflow_version__workflow", "permit",
+        "change__rolls_back", "revision__workflow_version__workflow", "revision__chain",
+        "plan__workflow_version__workflow", "permit",
     )  # fmt: skip
     run: Run = _by_key(found, key, "RUN-")
     return run
@@ -106,9 +108,11 @@ def requestable_services(user: Any, version: WorkflowVersion | None) -> QuerySet
 
 
 def may_operate(user: Any, change: Change) -> bool:
-    """Stop and resolve: a grant on the workflow, the service and the environment, or one's own change."""
-    if change.requester_id == user.pk:
-        return True
+    """Stop: a grant on the workflow, the service and the environment, or one's own change."""
+    return change.requester_id == user.pk or _operates(user, change)
+
+
+def _operates(user: Any, change: Change) -> bool:
     return all(
         permissions.may(user, "operate", one) for one in (change.workflow, change.service, change.environment)
     )
@@ -123,9 +127,50 @@ def may_request(user: Any, change: Change) -> bool:
 
 def require_operate(user: Any, change: Change) -> None:
     if not may_operate(user, change):
-        raise NotAllowed(
-            "You can see this run but not stop or resolve it. Those who operate its service can."
-        )
+        raise NotAllowed("You can see this run but not stop it. Those who operate its service can.")
+
+
+def may_answer(user: Any, run: Run) -> bool:
+    """Say what became of a step, or tick one off: whoever operates it, and neither asked for it nor wrote it."""
+    return _operates(user, run.change) and user.person_id not in run.conflicted
+
+
+def may_tick_off(user: Any, run: Run, step: Step) -> bool:
+    """Say that a step of a person is done: of the team that it names, or whoever operates the service."""
+    return isinstance(user, User) and (_in_team(user, step) if _team(step) else _operates(user, run.change))
+
+
+def require_tick_off(user: Any, run: Run, step: Step) -> None:
+    """The team or the grant; that nobody vouches for themselves is the writer's own rule."""
+    if not may_tick_off(user, run, step):
+        who = f"People of {_team(step)}" if _team(step) else "Those who operate its service"
+        raise NotAllowed(f"You can see this run but not do this step. {who} can.")
+
+
+def _team(step: Step) -> str:
+    return str(step.spec["with"].get("team", ""))
+
+
+def _in_team(user: User, step: Step) -> bool:
+    return (
+        user.is_active
+        and Membership.objects.filter(user=user, team__slug=_team(step), ended_at=None).exists()
+    )
+
+
+def who_may_answer(run: Run) -> list[str]:
+    """Their names."""
+    change = run.change
+    about = (change.workflow, change.service, change.environment)
+    granted = [permissions.people_who_may("operate", one) for one in about]
+    people = granted[0].filter(pk__in=granted[1]).filter(pk__in=granted[2])
+    return [one.name for one in people.exclude(person__in=run.conflicted).order_by("name")]
+
+
+def require_answer(user: Any, run: Run) -> None:
+    """The grant; that nobody vouches for themselves is the writer's own rule."""
+    if not _operates(user, run.change):
+        raise NotAllowed("You can see this run but not answer for it. Those who operate its service can.")
 
 
 def may_plan(user: Any, change: Change) -> bool:

@@ -44,7 +44,8 @@ RUN_MOVES: dict[Run.State, frozenset[Run.State]] = {
 }
 STEP_MOVES: dict[Step.State, frozenset[Step.State]] = {
     S.BLOCKED: frozenset({S.READY, S.CANCELLED, S.SKIPPED, S.OMITTED}),
-    S.READY: frozenset({S.RUNNING, S.CANCELLED, S.SKIPPED}),
+    S.READY: frozenset({S.RUNNING, S.ASKING, S.CANCELLED, S.SKIPPED}),
+    S.ASKING: frozenset({S.SUCCEEDED, S.FAILED, S.TIMED_OUT, S.CANCELLED}),  # a person
     S.RUNNING: frozenset({S.SUCCEEDED, S.FAILED, S.TIMED_OUT, S.CANCELLED, S.UNKNOWN, S.READY}),
     S.UNKNOWN: frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.READY}),
 }

@@ -34,6 +34,7 @@ LOOKS: dict[str, Look] = {
     "pending": Look("idle", "idle", "Not started"),
     "paused": Look("wait", "unknown", "Needs a person"),
     "blocked": Look("idle", "idle", "After earlier steps"),
+    "asking": Look("wait", "wait", "Waits for a person"),
     "ready": Look("idle", "wait", "Queued"),
     "queued": Look("idle", "wait", "Queued"),
     "timed_out": Look("bad", "expired", "Timed out"),

@@ -66,7 +66,9 @@ class Context:
     cancelled: threading.Event
     deadline: float
     say: Callable[[str], None]
-    phase: str = "apply"  # or "plan": look, leave files, change nothing
+    phase: str = (
+        "apply"  # or "plan": look, leave files, change nothing; or "check": see whether it has been done
+    )
     artifacts: Path = NOWHERE  # into which a plan step puts what reviewers are to see
     plans: Path = NOWHERE  # with a folder for each plan step: the very bytes that were signed
     secrets: Path | None = None
@@ -105,6 +107,9 @@ class Action:
         False  # whether it can run in the phase `plan`, where it only reads and leaves files
     )
     environments: ClassVar[frozenset[str] | None] = None  # slugs of the only places where it may be used
+    checks: ClassVar[bool] = False  # whether it can tell if its effect has happened
+    asks: ClassVar[bool] = False  # whether a person does it: then nothing runs
+    timeout: ClassVar[str] = "1h"  # where the author of a step names none
 
     def reads(self, with_: Mapping[str, Any]) -> tuple[str, ...]:
         """The files and folders beside the workflow that it reads; an empty name is all of them."""
@@ -148,6 +153,10 @@ class ChildAction(ProcessAction, ABC):
     @abstractmethod
     def run(self, context: Context) -> Result:
         """Do it; raise Cancelled when told to stop. Called in the step's own process only."""
+
+    def check(self, context: Context) -> Result:
+        """Whether it has been done, by an attempt whose end nobody saw. To raise anything is to have no answer."""
+        raise LookupError(f"{self.name} cannot tell whether it has been done")
 
 
 def _found_in(module: str) -> str:

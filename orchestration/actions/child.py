@@ -22,11 +22,15 @@ from orchestration.actions.base import NOWHERE, Cancelled, ChildAction, Context,
 
 
 def main(folder: str, module: str, name: str) -> int:
-    """0 when it succeeded; when not, 1 or the exit code of what ran far away, with the reason in $STEP_REASON."""
+    """0 when it succeeded; when not, 1 or the exit code of what ran far away, with the reason in $STEP_REASON.
+    Of a check: 0 yes, 1 no, 2 no answer."""
     if folder not in sys.path:
         sys.path.append(folder)  # where a plug-in was found; last, so that it hides nothing
     action = getattr(importlib.import_module(module), name)()
-    result = _run(action, _context())
+    context = _context()
+    if context.phase == "check":
+        return _check(action, context)
+    result = _run(action, context)
     _leave("STEP_OUTPUTS", json.dumps(dict(result.outputs)))
     if not result.succeeded:
         _leave("STEP_REASON", result.reason)
@@ -42,6 +46,17 @@ def _run(action: ChildAction, context: Context) -> Result:
         return Result(succeeded=False, reason=str(error))
     except Exception as error:  # noqa: BLE001 - whatever a library raises: the step failed, in words
         return Result(succeeded=False, reason=f"{type(error).__name__}: {error}"[:2000])
+
+
+def _check(action: ChildAction, context: Context) -> int:
+    try:
+        found = action.check(context)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is no answer
+        _leave("STEP_REASON", f"{type(error).__name__}: {error}"[:2000])
+        return 2
+    _leave("STEP_OUTPUTS", json.dumps(dict(found.outputs)))
+    _leave("STEP_REASON", found.reason)
+    return 0 if found.succeeded else 1
 
 
 def _context() -> Context:

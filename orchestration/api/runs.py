@@ -16,8 +16,8 @@ from orchestration import access
 from orchestration.api import shown
 from orchestration.api.lists import after, filtered, parameters
 from orchestration.api.shapes import runs as shapes
+from orchestration.engine import answers, logs
 from orchestration.engine import cancel as cancelling
-from orchestration.engine import logs
 from orchestration.engine import resolve as resolving
 from orchestration.models import Run, Step
 from orchestration.search import RUN_KEYS
@@ -107,12 +107,30 @@ class Resolve(APIView):
     @extend_schema(request=shapes.Resolve, responses=shapes.RunDetail)
     def post(self, request: Request, key: str) -> Response:
         run = access.get_run_or_404(request.user, key)
-        access.require_operate(request.user, run.change)
+        access.require_answer(request.user, run)
         asked = shapes.Resolve(data=request.data)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
         step = _step(run, given["step"])
         resolving.resolve(step, given["decision"], by=acting(request), reason=given["reason"])
+        return _run(access.get_run_or_404(request.user, key))
+
+
+class Answer(APIView):
+    """A person says that a step which they were asked to do is done, or that it failed. No scope opens this."""
+
+    @extend_schema(request=shapes.Answer, responses=shapes.RunDetail)
+    def post(self, request: Request, key: str, step: str) -> Response:
+        run = access.get_run_or_404(request.user, key)
+        found = _step(run, step)
+        asked = shapes.Answer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        if found.state == Step.State.ASKING:
+            access.require_tick_off(request.user, run, found)
+        given = asked.validated_data
+        answers.answer(
+            found, given["decision"], by=acting(request), note=given["note"], outputs=given["outputs"]
+        )
         return _run(access.get_run_or_404(request.user, key))
 
 

@@ -53,6 +53,7 @@ run_urls = [
     path("<str:key>/", runs.OneRun.as_view()),
     path("<str:key>/steps/", runs.Steps.as_view()),
     path("<str:key>/steps/<str:step>/log", runs.Log.as_view()),
+    path("<str:key>/steps/<str:step>/answer/", runs.Answer.as_view()),
     path("<str:key>/events", runs.Events.as_view()),
     path("<str:key>/cancel/", runs.Cancel.as_view()),
     path("<str:key>/resolve/", runs.Resolve.as_view()),

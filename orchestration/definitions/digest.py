@@ -15,7 +15,7 @@ from approvals.calendar.schedule import Schedule
 from audit.canonical import canonical, parse
 from audit.ledger.record import timestamp
 from orchestration.actions import registry
-from orchestration.definitions import beside, flow, phases
+from orchestration.definitions import beside, checks, flow, limits, phases
 from orchestration.definitions import repeats as times
 from orchestration.definitions.inputs import InputsInvalid
 from orchestration.definitions.substitution import begins_with, resolved, substitute
@@ -214,16 +214,19 @@ def _work(work: Mapping[str, Any], content: Content, known: Mapping[str, Any]) -
     """What is done, as the supervisor will be handed it: by a step, or by what undoes it."""
     action = registry.get(work["uses"])
     with_ = resolved(work["with"], known)
+    timeout = work.get("timeout", action.timeout if action else DEFAULT_TIMEOUT)
     return {
         "title": str(substitute(work.get("title", ""), known))[:200],
         "uses": work["uses"],
         "with": with_,
         "effect": phases.effect(work, action.effect_of(with_) if action else "at_most_once"),
-        "timeout_seconds": _seconds(str(work.get("timeout", DEFAULT_TIMEOUT))),
+        "timeout_seconds": _seconds(str(timeout)),
         "retries": work.get("retries", 0),
         "retry_exit_codes": list(work.get("retry_exit_codes", [])),
         "files": _files(work, with_, content.version.files),
         **_secrets(work, content.known),
+        **checks.signed(work, known),
+        **limits.signed(content.version.document["spec"], work),
     }
 
 
@@ -241,7 +244,8 @@ def _files(step: Mapping[str, Any], with_: Any, files: Mapping[str, str]) -> dic
     """The scripts this step names as ./script, those it lists, and what its action reads."""
     named = {item[2:] for item in with_.get("argv", ()) if isinstance(item, str) and item.startswith("./")}
     named |= {name for place in _read(step, with_) for name in beside.found(place, files)}
-    return {name: files[name] for name in sorted(named | set(step.get("files", ()))) if name in files}
+    named |= checks.programs(step) | set(step.get("files", ()))
+    return {name: files[name] for name in sorted(named) if name in files}
 
 
 def _read(work: Mapping[str, Any], with_: Any) -> tuple[str, ...]:
@@ -259,6 +263,8 @@ def _faults(key: str, work: Mapping[str, Any], content: Content) -> Iterator[dic
         yield {"pointer": "/environment", "detail": f"{work['uses']} is for {places} only."}
     for place in beside.missing(action.reads(work["with"]), content.version.files):
         yield {"pointer": f"/steps/{key}", "detail": f"there is no {place} beside the workflow."}
+    for detail in limits.beyond(work.get("limits", {})):
+        yield {"pointer": f"/steps/{key}", "detail": f"{key}: {detail}."}
     for name, detail in action.faults(work["with"]).items():
         pointer = f"/inputs/{name}" if name in content.inputs else f"/steps/{key}"
         yield {"pointer": pointer, "detail": detail}
@@ -277,6 +283,6 @@ def _options(steps: Sequence[Mapping[str, Any]], known: Mapping[str, Any]) -> It
 
 
 def _could_be_option(step: Mapping[str, Any], key: str) -> bool:
-    argv = step["with"].get("argv", [])
-    free = argv[: argv.index("--")] if "--" in argv else argv
-    return any(isinstance(text, str) and begins_with(text, key) for text in free)
+    programs = (step["with"].get("argv", []), step.get("check", {}).get("argv", []))
+    free = [argv[: argv.index("--")] if "--" in argv else argv for argv in programs]
+    return any(isinstance(text, str) and begins_with(text, key) for argv in free for text in argv)

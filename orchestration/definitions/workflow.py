@@ -17,7 +17,7 @@ from jsonschema.exceptions import ValidationError
 from audit.canonical import digest
 from orchestration.actions import registry
 from orchestration.actions.base import ProcessAction
-from orchestration.definitions import beside, flow, graph, inputs, phases
+from orchestration.definitions import beside, checks, flow, graph, inputs, limits, phases
 from orchestration.definitions import source as sources
 from orchestration.definitions.source import HIDING, BadDefinition, Source
 from orchestration.definitions.substitution import BadReference, references, resolved
@@ -166,8 +166,10 @@ def _wrong_steps(source: Source, files: Mapping[str, str]) -> Iterator[Problem]:
     rules = spec.get("inputs", {})
     known = {"service", "environment", *(f"inputs.{name}" for name in rules)}
     yield from _unknown(source, ("spec", "summary"), spec["summary"], known | set(rules))
+    for words in limits.beyond(limits.signed(spec, {}).get("limits", {})):
+        yield _problem(source, ("spec", "limits"), f"{words}.")
     for path, step, more in _works(spec):
-        parts = ("title", "with", "env")
+        parts = ("title", "with", "env", "check")
         wrong = [
             one
             for name in parts
@@ -202,12 +204,16 @@ def _wrong_step(
         yield _problem(source, (*path, "env"), "the step has two environments; keep one.")
     once = phases.effect(step, "at_most_once") == "at_most_once"
     if step.get("retries") and once and not step.get("retry_exit_codes"):
-        words = "retries need effect: idempotent or read_only, or retry_exit_codes after which nothing has happened."
+        words = "retries need effect: idempotent or reconcilable, or retry_exit_codes after which nothing has happened."
         yield _problem(source, (*path, "retries"), words)
     action = registry.get(step["uses"])
     if "secrets" in step and action is not None and not isinstance(action, ProcessAction):
         words = f"{step['uses']} runs in no process of its own, so it is given no secrets."
         yield _problem(source, (*path, "secrets"), words)
+    for words in limits.beyond(limits.signed({}, step).get("limits", {})):
+        yield _problem(source, (*path, "limits"), f"{words}.")
+    for part, words in checks.faults(step, action):
+        yield _problem(source, (*path, part) if part in step else path, f"{words}.")
     elsewhere = set(source.value["spec"]["environments"]) - (
         action.environments if action and action.environments else set()
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
+from orchestration.definitions import limits
+
 Files = Mapping[str, Mapping[str, bytes]]  # step -> name -> content
 
 
@@ -29,6 +31,8 @@ class Attempt:
     secrets: Sequence[Mapping[str, Any]] = ()  # sealed, or where they lie: what the step's opener is handed
     phase: str = "apply"
     plans: Files = field(default_factory=dict)  # by plan step: the bytes that were signed
+    limits: Mapping[str, int] = field(default_factory=limits.usual)
+    check: Mapping[str, Any] | None = None  # asked first; empty where the action itself can tell
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Outcome:
     log_bytes: int = 0
     dropped_bytes: int = 0
     artifacts: Mapping[str, bytes] = field(default_factory=dict)  # what a plan step left, by name
+    asks: bool = False  # not to be tried again before a person has answered
 
 
 class Control(Protocol):

@@ -25,10 +25,10 @@ from audit.ledger.entry import Actor, system
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import lifecycle
-from orchestration.definitions import phases
+from orchestration.definitions import limits, phases
 from orchestration.definitions import repeats as times
 from orchestration.definitions.digest import digest, emergency_of, plan_digest, told
-from orchestration.engine import artifacts, events
+from orchestration.engine import artifacts, asks, events
 from orchestration.engine.attempt import Attempt, Files
 from orchestration.engine.failpoints import failpoint
 from orchestration.engine.plan import Planned, Source, source_of, step_of
@@ -49,6 +49,12 @@ class StaleRevision(Refusal):
     """The run belongs to a revision that is no longer the change's."""
 
     code = "stale_revision"
+
+
+class TooMuch(Refusal):
+    """A step asks for more than the installation allows."""
+
+    code = "limit_exceeded"
 
 
 class NotPlanned(Refusal):
@@ -79,7 +85,8 @@ class Claimed:
 
 
 def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
-    """The step, held by this worker; None when it is not startable now, whoever took it or whatever holds it.
+    """The step, held by this worker; None when it is not startable now, whoever took it or whatever holds it, or
+    when a person does it.
 
     An error from the database, the commit's among them, leaves this function: nothing is started then, and a
     lease that was written after all lapses.
@@ -127,6 +134,9 @@ def _claim(
     permit = gate.authorise(_start(run, source, signed_off, judged, by=worker))
     plans = {} if isinstance(source, Plan) else artifacts.signed(source)
     news = _start_run(run, source, permit, by=worker)
+    if asks.is_asked(signed_off):
+        events.tell(run, [*news, asks.ask(step, boot_id=boot_id, by=worker)])
+        return None
     attempt = _lease(step, boot_id=boot_id, by=worker)
     events.tell(run, [*news, ("step.running", {"step": step.key, "attempt": step.attempt})])
     handed = references.hand_over(
@@ -258,7 +268,25 @@ def _attempt(
         secrets=secrets,
         phase=phases.PLAN if phases.is_plan(signed_off.spec) else phases.APPLY,
         plans=plans,
+        limits=_limits(signed_off),
+        check=_check(step, signed_off),
     )
+
+
+def _limits(signed_off: Planned) -> dict[str, int]:
+    """What was signed, and else what is usual; refused where the installation allows less by now."""
+    given = signed_off.spec.get("limits", {})
+    for words in limits.beyond(given):
+        raise TooMuch(f"{signed_off.key} was not started: {words}.")
+    return {**limits.usual(), **given}
+
+
+def _check(step: Step, signed_off: Planned) -> Mapping[str, Any] | None:
+    """What is asked before another attempt: whether the one before did it. A person who said no is believed."""
+    if signed_off.check is None or step.attempt == 1:
+        return None
+    before = StepAttempt.objects.filter(step=step, number=step.attempt - 1).values_list("answer", flat=True)
+    return None if before.first() == StepAttempt.Answer.RETRY else signed_off.check
 
 
 def _hold(step_id: UUID, refusal: Refusal, *, by: Actor) -> None:

@@ -94,7 +94,9 @@ def _may_repeat(claimed: Claimed, outcome: Outcome, run: Run, step: Step) -> boo
     own_fault = outcome.state in {"failed", "timed_out"}  # else the worker drained, or lost sight of it
     tries = claimed.planned.retries if own_fault else claimed.planned.max_attempts - 1
     never_started = step.max_attempts - claimed.planned.max_attempts
-    return safe and run.cancel_requested_at is None and step.attempt - never_started <= tries
+    if not safe or outcome.asks or run.cancel_requested_at is not None:
+        return False
+    return step.attempt - never_started <= tries
 
 
 def _backoff(attempt: int) -> timedelta:

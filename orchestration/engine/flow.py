@@ -19,7 +19,7 @@ FAILED = {S.FAILED, S.TIMED_OUT}
 MET = {S.SUCCEEDED, S.OMITTED}
 _BROKEN = {*FAILED, S.CANCELLED, S.SKIPPED}
 _NOT_STARTED = {S.BLOCKED, S.READY}
-_TAKEN = {S.READY, S.RUNNING, S.UNKNOWN}
+_TAKEN = {S.READY, S.RUNNING, S.ASKING, S.UNKNOWN}
 MAX_REASON = 500
 
 
@@ -84,13 +84,14 @@ def following(
 ) -> Following:
     """Stop at the first failure that nobody may bear, pause on the first unknown, end when nothing is left to run."""
     waiting = [step for step in steps if step.state in _NOT_STARTED]
-    busy = any(step.state == S.RUNNING for step in steps)
+    asked = [step for step in steps if step.state == S.ASKING]
+    busy = any(step.state == S.RUNNING for step in steps) or (bool(asked) and not cancelling)
     doubtful = any(step.state == S.UNKNOWN for step in steps)
     broken = [step for step in steps if step.state in _BROKEN and not way.bears(step)]
     if cancelling or broken:
         ended = R.UNKNOWN if doubtful else None if busy else _end(steps, cancelling=cancelling)
         reason = "" if cancelling else _why(broken, way)
-        return Following(run=ended, reason=reason, **{"cancelled" if cancelling else "skipped": waiting})
+        return Following(run=ended, reason=reason, **_ended(waiting, asked, cancelling))
     if doubtful:
         return Following(run=R.UNKNOWN)
     turns = Turns(steps, way, outputs or {})
@@ -187,6 +188,11 @@ class Turns:
         member = key.removeprefix(f"{group}.")
         self.known.setdefault(f"outputs.{name}", ("each outputs", {}))[1][member] = outputs
         self.known.setdefault(f"states.{name}", ("each state", {}))[1][member] = str(state)
+
+
+def _ended(waiting: list[Step], asked: list[Step], cancelling: bool) -> dict[str, list[Step]]:
+    """What has not started never will. A person who was asked may still answer, unless it was all called off."""
+    return {"cancelled": [*waiting, *asked]} if cancelling else {"skipped": waiting}
 
 
 def _end(steps: Iterable[Step], *, cancelling: bool) -> Run.State:

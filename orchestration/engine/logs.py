@@ -22,6 +22,7 @@ from orchestration.models import LogChunk, Step
 FLUSH_SECONDS = 0.1  # a reader sees a line this much after it was printed
 IDLE_SECONDS = 2.0  # a writer with nothing to write gives its connection back
 PENDING_BYTES = 4_194_304  # kept while the database is away; beyond it chunks are counted and left out
+LAST_CHUNKS = 8  # that are looked through for the last lines
 PAGE_BYTES = 1_048_576  # of log_after: a page is drawn in a blink
 
 log = logging.getLogger(__name__)
@@ -189,6 +190,12 @@ def text(step: Step) -> Iterator[str]:
     for chunk in _chunks(step).iterator(chunk_size=16):
         for line in _lines(chunk):
             yield line["text"]
+
+
+def last_lines(step: Step, count: int) -> list[str]:
+    """The end of what a step printed, over all its attempts."""
+    newest = reversed(_chunks(step).reverse()[:LAST_CHUNKS])
+    return "".join(line["text"] for chunk in newest for line in _lines(chunk)).splitlines()[-count:]
 
 
 def _chunks(step: Step) -> QuerySet[LogChunk]:

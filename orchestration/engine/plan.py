@@ -5,7 +5,8 @@ therefore stops a run, and never makes it do something else. The document names 
 
     {"key", "uses", "with", "needs", "effect", "timeout_seconds", "retries", "retry_exit_codes", "files", "title"}
 
-A plan runs its plan steps, a revision all others: what a plan found is over when something is agreed to.
+and, of some, `phase`, `check` and `limits`. A plan runs its plan steps, a revision all others: what a plan found is
+over when something is agreed to.
 """
 
 from collections.abc import Sequence
@@ -60,6 +61,11 @@ class Planned:
     @property
     def retry_exit_codes(self) -> list[int]:
         return list(self.spec.get("retry_exit_codes", []))
+
+    @property
+    def check(self) -> dict[str, Any] | None:
+        """How to find out whether it has happened, where that can be asked; empty where its action itself can tell."""
+        return dict(self.spec.get("check", {})) if self.effect == "reconcilable" else None
 
     @property
     def max_attempts(self) -> int:

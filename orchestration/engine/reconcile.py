@@ -19,7 +19,7 @@ from approvals.models import Stage
 from audit.ledger.entry import system
 from audit.refusals import MoveNotAllowed, StaleVersion
 from orchestration import lifecycle, notify, reviews
-from orchestration.engine import cancel, dispatch, runs
+from orchestration.engine import answers, cancel, dispatch, runs
 from orchestration.engine.advance import advance
 from orchestration.engine.complete import lost
 from orchestration.engine.rows import lock_change, lock_run, steps_of
@@ -50,6 +50,7 @@ def reconcile() -> dict[str, int]:
             "missed": _each(missed_runs(), miss),
             "expired": _each(expired_changes(), expire),
             "overdue_runs": _each(overdue_runs(), stop),
+            "unanswered": _each(answers.overdue(), unanswered),
             "overdue_stages": _each(due.overdue(), remind),
             **violations(),
         }
@@ -86,7 +87,7 @@ def reap(seen: Step) -> None:
 
 def stale_runs() -> QuerySet[Run]:
     """Runs under way with nothing under way: what follows was not written, or they have ended."""
-    under_way = Step.objects.filter(run=OuterRef("pk"), state__in=[S.READY, S.RUNNING, S.UNKNOWN])
+    under_way = Step.objects.filter(run=OuterRef("pk"), state__in=[S.READY, S.RUNNING, S.ASKING, S.UNKNOWN])
     asked = Q(cancel_requested_at__isnull=False) & ~Exists(under_way.filter(state__in=[S.RUNNING, S.UNKNOWN]))
     return Run.objects.filter(asked | ~Exists(under_way), state__in=[R.RUNNING, R.UNKNOWN])
 
@@ -155,13 +156,17 @@ def ask_again(seen: Change) -> None:
 
 def overdue_runs() -> QuerySet[Run]:
     """Runs past their deadline, or with steps left to start and no permit to start them any more."""
-    idle = ~Exists(Step.objects.filter(run=OuterRef("pk"), state=S.RUNNING))
+    idle = ~Exists(Step.objects.filter(run=OuterRef("pk"), state__in=[S.RUNNING, S.ASKING]))
     past = Q(deadline_at__lt=Now()) | (Q(permit__expires_at__lt=Now()) & idle)
     return Run.objects.filter(past, state=R.RUNNING, cancel_requested_at=None)
 
 
 def stop(seen: Run) -> None:
     cancel.request(lock_run(seen.pk), by=RECONCILER, reason="its deadline or its permit has passed")
+
+
+def unanswered(seen: Step) -> None:
+    answers.lapse(seen, by=RECONCILER)
 
 
 def violations() -> dict[str, int]:

@@ -6,6 +6,7 @@ of a step starts here and nowhere else.
 
 import array
 import atexit
+import contextlib
 import json
 import os
 import shutil
@@ -16,13 +17,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
 from orchestration.actions import registry
-from orchestration.actions.base import Cancelled, Context, InProcessAction, ProcessAction
-from orchestration.engine import folders
+from orchestration.actions.base import Action, Cancelled, Context, InProcessAction, ProcessAction, Spawn
+from orchestration.engine import apart, checking, folders
 from orchestration.engine.attempt import Attempt, Chunk, Outcome
 from orchestration.engine.supervisor import frames
 
@@ -31,7 +33,9 @@ FORK_SERVER = Path(__file__).parent / "supervisor" / "forkserver.py"
 OPENER = Path(__file__).parents[1] / "secrets" / "opener.py"
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - the one place where a value lies, and no disk is behind it
 STEP_PATH = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-LIMITS = {"NOFILE": 4096, "CORE": 0, "FSIZE": 10 << 30}
+VANISHED = "The supervisor of this step vanished; the step may or may not have finished."
+SWEEP_SECONDS = 5
+OTHERS = 4096  # processes and threads of the worker's user besides those of a step
 State = Literal["succeeded", "failed", "timed_out", "cancelled", "fenced", "unknown"]
 
 
@@ -76,11 +80,27 @@ class Control:
 def supervise(attempt: Attempt, *, on_log: Callable[[Chunk], None], control: Control) -> Outcome:
     """Run the attempt to its end, whatever that is. Never raises for what the step does."""
     action = registry.get(attempt.uses)
+    if action is None:
+        return Outcome("failed", reason=f"There is no action named {attempt.uses}; nothing was run.")
+    if problem := apart.problem():
+        return Outcome("failed", reason=problem)
+    log = _Numbered(on_log)
+    if attempt.check is not None:
+        said = checking.read(_run(action, checking.asking(attempt), log.take, control))
+        if said is not None:
+            return said
+    return _run(action, attempt, log.take, control)
+
+
+def _run(action: Action, attempt: Attempt, on_log: Callable[[Chunk], None], control: Control) -> Outcome:
+    if attempt.phase == checking.CHECK and attempt.check:
+        env = action.spawn(attempt.with_).env if isinstance(action, ProcessAction) else {}
+        return _in_processes(Spawn(tuple(attempt.check["argv"]), env), attempt, on_log, control)
+    if isinstance(action, ProcessAction):
+        return _in_processes(action.spawn(attempt.with_), attempt, on_log, control)
     if isinstance(action, InProcessAction):
         return _in_process(action, attempt, on_log, control)
-    if isinstance(action, ProcessAction):
-        return _in_processes(action, attempt, on_log, control)
-    return Outcome("failed", reason=f"There is no action named {attempt.uses}; nothing was run.")
+    return Outcome("failed", reason=f"{attempt.uses} does nothing by itself; nothing was run.")
 
 
 def _in_process(
@@ -109,16 +129,19 @@ def _in_process(
 
 
 def _in_processes(
-    action: ProcessAction, attempt: Attempt, on_log: Callable[[Chunk], None], control: Control
+    spawn: Spawn, attempt: Attempt, on_log: Callable[[Chunk], None], control: Control
 ) -> Outcome:
     place = Path(tempfile.mkdtemp(prefix="countersign-step-"))
     secrets = IN_MEMORY / f"countersign-{boot_marker(attempt.boot_id)}-{attempt.step_id}-{attempt.number}"
     try:
-        spec = _spec(action, attempt, place)
+        spec = _spec(spawn, attempt, place)
         if attempt.secrets:
             spec["env"]["STEP_SECRETS"] = str(secrets)
             spec["opener"] = _opener(attempt, place, secrets)
+            spec["places"].append(str(secrets))
         outcome = _talk(fork_server().spawn(spec), on_log, control)
+        if outcome.reason == VANISHED:
+            _sweep(spec["env"]["STEP_FENCE"])
         return folders.collected(place, attempt, outcome)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -140,13 +163,13 @@ def _opener(attempt: Attempt, place: Path, directory: Path) -> dict[str, Any]:
     }
 
 
-def _spec(action: ProcessAction, attempt: Attempt, place: Path) -> dict[str, Any]:
+def _spec(spawn: Spawn, attempt: Attempt, place: Path) -> dict[str, Any]:
     """All that the supervisor learns. The environment is made here, never inherited."""
-    spawn = action.spawn(attempt.with_)
     if spawn.given is not None:
         (place / "with.json").write_text(spawn.given)
     cwd = place / "work"
-    cwd.mkdir(mode=0o700)
+    for folder in (cwd, place / "tmp", place / "told"):
+        folder.mkdir(mode=0o700)
     for name, text in attempt.files.items():
         path = cwd / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +180,10 @@ def _spec(action: ProcessAction, attempt: Attempt, place: Path) -> dict[str, Any
         "argv": list(spawn.argv),
         "cwd": str(cwd),
         "env": {**spawn.env, **attempt.env, **_own_variables(attempt, cwd, place), **laid},
-        "limits": LIMITS,
+        "limits": _limits(attempt.limits),
+        "bounds": {name: attempt.limits[name] for name in ("memory", "processes")},
+        "uids": apart.uids(),
+        "places": [str(place)],
         "success_codes": list(spawn.success_codes),
         "timeout_seconds": attempt.timeout_seconds,
         "grace_seconds": attempt.grace_seconds,
@@ -167,18 +193,32 @@ def _spec(action: ProcessAction, attempt: Attempt, place: Path) -> dict[str, Any
     }
 
 
+def _limits(limits: Mapping[str, int]) -> dict[str, int]:
+    """What the kernel holds each process to. What a whole tree may use the supervisor counts."""
+    found = {"CORE": 0, "NOFILE": limits["open_files"], "FSIZE": limits["file_size"]}
+    found["DATA"] = 2 * limits["memory"]  # one that grows faster than it is looked at
+    if "cpu_seconds" in limits:
+        found["CPU"] = limits["cpu_seconds"]
+    # Counted by user, and for root not at all: of its own the step has few, of the worker's there are others as well.
+    others = 16 if apart.uids() is not None else OTHERS
+    found["NPROC"] = limits["processes"] + limits["processes"] // 4 + others
+    return found
+
+
 def _own_variables(attempt: Attempt, cwd: Path, place: Path) -> dict[str, str]:
     return {
         "PATH": STEP_PATH,
         "LANG": "C.UTF-8",
         "HOME": str(cwd),
+        "TMPDIR": str(place / "tmp"),
         "STEP": attempt.step_key,
         "STEP_ATTEMPT": str(attempt.number),
+        "STEP_PHASE": attempt.phase,
         "STEP_FENCE": f"{attempt.step_id}:{attempt.number}",
         "STEP_TIMEOUT_SECONDS": f"{attempt.timeout_seconds:.0f}",
         "STEP_WITH": str(place / "with.json"),
-        "STEP_OUTPUTS": str(place / "outputs.json"),
-        "STEP_REASON": str(place / "reason.txt"),
+        "STEP_OUTPUTS": str(place / "told" / "outputs.json"),
+        "STEP_REASON": str(place / "told" / "reason.txt"),
         "IDEMPOTENCY_KEY": attempt.idempotency_key,
         "COUNTERSIGN_RUN": str(attempt.run_id),
         "COUNTERSIGN_BOOT": boot_marker(attempt.boot_id),
@@ -202,9 +242,18 @@ def _talk(channel: socket.socket, on_log: Callable[[Chunk], None], control: Cont
             pass  # the same as an end without an outcome
         finally:
             control.attach(None)
-    return Outcome(
-        "unknown", reason="The supervisor of this step vanished; the step may or may not have finished."
-    )
+    return Outcome("unknown", reason=VANISHED)
+
+
+class _Numbered:
+    """The pieces of one attempt in one row of numbers, whatever ran in it."""
+
+    def __init__(self, on_log: Callable[[Chunk], None]) -> None:
+        self.on_log, self.seq = on_log, 0
+
+    def take(self, chunk: Chunk) -> None:
+        self.seq += 1
+        self.on_log(replace(chunk, seq=self.seq))
 
 
 class _Writer:
@@ -304,12 +353,31 @@ def _worker_of(folder: Path) -> str:
     return f"{head}:{tail.partition('-')[0]}"
 
 
+def _sweep(fence: str) -> None:
+    """Kill what an attempt left whose supervisor was killed, in rounds: some of it may be making more."""
+    mark, until = f"STEP_FENCE={fence}".encode(), time.monotonic() + SWEEP_SECONDS
+    while (found := _marked(mark)) and time.monotonic() < until:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, 9)
+        time.sleep(0.02)
+
+
+def _marked(mark: bytes) -> list[int]:
+    folders = [folder for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    return [int(folder.name) for folder in folders if mark in _environment(folder)]
+
+
 def _marker(folder: Path) -> str:
+    found = (one[17:].decode() for one in _environment(folder) if one.startswith(b"COUNTERSIGN_BOOT="))
+    return next(found, "")
+
+
+def _environment(folder: Path) -> list[bytes]:
     try:
-        variables = (folder / "environ").read_bytes().split(b"\0")
+        return (folder / "environ").read_bytes().split(b"\0")
     except OSError:
-        return ""
-    return next((one[17:].decode() for one in variables if one.startswith(b"COUNTERSIGN_BOOT=")), "")
+        return []
 
 
 def _worker_lives(marker: str) -> bool:

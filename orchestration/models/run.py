@@ -1,6 +1,7 @@
 """One execution of an approved revision, or of a plan: run, steps, attempts, log chunks, events, workers."""
 
 from typing import ClassVar
+from uuid import UUID
 
 from django.db import models
 from django.db.models import F, Q, QuerySet
@@ -88,6 +89,13 @@ class Run(Coupled):
             raise RuntimeError(f"{self.key} is of nothing")  # the table's own constraint forbids it
         return source
 
+    @property
+    def conflicted(self) -> frozenset[UUID]:
+        """Persons who never vouch for it: whoever asked, and whoever wrote what it runs."""
+        if self.revision is None:  # a plan: nobody has been asked yet
+            return frozenset({self.change.requester.person_id})
+        return frozenset(self.revision.chain.conflicted)
+
 
 class Step(Coupled):
     """A node of the run's DAG; `attempt` is the fencing token."""
@@ -96,6 +104,7 @@ class Step(Coupled):
         BLOCKED = "blocked"
         READY = "ready"
         RUNNING = "running"
+        ASKING = "asking"
         SUCCEEDED = "succeeded"
         FAILED = "failed"
         TIMED_OUT = "timed_out"
@@ -139,7 +148,7 @@ class Step(Coupled):
             models.CheckConstraint(
                 condition=Q(
                     state__in=[
-                        "blocked", "ready", "running", "succeeded", "failed", "timed_out", "cancelled",
+                        "blocked", "ready", "running", "asking", "succeeded", "failed", "timed_out", "cancelled",
                         "skipped", "omitted", "unknown",
                     ]
                 ),
@@ -155,6 +164,14 @@ class Step(Coupled):
 class StepAttempt(models.Model):
     """One try at a step."""
 
+    class Answer(models.TextChoices):
+        """What a person said about a try whose end nobody saw."""
+
+        DONE = "done"
+        RETRY = "retry"
+        FAIL = "fail"
+        CHECK = "check"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveSmallIntegerField()
@@ -164,6 +181,7 @@ class StepAttempt(models.Model):
     outcome = models.CharField(max_length=10, blank=True)
     reason = models.TextField(blank=True)
     exit_code = models.IntegerField(null=True, blank=True)
+    answer = models.CharField(max_length=5, choices=Answer, blank=True)
     last_seq = models.PositiveIntegerField(default=0)
     dropped_bytes = models.BigIntegerField(default=0)
 

@@ -14,6 +14,7 @@ from audit.refusals import Invalid, Refusal
 from orchestration import access, asking, changes
 from orchestration.models import Change, Plan, Revision
 from orchestration.pages import (
+    answering,
     facts,
     fragments,
     glass,
@@ -144,6 +145,7 @@ def context(request: HttpRequest, change: Change, refused: Refusal | None = None
         "rules": trace.rules(content),
         "entries": story.of(change),
         **run_view.context(run, content),
+        **answering.context(request.user, run),
         **_beside(request, change, content, refused),
         "strips": [*glass.of(change), *stopped.of(request, change)],
         "incident": facts.incident(content),

@@ -13,11 +13,11 @@ from orchestration.models import Environment, Service
 PREFIX = "inputs."  # keeps a workflow's own names apart from the form's
 
 
-def values(schema: Mapping[str, Any], posted: Mapping[str, str]) -> dict[str, Any]:
+def values(schema: Mapping[str, Any], posted: Mapping[str, str], prefix: str = PREFIX) -> dict[str, Any]:
     """Typed values; text that does not read as its type stays text, so that validation can say what is wrong."""
     typed: dict[str, Any] = {}
     for name, rule in schema.get("properties", {}).items():
-        text = posted.get(PREFIX + name, "")
+        text = posted.get(prefix + name, "")
         if rule.get("type") == "boolean":
             typed[name] = text == "true"
         elif text != "":

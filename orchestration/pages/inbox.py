@@ -11,7 +11,7 @@ from approvals.clock import database_time
 from approvals.models import Freeze
 from orchestration import access, calendar, notices
 from orchestration.models import Change, Run
-from orchestration.pages import fragments, glass
+from orchestration.pages import answering, fragments, glass
 
 TABS = {"decide": "Needs my decision", "requests": "My requests", "decided": "Decided by me"}
 LIMIT = 100  # rows of one tab; more than that is a search
@@ -45,6 +45,7 @@ def inbox(request: HttpRequest, tab: str = "decide") -> HttpResponse:
         ],
         "rows": lists[tab],
         "running": _running(request.user),
+        "asked": answering.asked_of(request.user),
         "strips": glass.asking(request.user),
         "freezes": _freezes(request.user),
         "notices": notices.of(request.user),  # type: ignore[arg-type]  # signed in

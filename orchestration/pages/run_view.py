@@ -6,7 +6,13 @@ from orchestration.engine.plan import Planned, planned
 from orchestration.models import Plan, Revision, Run, Step
 from orchestration.pages import way
 
-OPEN_NOW = {Step.State.RUNNING, Step.State.FAILED, Step.State.TIMED_OUT, Step.State.UNKNOWN}
+OPEN_NOW = {
+    Step.State.RUNNING,
+    Step.State.ASKING,
+    Step.State.FAILED,
+    Step.State.TIMED_OUT,
+    Step.State.UNKNOWN,
+}
 
 
 def context(run: Run | None, revision: Revision | Plan, chosen: str = "") -> dict[str, Any]:
@@ -14,7 +20,7 @@ def context(run: Run | None, revision: Revision | Plan, chosen: str = "") -> dic
     if run is None:
         coming = planned(revision)
         graph = way.graph(map(_planned, coming), {step.key: step.spec for step in coming})
-        return {"graph": graph, "steps": [], "unknown": [], "log": None, "done": 0}
+        return {"graph": graph, "steps": [], "log": None, "done": 0}
     steps = list(run.steps.order_by("position").prefetch_related("attempts"))
     shown = _step_to_show(steps, chosen)
     specs = {step.key: step.spec for step in steps}
@@ -24,7 +30,6 @@ def context(run: Run | None, revision: Revision | Plan, chosen: str = "") -> dic
         "total": sum(step.state != Step.State.OMITTED for step in steps),
         "omitted": sum(step.state == Step.State.OMITTED for step in steps),
         "ended": _ended(run),
-        "unknown": [step for step in steps if step.state == Step.State.UNKNOWN],
         "log": log(run, shown) if shown else None,
         "result_url": _result(steps),
         "done": sum(step.state == Step.State.SUCCEEDED for step in steps),

@@ -20,7 +20,7 @@ from orchestration.engine import cancel as cancelling
 from orchestration.engine import logs
 from orchestration.engine import resolve as resolving
 from orchestration.models import Run, Step
-from orchestration.pages import fragments, listing, run_view, undoing
+from orchestration.pages import answering, fragments, listing, run_view, undoing
 
 
 @require_GET
@@ -34,7 +34,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @login_required
 def detail(request: HttpRequest, key: str) -> HttpResponse:
     """One run: steps, graph and the log of the chosen step, or of the one that matters most."""
-    return render(request, "orchestration/run.html", _context(request, key))
+    return render(request, "orchestration/run.html", context(request, key))
 
 
 @require_GET
@@ -43,10 +43,11 @@ def live(request: HttpRequest, key: str, part: str) -> HttpResponse:
     """One region of the page as it is now."""
     if part not in {"run", "log"}:
         raise Http404
-    return fragments.answer(request, f"orchestration/parts/{part}.html", _context(request, key))
+    return fragments.answer(request, f"orchestration/parts/{part}.html", context(request, key))
 
 
-def _context(request: HttpRequest, key: str) -> dict[str, Any]:
+def context(request: HttpRequest, key: str, *, typed: answering.Typed | None = None) -> dict[str, Any]:
+    """All that the page of a run shows; `typed` is what somebody sent who is to send it again."""
     run = access.get_run_or_404(request.user, key)
     chosen = request.GET.get("step", "")
     may_operate = access.may_operate(request.user, run.change)
@@ -67,6 +68,7 @@ def _context(request: HttpRequest, key: str) -> dict[str, Any]:
         "actions": actions,
         "meta": f"{run.change.service.name} in {run.change.environment.name}, {_of(run)}.",
         **run_view.context(run, run.source, chosen),
+        **answering.context(request.user, run, typed),
     }
 
 
@@ -107,8 +109,9 @@ def log_text(request: HttpRequest, key: str, step: str) -> HttpResponseBase:
 def resolve(request: HttpRequest, key: str, step: str) -> HttpResponse:
     """A person says what became of a step that the product lost track of."""
     found = _step(request, key, step)
-    access.require_operate(request.user, found.run.change)
-    resolving.resolve(found, request.POST.get("decision", ""), by=acting(request))
+    access.require_answer(request.user, found.run)
+    decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "")
+    resolving.resolve(found, decision, by=acting(request), reason=reason)
     return redirect("orchestration:run", key=key)
 
 

@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from orchestration.pages import (
+    asked,
     break_glass,
     calendar,
     changes,
@@ -65,6 +66,7 @@ run_urls = [
     path("<str:key>/steps/<str:step>/log/", runs.log, name="step_log"),
     path("<str:key>/steps/<str:step>/log.txt", runs.log_text, name="step_log_text"),
     path("<str:key>/steps/<str:step>/resolve/", runs.resolve, name="resolve_step"),
+    path("<str:key>/steps/<str:step>/answer/", asked.answer, name="answer_step"),
 ]
 
 calendar_urls = [

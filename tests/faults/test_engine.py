@@ -52,6 +52,24 @@ def test_a_worker_killed_in_the_middle_of_a_step_that_may_not_be_repeated_leaves
     assert witness.read_text() == "begin 1\n"
 
 
+def test_a_worker_killed_behind_the_effect_of_a_reconcilable_step_does_not_cost_a_second_one(
+    stack, ask, witness
+):
+    pay = f'echo "begin $STEP_ATTEMPT paid $IDEMPOTENCY_KEY" >> {witness}; sleep 60'
+    look = (
+        f'echo "look $STEP_ATTEMPT $IDEMPOTENCY_KEY" >> {witness}; grep -q "paid $IDEMPOTENCY_KEY" {witness}'
+    )
+    check = {"argv": ["/bin/sh", "-c", look], "timeout_seconds": 20}
+    one = {"key": "a", "uses": "command", "with": {"argv": ["/bin/sh", "-c", pay]}}
+    run = ask({**one, "effect": "reconcilable", "check": check})["runs"][0]
+    wait_for(begun(witness, 1))
+    kill_workers(stack)
+    ends(stack, run, "succeeded")
+    first, second = [line.split() for line in witness.read_text().splitlines()]
+    assert (first[:3], second[:2]) == (["begin", "1", "paid"], ["look", "2"])
+    assert first[-1] == second[-1]  # the same key in both attempts
+
+
 def test_a_broker_that_hangs_delays_nobody_and_loses_nothing(stack, ask, witness):
     pid = stack.kill("valkey", signal.SIGSTOP)
     try:

@@ -30,3 +30,9 @@ class Probe(ChildAction):
         if told.get("reads"):
             outputs["read"] = (context.plans / told["reads"]).read_text()
         return Result(succeeded=not told.get("fails"), reason=told.get("fails", ""), outputs=outputs)
+
+    def check(self, context: Context) -> Result:
+        happened = context.with_["happened"]
+        if not happened:
+            raise LookupError("nothing answers")
+        return Result(succeeded=happened == "yes", reason="It is not there yet.")

@@ -66,7 +66,7 @@ def test_a_person_says_what_became_of_an_unknown_step(world, decision, step_beco
     holding(run.steps.get())
     vanish()
     reconcile()
-    resolve(Step.objects.get(), decision, by=world.by, reason="Looked at the host.")
+    resolve(Step.objects.get(), decision, by=world.witness, reason="Looked at the host.")
     assert states(run) == {"a": step_becomes}
     assert both(run) == (run_becomes, run_becomes)
     if decision == "retry":
@@ -78,12 +78,12 @@ def test_no_machine_resolves_an_unknown_step_and_nobody_one_that_is_known(world)
     run = world.run(step("a"))
     one = run.steps.get()
     with pytest.raises(MoveNotAllowed, match="nothing to resolve"):
-        resolve(one, "done", by=world.by)
+        resolve(one, "done", by=world.witness, reason="I looked.")
     holding(one)
     vanish()
     reconcile()
     with pytest.raises(NotAllowed):
-        resolve(one, "done", by=Acting(person("Robot", kind="service"), "token"))
+        resolve(one, "done", by=Acting(person("Robot", kind="service"), "token"), reason="I looked.")
     assert states(run) == {"a": "unknown"}
 
 

@@ -99,7 +99,8 @@ def test_the_environment_is_made_and_never_inherited(monkeypatch):
     step.run()
     names = {line.partition("=")[0] for line in step.text.splitlines()}
     own = {"PATH", "LANG", "HOME", "IDEMPOTENCY_KEY", "STEP", "STEP_ATTEMPT", "STEP_FENCE"}
-    own |= {"STEP_OUTPUTS", "STEP_PHASE", "STEP_PLANS", "STEP_REASON", "STEP_TIMEOUT_SECONDS", "STEP_WITH"}
+    own |= {"STEP_OUTPUTS", "STEP_PHASE", "STEP_REASON", "STEP_TIMEOUT_SECONDS", "STEP_WITH"}
+    own |= {"STEP_PLANS", "TMPDIR"}
     assert names == own | {"COLOUR", "COUNTERSIGN_RUN", "COUNTERSIGN_BOOT"}
 
 
@@ -284,4 +285,5 @@ def test_a_supervisor_that_vanishes_leaves_an_honest_unknown():
     threading.Thread(target=assassinate).start()
     outcome = step.run()
     assert outcome.state == "unknown"
+    assert step.left() == []
     assert json.dumps(outcome.reason)

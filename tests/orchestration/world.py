@@ -59,6 +59,11 @@ class World:
     def by(self) -> Acting:
         return Acting(self.requester, "session")
 
+    @property
+    def witness(self) -> Acting:
+        """Somebody who took no part, and says what became of a step."""
+        return Acting(self.bank.sam, "session")
+
     def draft(self) -> Change:
         """In the caller's transaction."""
         change = Change.objects.create(

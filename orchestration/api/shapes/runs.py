@@ -14,7 +14,16 @@ class AttemptRow(serializers.ModelSerializer[StepAttempt]):
 
     class Meta:
         model = StepAttempt
-        fields = ["number", "started_at", "ended_at", "outcome", "reason", "exit_code", "dropped_bytes"]
+        fields = [
+            "number",
+            "started_at",
+            "ended_at",
+            "outcome",
+            "reason",
+            "exit_code",
+            "answer",
+            "dropped_bytes",
+        ]
 
 
 class StepRow(serializers.ModelSerializer[Step]):
@@ -115,8 +124,16 @@ class Resolve(StrictSerializer):
     """What became of a step whose worker vanished."""
 
     step = serializers.CharField(max_length=100)
-    decision = serializers.ChoiceField(choices=["done", "retry", "fail"])
+    decision = serializers.ChoiceField(choices=["done", "retry", "fail", "check"])
     reason = serializers.CharField(max_length=2000)
+
+
+class Answer(StrictSerializer):
+    """What a person says about a step that they were asked to do; `outputs` as the step names them."""
+
+    decision = serializers.ChoiceField(choices=["done", "failed"])
+    note = serializers.CharField(max_length=2000, required=False, allow_blank=True, default="")
+    outputs = serializers.DictField(required=False, default=dict)
 
 
 class PermitRow(serializers.Serializer[Any]):

@@ -4,7 +4,6 @@ Fences itself: without an `alive` from the worker for `fence_seconds`, by the mo
 before the lease can be another's. A closed socket means a dead worker and does the same at once.
 """
 
-import json
 import os
 import select
 import signal
@@ -12,13 +11,13 @@ import socket
 import time
 from typing import Any
 
-from orchestration.engine.supervisor import frames, opening, tree
+from orchestration.engine.supervisor import frames, left, opening, tree
+from orchestration.engine.supervisor.apart import NoUser, User
+from orchestration.engine.supervisor.bounds import Bounds
 from orchestration.engine.supervisor.output import Output
 from orchestration.engine.supervisor.redact import Redactor, Stream
 
 AFTER_EXIT_SECONDS = 0.5  # how long a daemon may hold the pipe after the step's own process has ended
-OUTPUTS_BYTES = 64 << 10
-REASON_BYTES = 64 << 10  # read; masked as a whole, then cut
 REASON_LENGTH = 2000
 READ_BYTES = 256 << 10
 SEND_AHEAD_BYTES = 512 << 10
@@ -36,6 +35,9 @@ class Supervisor:
         self.leader = -1
         self.status: int | None = None
         self.ended_at = self.kill_at = 0.0
+        self.bounds = Bounds(spec["bounds"])
+        self.user: User | None = None
+        self.beyond = ""  # the sentence, once it used more than it may
         self.why = ""  # timed_out, cancelled or fenced, once the step is being ended
         self.worker_gone = False
         self.started = self.alive_at = time.monotonic()
@@ -86,12 +88,16 @@ class Supervisor:
             self._wait()
             self._check_clocks()
             self._send_output()
-        survivors = tree.end_all(os.getpid())
+        survivors = self._end_all()
         self._drain()
         return self._finish(survivors)
 
     def _start(self) -> str:
         """Fork and exec; a sentence when it could not be started."""
+        try:
+            self._set_apart()
+        except NoUser as error:
+            return str(error)
         out, out_child = os.pipe()
         err, err_child = os.pipe()
         told, tell = os.pipe()
@@ -108,11 +114,18 @@ class Supervisor:
         self.exit_handle = os.pidfd_open(self.leader)
         return problem
 
+    def _set_apart(self) -> None:
+        """A user of its own, with nothing left of whoever had the number before."""
+        if self.spec["uids"]:
+            self.user = User(*self.spec["uids"])
+            self.user.end_all(clean=True)
+            for place in self.spec["places"]:
+                self.user.own(place)
+
     def _become(self, out: int, err: int, tell: int) -> None:
         """In the child: nothing of the worker's is left when the step's program starts."""
         try:
             os.setsid()
-            tree.die_with_parent()
             os.umask(0o077)
             os.chdir(self.spec["cwd"])
             tree.limit(self.spec["limits"])
@@ -123,7 +136,10 @@ class Supervisor:
                 os.dup2(tell, 3)
             os.set_inheritable(3, False)
             os.closerange(4, 4096)
-            for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGCHLD):
+            if self.user is not None:
+                self.user.become()
+            tree.die_with_parent()  # only now: a change of the user forgets it
+            for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGCHLD, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
             os.execvpe(self.spec["argv"][0], self.spec["argv"], self.spec["env"])  # noqa: S606 - no shell is the point
         except BaseException as error:  # noqa: BLE001 - whatever it is, the supervisor must hear of it
@@ -163,6 +179,8 @@ class Supervisor:
             ends = [self.kill_at]
         if self.status is not None:
             ends = [self.ended_at + AFTER_EXIT_SECONDS]
+        elif not self.beyond:
+            ends.append(self.bounds.next_at)
         if self.output.is_waiting:
             ends.append(now + 0.05)
         return max(0.0, min(ends) - now) + 0.001
@@ -205,8 +223,10 @@ class Supervisor:
             self._end("fenced", at_once=True)
         elif now - self.started > self.spec["timeout_seconds"]:
             self._end("timed_out")
-        if self.kill_at and now > self.kill_at and self.status is None:
-            tree.tell(tree.descendants(os.getpid()), signal.SIGKILL)
+        if self.status is None and not self.beyond and (said := self.bounds.look(os.getpid(), self.leader)):
+            self.beyond, self.kill_at = said, now
+        if self.kill_at and now >= self.kill_at and self.status is None:
+            self._kill()
             self.kill_at = now + 0.05
 
     def _end(self, why: str, *, at_once: bool = False) -> None:
@@ -216,7 +236,30 @@ class Supervisor:
         self.why = why
         self.kill_at = time.monotonic() + (0 if at_once else self.spec["grace_seconds"])
         if not at_once:
-            tree.tell(tree.descendants(os.getpid()), signal.SIGTERM)
+            self._ask()
+
+    def _ask(self) -> None:
+        """SIGTERM to the whole tree; whoever was stopped goes on, so as to hear it."""
+        told = tree.descendants(os.getpid())
+        tree.tell(told, signal.SIGTERM)
+        tree.tell(told, signal.SIGCONT)
+
+    def _kill(self) -> None:
+        tree.come_first()
+        if self.user is not None:
+            self.user.end_all()
+        tree.kill(os.getpid(), until=time.monotonic() + 1)
+
+    def _end_all(self) -> list[int]:
+        """Nothing of the step is left; the pids of what outlived even that."""
+        tree.come_first()
+        if self.user is not None:
+            self.user.end_all()
+        survivors = tree.end_all(os.getpid())
+        if self.user is not None:
+            self.user.end_all(clean=True)
+        tree.come_first(False)
+        return survivors
 
     def _send_output(self) -> None:
         while not self.worker_gone and len(self.unsent) < SEND_AHEAD_BYTES:
@@ -259,17 +302,25 @@ class Supervisor:
         if survivors:
             named = ", ".join(map(str, survivors[:5]))
             return self._report("unknown", code, f"Processes of this step could not be ended: {named}.")
+        if self.beyond and self.why != "fenced":
+            return self._report("failed", code, self.beyond)
         if self.why:
             return self._report(self.why, code, REASONS[self.why])
         if code in self.spec["success_codes"]:
             leaks = opening.leaks(self.spec["env"].get("STEP_ARTIFACTS", ""), self.redactor)
             return self._report("failed", code, LEAKS) if leaks else self._report("succeeded", code, "")
         if code < 0:
-            return self._report("failed", code, f"Ended by signal {-code} ({signal.strsignal(-code)}).")
-        return self._report("failed", code, self._reason() or f"Exit code {code}.")
+            short = self.bounds.why_killed() if code == -signal.SIGKILL else ""
+            said = f"Ended by signal {-code} ({signal.strsignal(-code)})."
+            return self._report("failed", code, short or said)
+        reason = left.reason(self.spec["env"]["STEP_REASON"])
+        return self._report("failed", code, reason or f"Exit code {code}.")
 
     def _report(self, state: str, code: int | None, reason: str) -> None:
-        outputs, problem = self._outputs() if state == "succeeded" else ({}, "")
+        outputs: dict[str, Any] = {}
+        problem = ""
+        if state == "succeeded":
+            outputs, problem = left.outputs(self.spec["env"]["STEP_OUTPUTS"])
         told = {
             "state": "failed" if problem else state,
             "exit_code": code,
@@ -285,35 +336,6 @@ class Supervisor:
                 self.worker.sendall(self.unsent)
             except OSError:
                 return
-
-    def _reason(self) -> str:
-        """The sentence that the step left in $STEP_REASON, if it left one."""
-        try:
-            with open(self.spec["env"]["STEP_REASON"], "rb") as file:  # noqa: PTH123
-                return file.read(REASON_BYTES).decode(errors="replace").strip()
-        except OSError:
-            return ""
-
-    def _outputs(self) -> tuple[dict[str, Any], str]:
-        """What the step wrote to $STEP_OUTPUTS: one flat JSON object, capped."""
-        path = self.spec["env"]["STEP_OUTPUTS"]
-        try:
-            with open(path, "rb") as file:  # noqa: PTH123
-                data = file.read(OUTPUTS_BYTES + 1)
-        except FileNotFoundError:
-            return {}, ""
-        if len(data) > OUTPUTS_BYTES:
-            return {}, f"The step wrote more than {OUTPUTS_BYTES} bytes of outputs."
-        try:
-            value = json.loads(data)
-        except ValueError:
-            return {}, "The step wrote outputs that are not JSON."
-        flat = isinstance(value, dict) and all(isinstance(one, str | int | bool) for one in value.values())
-        return (
-            (value, "")
-            if flat
-            else ({}, "The step's outputs must be one flat object of text and whole numbers.")
-        )
 
 
 LEAKS = "What the plan step left holds the value of a secret, so nothing of it was kept."
