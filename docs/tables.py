@@ -226,7 +226,9 @@ def _schema(module: str, name: str) -> Callable[[], str]:
 
 
 # Whose page is docs/reference/actions.md; the governed acts have a page of their own.
-ACTIONS = ("ansible", "command", "git", "helm", "http", "kubernetes", "ssh", "terraform", "trigger", "wait")
+ACTIONS = (
+    "ansible", "command", "git", "helm", "http", "kubernetes", "manual", "ssh", "terraform", "trigger", "wait",
+)  # fmt: skip
 
 
 def actions() -> str:

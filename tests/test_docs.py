@@ -297,9 +297,9 @@ def test_every_gauge_is_explained():
 
 
 def test_the_answers_to_an_unknown_step_are_the_buttons_of_its_page():
-    page = text(ROOT / "templates/orchestration/parts/run.html")
+    page = text(ROOT / "templates/orchestration/parts/unknown.html")
     rows = (
-        text(ROOT / "docs/how-to/watch-it.md")
+        text(ROOT / "docs/how-to/answer-an-unknown-step.md")
         .partition("| Answer |")[2]
         .partition("\n\n")[0]
         .splitlines()[2:]

@@ -12,8 +12,8 @@ from audit.refusals import Invalid, MoveNotAllowed, NotAllowed
 from orchestration.definitions.source import BadDefinition
 from orchestration.definitions.workflow import load
 from orchestration.engine import cancel
-from orchestration.engine.advance import following
 from orchestration.engine.answers import answer
+from orchestration.engine.flow import following
 from orchestration.engine.nodes import Node
 from orchestration.engine.reconcile import reconcile
 from orchestration.engine.work import work
@@ -249,7 +249,7 @@ def test_what_does_not_fit_is_refused_by_its_field(bank, said, pointer):
     [
         ("note: required", "note: maybe", "note"),
         ("type: integer, title", "type: float, title", "float"),
-        ("instructions: |-", "instruction: |-", "instructions"),
+        ("instructions: |-", "instruction: |-", "instruction"),
         ("timeout: 2h", "secret: x", "takes no secret"),
     ],
 )  # fmt: skip
