@@ -89,12 +89,10 @@ def _seconds(least: float, most: float) -> Callable[[str], float]:
     return parse
 
 
-def _users(raw: str) -> tuple[int, int] | str:
-    if raw == "worker":
-        return raw
+def _users(raw: str) -> tuple[int, int]:
     first, _, last = raw.partition("-")
     if not first.isdigit() or not last.isdigit() or not 1000 <= int(first) <= int(last) < 1 << 31:
-        raise ValueError("must be worker, or two numbers from 1000 on such as 61184-61439")
+        raise ValueError("must be two numbers from 1000 on such as 61184-61439")
     return int(first), int(last)
 
 
@@ -223,11 +221,10 @@ class Environment:
     step_processes_most: int = _setting(
         _whole(1, 1 << 20), 8192, "Processes and threads that a workflow may ask for."
     )
-    step_uids: tuple[int, int] | str = _setting(
+    step_uids: tuple[int, int] | None = _setting(
         _users,
-        "",
-        "Users of steps, as 61184-61439: each running step gets one. `worker`: the worker's own. Nothing: users of"
-        " their own where the worker is root and they can read its Python.",
+        None,
+        "Users of steps, as 61184-61439: each running step gets one of its own. Needs a root worker.",
     )
 
     lease_ttl_seconds: float = _setting(_seconds(1, 3600), 30.0, "How long a silent worker keeps its step.")
