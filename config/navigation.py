@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from accounts import personas
-from accounts.models import Team, User
+from accounts.models import User
 from audit.access import may_read
 from orchestration import access, waivers
 
@@ -40,7 +40,6 @@ COUNTS: dict[str, Callable[[User], int]] = {
 OPEN_TO: dict[str, Callable[[User], bool]] = {
     "/break-glass/": lambda user: access.visible_environments(user, "break_glass").exists(),
     "/workflows/": lambda user: access.visible_workflows(user).exists(),
-    "/secrets/": lambda user: user.is_superuser or Team.objects.of(user).exists(),
     "/audit/": may_read,
     "/compliance/": may_read,
 }

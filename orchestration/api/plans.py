@@ -45,7 +45,9 @@ class OneArtifact(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": "changes:read"}
 
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @extend_schema(
+        operation_id="changes_plan_file", responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}
+    )
     def get(self, request: Request, key: str, step: str, name: str) -> HttpResponse:
         return found.download(_found(access.get_change_or_404(request.user, key)).plan, step, name)
 
