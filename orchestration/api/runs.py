@@ -46,7 +46,7 @@ class OneRun(APIView):
 
     @extend_schema(responses=shapes.RunDetail)
     def get(self, request: Request, key: str) -> Response:
-        return _run(access.get_run_or_404(request.user, key))
+        return _run(access.get_run_or_404(request.user, key), request)
 
 
 class Steps(APIView):
@@ -98,7 +98,7 @@ class Cancel(APIView):
         asked = shapes.Stop(data=request.data)
         asked.is_valid(raise_exception=True)
         cancelling.cancel(run, by=acting(request), reason=asked.validated_data["reason"])
-        return _run(access.get_run_or_404(request.user, key))
+        return _run(access.get_run_or_404(request.user, key), request)
 
 
 class Resolve(APIView):
@@ -113,7 +113,7 @@ class Resolve(APIView):
         given = asked.validated_data
         step = _step(run, given["step"])
         resolving.resolve(step, given["decision"], by=acting(request), reason=given["reason"])
-        return _run(access.get_run_or_404(request.user, key))
+        return _run(access.get_run_or_404(request.user, key), request)
 
 
 class OnePermit(APIView):
@@ -129,10 +129,11 @@ class OnePermit(APIView):
         return Response(shapes.PermitRow(shown.permit(run.permit)).data)
 
 
-def _run(run: Run) -> Response:
+def _run(run: Run, request: Request) -> Response:
     row = shapes.RunRow(run).data
     steps = shapes.StepRow(shown.run_steps(run), many=True).data
-    return Response({**row, "steps": steps}, headers=versioned(run))
+    stand = shapes.Stand(shown.stand(request.user, run)).data
+    return Response({**row, "queue": stand, "steps": steps}, headers=versioned(run))
 
 
 def _step(run: Run, key: str) -> Step:

@@ -16,6 +16,7 @@ from audit.canonical import canonical, parse
 from audit.ledger.record import timestamp
 from orchestration.actions import registry
 from orchestration.definitions import repeats as times
+from orchestration.definitions import turn
 from orchestration.definitions.inputs import InputsInvalid
 from orchestration.definitions.substitution import begins_with, resolved, substitute
 from orchestration.models import Environment, Service, WorkflowVersion
@@ -65,6 +66,7 @@ def document(content: Content) -> bytes:
     version, resolved = content.version, steps(content)
     data = canonical(
         {
+            **turn.signed(version.document["spec"], content.known),
             "v": 1,
             "change": str(content.change_id or ""),
             "revision": content.number,

@@ -27,7 +27,6 @@ NOT_YET = {
     "when": "conditions are not supported yet",
     "phase": "plan steps are not supported yet",
     "rollback": "rollback steps are not supported yet",
-    "lock": "locks between runs are not supported yet",
 }
 SCHEMA = Path(__file__).with_name("workflow.schema.json")
 MAX_FILES, MAX_FILES_BYTES = 50, 256_000
@@ -103,12 +102,12 @@ def _not_yet(source: Source) -> list[Problem]:
     return [
         _problem(source, path, f"{path[-1]}: {NOT_YET[str(path[-1])]}; take it out.")
         for path in source.places
-        if path[-1:] and path[-1] in NOT_YET and (path == ("spec", "lock") or _in_step(path))
+        if path[-1:] and path[-1] in NOT_YET and _in_step(path)
     ]
 
 
 def _in_step(path: sources.Path) -> bool:
-    return len(path) == 4 and path[:2] == ("spec", "steps") and path[-1] != "lock"
+    return len(path) == 4 and path[:2] == ("spec", "steps")
 
 
 @cache
@@ -157,6 +156,7 @@ def _wrong_steps(source: Source) -> Iterator[Problem]:
     rules = spec.get("inputs", {})
     known = {"service", "environment", *(f"inputs.{name}" for name in rules)}
     yield from _unknown(source, ("spec", "summary"), spec["summary"], known | set(rules))
+    yield from _unknown(source, ("spec", "lock"), spec.get("lock"), known)
     for key, step in spec["steps"].items():
         path: sources.Path = ("spec", "steps", key)
         parts = ("title", "with", "env")

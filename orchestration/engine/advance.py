@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from audit.ledger.entry import Actor
 from orchestration import lifecycle, reviews
-from orchestration.engine import events, runs
+from orchestration.engine import events, queue, runs
 from orchestration.models import Change, Run, Step
 
 S, R = Step.State, Run.State
@@ -74,6 +74,8 @@ def move_both(run: Run, to: Run.State, *, by: Actor, reason: str = "") -> events
     awaits its next time; a failure ends it, so that somebody looks before it is asked for again."""
     ended = {"ended_at": Now()} if lifecycle.is_terminal(to) else {}
     lifecycle.move_run(run, to, by=by, columns=ended, reason=reason)
+    if ended:
+        queue.call_next(run.lock)
     if to == R.SUCCEEDED and run.occurs_at is not None and runs.follow(run.change, by=by):
         lifecycle.move(run.change, Change.State.SCHEDULED, by=by, run=run.key, reason=reason)
         return (f"run.{to}", {"reason": reason})

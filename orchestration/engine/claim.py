@@ -26,8 +26,9 @@ from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import lifecycle
 from orchestration.definitions import repeats as times
+from orchestration.definitions import turn
 from orchestration.definitions.digest import digest, emergency_of, told
-from orchestration.engine import events
+from orchestration.engine import events, queue
 from orchestration.engine.attempt import Attempt
 from orchestration.engine.failpoints import failpoint
 from orchestration.engine.plan import Planned, step_of
@@ -112,6 +113,7 @@ def _claim(step_id: UUID, judged: Judged | None, *, boot_id: UUID, worker: Actor
     revision = _revision(run)
     signed_off = step_of(revision, step)
     permit = gate.authorise(_start(run, revision, judged, by=worker))
+    queue.take(run, turn.read(parse(bytes(revision.document))).lock)
     news = _start_run(run, permit, by=worker)
     attempt = _lease(step, boot_id=boot_id, by=worker)
     events.tell(run, [*news, ("step.running", {"step": step.key, "attempt": step.attempt})])
@@ -234,6 +236,7 @@ def _hold(step_id: UUID, refusal: Refusal, *, by: Actor) -> None:
     later = Now() + timedelta(seconds=random.uniform(*span))  # noqa: S311 - spreads the load
     ready = Step.objects.filter(pk=step_id, state=S.READY)
     ready.update(not_before=later)
+    step = Step.objects.select_related("run").get(pk=step_id)
+    queue.asked(step.run, refusal)
     if ready.exclude(held_reason=str(refusal)).update(held_reason=str(refusal)):
-        step = Step.objects.select_related("run").get(pk=step_id)
         record_refusal(refusal, attempted="step.running", subject=step.run.key, actor=by)

@@ -14,7 +14,7 @@ from django.db import Error, close_old_connections, connection
 from django.db.models.functions import Now
 
 from orchestration.engine.nodes import Node
-from orchestration.engine.reconcile import reconcile
+from orchestration.engine.reconcile import TURNS, reconcile
 from orchestration.engine.work import work
 from orchestration.models import Run, Step
 
@@ -52,4 +52,4 @@ def _live(node: Node) -> None:
 def _oldest_ready(*, but: set[UUID]) -> UUID | None:
     open_runs = [Run.State.READY, Run.State.RUNNING]
     ready = Step.objects.filter(state=Step.State.READY, not_before__lte=Now(), run__state__in=open_runs)
-    return ready.exclude(pk__in=but).order_by("not_before").values_list("pk", flat=True).first()
+    return ready.exclude(pk__in=but).order_by(*TURNS).values_list("pk", flat=True).first()

@@ -15,6 +15,7 @@ from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from orchestration import lifecycle
 from orchestration.definitions import repeats as times
+from orchestration.definitions import turn
 from orchestration.engine import dispatch, events
 from orchestration.engine.plan import Planned, planned
 from orchestration.engine.rows import steps_of
@@ -86,7 +87,10 @@ def void(change: Change, *, by: Actor, reason: str) -> None:
 
 
 def _insert(change: Change, revision: Revision, *, by: Actor, time: Time) -> Run:
+    said = turn.read(parse(bytes(revision.document)))
     run = Run.objects.create(
+        lock=said.lock,
+        turn_at=time.begins - said.head_start,
         change=change,
         revision=revision,
         digest=revision.digest,

@@ -9,6 +9,7 @@ from orchestration.models.catalogue import (
     WorkflowVersion,
 )
 from orchestration.models.change import Change, Comment, Revision
+from orchestration.models.queue import Place
 from orchestration.models.review import Conclusion, Review
 from orchestration.models.run import LogChunk, Run, RunEvent, Step, StepAttempt, WorkerNode
 from orchestration.models.waiver import Waiver
@@ -21,6 +22,7 @@ __all__ = [
     "Conclusion",
     "Environment",
     "LogChunk",
+    "Place",
     "Review",
     "Revision",
     "Run",

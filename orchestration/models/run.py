@@ -30,6 +30,8 @@ class Run(Coupled):
     permit = models.OneToOneField(Permit, on_delete=models.PROTECT, null=True, related_name="+")
     occurs_at = models.DateTimeField(null=True, blank=True, help_text="which time of what comes back")
     start_by = models.DateTimeField(null=True, blank=True, help_text="the end of that time")
+    lock = models.CharField(max_length=200, blank=True, db_default="", help_text="under which it runs alone")
+    turn_at = models.DateTimeField(null=True, blank=True, help_text="the earlier goes first; by its priority")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -47,6 +49,11 @@ class Run(Coupled):
                 fields=["revision"], condition=Q(occurs_at=None), name="run_once_per_revision"
             ),
             models.UniqueConstraint(fields=["revision", "occurs_at"], name="run_once_per_occurrence"),
+            models.UniqueConstraint(
+                fields=["lock"],
+                condition=~Q(lock="") & Q(state__in=["running", "unknown"]),
+                name="run_alone_under_its_lock",
+            ),
         ]
         indexes = [models.Index(fields=["state", "-number"], name="run_by_state")]
 

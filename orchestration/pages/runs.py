@@ -19,7 +19,7 @@ from orchestration import access, changes
 from orchestration.engine import logs
 from orchestration.engine import resolve as resolving
 from orchestration.models import Run, Step
-from orchestration.pages import fragments, listing, run_view
+from orchestration.pages import fragments, listing, run_view, standing
 
 
 @require_GET
@@ -63,6 +63,7 @@ def _context(request: HttpRequest, key: str) -> dict[str, Any]:
         "actions": actions,
         "meta": f"{run.change.service.name} in {run.change.environment.name}, revision {run.revision.number}.",
         **run_view.context(run, run.revision, chosen),
+        **standing.context(request.user, run),
     }
 
 

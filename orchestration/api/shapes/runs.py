@@ -47,6 +47,7 @@ class RunRow(serializers.Serializer[Any]):
     service = serializers.CharField(source="change.service.slug")
     environment = serializers.CharField(source="change.environment.slug")
     state = serializers.CharField()
+    lock = serializers.CharField()
     digest = serializers.CharField()
     version = serializers.IntegerField()
     event_seq = serializers.IntegerField()
@@ -58,9 +59,19 @@ class RunRow(serializers.Serializer[Any]):
     permit = serializers.UUIDField(source="permit_id", allow_null=True)
 
 
-class RunDetail(RunRow):
-    """A run with its steps."""
+class Stand(serializers.Serializer[Any]):
+    """Who holds the lock of a run, if one may see it, and how many wait for it: before this one, and in all."""
 
+    holder = serializers.CharField(allow_null=True)
+    waits = serializers.BooleanField()
+    ahead = serializers.IntegerField()
+    waiting = serializers.IntegerField()
+
+
+class RunDetail(RunRow):
+    """A run with its place in the queue for its lock, and its steps."""
+
+    queue = Stand()
     steps = StepRow(many=True)
 
 
