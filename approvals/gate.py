@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from approvals import chain as chains
-from approvals import demand, directory, emergency, freezes, passkeys, signoffs
+from approvals import demand, directory, emergency, freezes, passkeys, signoffs, switches
 from approvals import permit as permits
 from approvals.chain import Verdict
 from approvals.closed import GateClosed
@@ -48,6 +48,12 @@ class TooEarly(GateClosed):
     """The window of the change, or the one that policy names, has not begun."""
 
     code, waits = "gate_too_early", True
+
+
+class KillSwitchThrown(GateClosed):
+    """A kill switch holds here, an emergency too; others have to agree that it is lifted."""
+
+    code = "gate_kill_switch"
 
 
 class LedgerBehind(GateClosed):
@@ -163,6 +169,7 @@ class Start:
     permit_id: UUID | None
     first: bool
     by: Actor
+    uses: str  # the action that this step starts
     emergency: bool = False  # as the bytes that will run say
     content: Mapping[str, Any] = field(default_factory=dict)  # the document whose digest is `digest`, read
     told: Mapping[str, Any] = field(default_factory=dict)  # what it says about what policy was asked, by path
@@ -178,6 +185,7 @@ def authorise(start: Start) -> Permit:
     if not connection.in_atomic_block:
         raise RuntimeError("the gate needs the transaction of the claim")
     _check_state(start)
+    _check_switches(start)
     said = freezes.active(start.place)
     now = said.now
     _check_window(start, now)
@@ -199,6 +207,13 @@ def _check_window(start: Start, now: datetime) -> None:
         raise TooEarly(f"{start.change_key} may not start before {_at(start.not_before)}.")
     if start.not_after is not None and now >= start.not_after:
         raise TooLate(f"{start.change_key} had to start before {_at(start.not_after)}. Request it again.")
+
+
+def _check_switches(start: Start) -> None:
+    """At every start and for everybody: nothing opens what somebody has switched off."""
+    thrown = switches.against(environment=start.environment, action=start.uses)
+    if thrown is not None:
+        raise KillSwitchThrown(f"The kill switch of {thrown.about} was thrown: {thrown.reason}")
 
 
 def _check_calendar(start: Start, said: freezes.Judged) -> None:

@@ -13,7 +13,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts import personas
 from accounts.models import User
 from audit.access import may_read
-from orchestration import access, waivers
+from orchestration import access, stopping, waivers
 
 Item = dict[str, Any]
 ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
@@ -28,6 +28,7 @@ ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
     ("/compliance/", "Compliance", "chart", "Govern"),
     ("/exceptions/", "Exceptions", "exception", "Govern"),
     ("/audit/", "Audit log", "ledger", "Govern"),
+    ("/kill-switches/", "Kill switches", "cancelled", "Operate"),
     ("/people/", "People and teams", "person", "Operate"),
 ]
 # url -> how many wait there for this person.
@@ -49,6 +50,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "organisation": settings.ORGANISATION,
         "demo": settings.DEMO,
+        "stops": SimpleLazyObject(lambda: stopping.banners(getattr(request, "user", None))),
         "nav": SimpleLazyObject(lambda: rail(request)),
         "personas": SimpleLazyObject(lambda: personas.shown(request)),
     }

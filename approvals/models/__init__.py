@@ -9,8 +9,9 @@ from approvals.models.obligation import Obligation
 from approvals.models.passkey import Passkey
 from approvals.models.policy import Bundle, Decision
 from approvals.models.replay import Difference, Replay, Shadow
+from approvals.models.switch import KillSwitch
 
 __all__ = [
-    "Bundle", "Chain", "Claim", "Decision", "Difference", "Feed", "Freeze", "HandOver", "Obligation", "Passkey",
-    "Period", "Permit", "PolicyCommit", "PolicySource", "Replay", "Shadow", "SignOff", "Stage", "Window",
+    "Bundle", "Chain", "Claim", "Decision", "Difference", "Feed", "Freeze", "HandOver", "KillSwitch", "Obligation",
+    "Passkey", "Period", "Permit", "PolicyCommit", "PolicySource", "Replay", "Shadow", "SignOff", "Stage", "Window",
 ]  # fmt: skip

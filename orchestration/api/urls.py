@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from orchestration.api import break_glass, catalogue, changes, exceptions, reviewing, runs, signing
+from orchestration.api import break_glass, catalogue, changes, exceptions, reviewing, runs, signing, stopping
 
 workflow_urls = [
     path("", catalogue.Workflows.as_view()),
@@ -40,6 +40,8 @@ run_urls = [
     path("<str:key>/steps/<str:step>/log", runs.Log.as_view()),
     path("<str:key>/events", runs.Events.as_view()),
     path("<str:key>/cancel/", runs.Cancel.as_view()),
+    path("<str:key>/pause/", runs.Pause.as_view()),
+    path("<str:key>/resume/", runs.Resume.as_view()),
     path("<str:key>/resolve/", runs.Resolve.as_view()),
     path("<str:key>/permit/", runs.OnePermit.as_view()),
 ]
@@ -52,6 +54,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("changes/", include(change_urls)),
     path("exceptions/", exceptions.Exceptions.as_view()),
     path("break-glass/", break_glass.Emergencies.as_view()),
+    path("kill-switches/", stopping.KillSwitches.as_view()),
     path("runs/", include(run_urls)),
     path("me/inbox/", changes.MyInbox.as_view()),
 ]

@@ -98,7 +98,7 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
 def _judge(step_id: UUID) -> Judged | None:
     """Before the first start: ask policy again about the bytes that will run. Judged under locks thereafter."""
     rows = Step.objects.select_related("run__revision").filter(state=S.READY, run__state=R.READY)
-    step = rows.filter(pk=step_id, run__cancel_requested_at=None).first()
+    step = rows.filter(pk=step_id, run__cancel_requested_at=None, run__paused_at=None).first()
     if step is None:
         return None
     document = parse(bytes(step.run.revision.document))
@@ -107,12 +107,12 @@ def _judge(step_id: UUID) -> Judged | None:
 
 def _claim(step_id: UUID, judged: Judged | None, *, boot_id: UUID, worker: Actor) -> Claimed | None:
     step = lock_startable(step_id)
-    if step is None or step.run.state not in {R.READY, R.RUNNING} or step.run.cancel_requested_at:
+    if step is None or step.run.state not in {R.READY, R.RUNNING} or _is_stopped(step.run):
         return None
     run = step.run
     revision = _revision(run)
     signed_off = step_of(revision, step)
-    permit = gate.authorise(_start(run, revision, judged, by=worker))
+    permit = gate.authorise(_start(run, revision, judged, uses=signed_off.spec["uses"], by=worker))
     queue.take(run, turn.read(parse(bytes(revision.document))).lock)
     news = _start_run(run, permit, by=worker)
     attempt = _lease(step, boot_id=boot_id, by=worker)
@@ -127,6 +127,10 @@ def _claim(step_id: UUID, judged: Judged | None, *, boot_id: UUID, worker: Actor
     )
 
 
+def _is_stopped(run: Run) -> bool:
+    return run.cancel_requested_at is not None or run.paused_at is not None
+
+
 def _revision(run: Run) -> Revision:
     """The revision that is signed off, which must be the one this run was made from."""
     revision = run.change.revision
@@ -135,7 +139,7 @@ def _revision(run: Run) -> Revision:
     return revision
 
 
-def _start(run: Run, revision: Revision, judged: Judged | None, *, by: Actor) -> gate.Start:
+def _start(run: Run, revision: Revision, judged: Judged | None, *, uses: str, by: Actor) -> gate.Start:
     """What the gate judges: rows under lock, and digests computed now from the bytes that would run."""
     document = bytes(revision.document)
     content = parse(document)
@@ -154,6 +158,7 @@ def _start(run: Run, revision: Revision, judged: Judged | None, *, by: Actor) ->
         permit_id=run.permit_id,
         first=run.state == R.READY,
         by=by,
+        uses=uses,
         emergency=emergency_of(document) is not None,
         content=content,
         told=told(content) if run.state == R.READY else {},

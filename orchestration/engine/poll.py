@@ -51,5 +51,7 @@ def _live(node: Node) -> None:
 
 def _oldest_ready(*, but: set[UUID]) -> UUID | None:
     open_runs = [Run.State.READY, Run.State.RUNNING]
-    ready = Step.objects.filter(state=Step.State.READY, not_before__lte=Now(), run__state__in=open_runs)
+    ready = Step.objects.filter(
+        state=Step.State.READY, not_before__lte=Now(), run__state__in=open_runs, run__paused_at=None
+    )
     return ready.exclude(pk__in=but).order_by(*TURNS).values_list("pk", flat=True).first()

@@ -113,7 +113,8 @@ def holders(lock: str) -> QuerySet[Run]:
 
 def standing(lock: str) -> QuerySet[Place]:
     """The queue, in its order."""
-    return Place.objects.filter(lock=lock, run__state=R.READY, run__cancel_requested_at=None).order_by(*ORDER)
+    asking = {"run__state": R.READY, "run__cancel_requested_at": None, "run__paused_at": None}
+    return Place.objects.filter(lock=lock, **asking).order_by(*ORDER)
 
 
 def _before(run: Run) -> QuerySet[Place]:

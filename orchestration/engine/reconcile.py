@@ -19,7 +19,7 @@ from approvals.models import Stage
 from audit.ledger.entry import system
 from audit.refusals import MoveNotAllowed, StaleVersion
 from orchestration import lifecycle, notify, reviews
-from orchestration.engine import cancel, dispatch, queue, runs
+from orchestration.engine import cancel, dispatch, halt, queue, runs
 from orchestration.engine.advance import advance
 from orchestration.engine.complete import lost
 from orchestration.engine.rows import lock_change, lock_run, steps_of
@@ -51,6 +51,7 @@ def reconcile() -> dict[str, int]:
             "lapsed": _each(lapsed_changes(), ask_again),
             "missed": _each(missed_runs(), miss),
             "expired": _each(expired_changes(), expire),
+            "halted": halt.halt_all(by=RECONCILER),
             "overdue_runs": _each(overdue_runs(), stop),
             "overdue_stages": _each(due.overdue(), remind),
             **violations(),
@@ -61,7 +62,7 @@ def redispatch() -> int:
     """Wake workers for steps that nobody took: the message was lost, or never sent."""
     stale = Q(dispatched_at=None) | Q(dispatched_at__lt=Now() - REDISPATCH_AFTER)
     due = Step.objects.filter(
-        stale, state=S.READY, not_before__lte=Now(), run__state__in=[R.READY, R.RUNNING]
+        stale, state=S.READY, not_before__lte=Now(), run__state__in=[R.READY, R.RUNNING], run__paused_at=None
     )
     with transaction.atomic():
         ids = due.order_by(*TURNS).select_for_update(no_key=True, skip_locked=True, of=("self",))

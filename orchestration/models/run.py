@@ -33,6 +33,7 @@ class Run(Coupled):
     lock = models.CharField(max_length=200, blank=True, db_default="", help_text="under which it runs alone")
     turn_at = models.DateTimeField(null=True, blank=True, help_text="the earlier goes first; by its priority")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True, help_text="no further step starts")
     deadline_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)

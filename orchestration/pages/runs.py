@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.acting import acting
 from orchestration import access, changes
 from orchestration.engine import logs
+from orchestration.engine import pause as pausing
 from orchestration.engine import resolve as resolving
 from orchestration.models import Run, Step
 from orchestration.pages import fragments, listing, run_view, standing
@@ -51,6 +52,8 @@ def _context(request: HttpRequest, key: str) -> dict[str, Any]:
     may_operate = access.may_operate(request.user, run.change)
     actions = [{"label": f"Open {run.change.key}", "url": f"/changes/{run.change.key}/"}]
     if may_operate and run.state in {Run.State.READY, Run.State.RUNNING}:
+        verb = ("Go on", "resume") if run.paused_at else ("Pause the run", "pause")
+        actions.append({"label": verb[0], "url": f"/runs/{run.key}/{verb[1]}/", "method": "post"})
         stop = {"label": "Stop the run", "url": f"/runs/{run.key}/cancel/", "method": "post", "danger": True}
         actions.append(stop)  # type: ignore[arg-type]  # flags beside words
     return {
@@ -65,6 +68,24 @@ def _context(request: HttpRequest, key: str) -> dict[str, Any]:
         **run_view.context(run, run.revision, chosen),
         **standing.context(request.user, run),
     }
+
+
+@require_POST
+@login_required
+def pause(request: HttpRequest, key: str) -> HttpResponse:
+    run = access.get_run_or_404(request.user, key)
+    access.require_operate(request.user, run.change)
+    pausing.pause(run, by=acting(request), reason=request.POST.get("reason", ""))
+    return redirect("orchestration:run", key=run.key)
+
+
+@require_POST
+@login_required
+def resume(request: HttpRequest, key: str) -> HttpResponse:
+    run = access.get_run_or_404(request.user, key)
+    access.require_operate(request.user, run.change)
+    pausing.resume(run, by=acting(request), reason=request.POST.get("reason", ""))
+    return redirect("orchestration:run", key=run.key)
 
 
 @require_POST

@@ -14,6 +14,7 @@ from orchestration.pages import (
     requests,
     reviewing,
     runs,
+    stopping,
     versions,
     workflows,
 )
@@ -54,6 +55,8 @@ run_urls = [
     path("", runs.index, name="runs"),
     path("<str:key>/", runs.detail, name="run"),
     path("<str:key>/live/<slug:part>/", runs.live, name="run_live"),
+    path("<str:key>/pause/", runs.pause, name="pause_run"),
+    path("<str:key>/resume/", runs.resume, name="resume_run"),
     path("<str:key>/cancel/", runs.cancel, name="cancel_run"),
     path("<str:key>/steps/<str:step>/log/", runs.log, name="step_log"),
     path("<str:key>/steps/<str:step>/log.txt", runs.log_text, name="step_log_text"),
@@ -86,6 +89,8 @@ urlpatterns = [
     path("break-glass/<slug:slug>/preview/", break_glass.preview, name="break_glass_preview"),
     path("calendar/", include(calendar_urls)),
     path("calendar.ics", feed.ics, name="calendar_ics"),
+    path("kill-switches/", stopping.index, name="kill_switches"),
+    path("kill-switches/throw/", stopping.throw, name="throw_kill_switch"),
     path("environments/", environments.matrix, name="environments"),
     path("demo/site/<slug:environment>/<slug:service>/", demo.site, name="demo_site"),
 ]

@@ -183,6 +183,7 @@ def start(chain: Chain, **changed: Any) -> gate.Start:
         "permit_id": None,
         "first": True,
         "by": TEST,
+        "uses": "command",
     }
     return gate.Start(**{**known, **changed})
 

@@ -1,4 +1,4 @@
-"""One run at a time under a lock, the queue for it, and whose turn it is. The version before may still write runs."""
+"""One run at a time under a lock, the queue for it, whose turn it is, and runs that are paused."""
 
 import django.db.models.deletion
 from django.db import migrations, models
@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0012_replay"),
+        ("approvals", "0013_kill_switches"),
         ("orchestration", "0007_repeats"),
     ]
 
@@ -38,6 +38,11 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 blank=True, db_default="", help_text="under which it runs alone", max_length=200
             ),
+        ),
+        migrations.AddField(
+            model_name="run",
+            name="paused_at",
+            field=models.DateTimeField(blank=True, help_text="no further step starts", null=True),
         ),
         migrations.AddField(
             model_name="run",
