@@ -13,6 +13,7 @@ from orchestration.definitions.substitution import substitute
 MAX_LOCK = 200
 # What a priority is worth: it goes before whatever has not waited so much longer. Nobody waits for ever.
 HEAD_START = {"high": timedelta(hours=1), "normal": timedelta(0), "low": timedelta(hours=-1)}
+RUNNER = 2  # a worker of an earlier release would pass over all this, and so leaves it alone
 EMERGENCY = timedelta(days=365)
 
 
@@ -21,6 +22,8 @@ class Turn(NamedTuple):
 
     lock: str = ""
     head_start: timedelta = HEAD_START["normal"]
+    pool: tuple[str, ...] = ()
+    runner: int = 1
 
 
 def signed(spec: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,11 +33,17 @@ def signed(spec: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
         raise InputsInvalid(
             f"Nothing was sent: with these inputs its lock is longer than {MAX_LOCK} characters."
         )
-    said = {"lock": lock, "priority": spec.get("priority")}
-    return {name: value for name, value in said.items() if value}
+    said = {"lock": lock, "priority": spec.get("priority"), "pool": sorted(spec.get("pool", []))}
+    named = {name: value for name, value in said.items() if value}
+    return {**named, "runner": RUNNER} if named else {}
 
 
 def read(document: Mapping[str, Any]) -> Turn:
     """From the document. An emergency goes before all that is none."""
     head_start = EMERGENCY if document.get("emergency") else HEAD_START[document.get("priority", "normal")]
-    return Turn(lock=str(document.get("lock", "")), head_start=head_start)
+    return Turn(
+        lock=str(document.get("lock", "")),
+        head_start=head_start,
+        pool=tuple(document.get("pool", ())),
+        runner=int(document.get("runner", 1)),
+    )

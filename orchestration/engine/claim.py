@@ -28,7 +28,7 @@ from orchestration import lifecycle
 from orchestration.definitions import repeats as times
 from orchestration.definitions import turn
 from orchestration.definitions.digest import digest, emergency_of, told
-from orchestration.engine import events, queue
+from orchestration.engine import enrolled, events, queue
 from orchestration.engine.attempt import Attempt
 from orchestration.engine.failpoints import failpoint
 from orchestration.engine.plan import Planned, step_of
@@ -88,6 +88,9 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
         with transaction.atomic():
             claimed = _claim(step_id, judged, boot_id=boot_id, worker=worker)
             failpoint("claim.before_commit")
+    except (enrolled.WorkerUnknown, enrolled.NotForThisWorker) as refusal:
+        enrolled.refused(boot_id, refusal)  # the step is for another worker, and waits for nothing else
+        return None
     except Refusal as refusal:
         _hold(step_id, refusal, by=worker)
         return None
@@ -112,8 +115,11 @@ def _claim(step_id: UUID, judged: Judged | None, *, boot_id: UUID, worker: Actor
     run = step.run
     revision = _revision(run)
     signed_off = step_of(revision, step)
+    content = parse(bytes(revision.document))
+    its = turn.read(content)
+    enrolled.check(boot_id, environment=_place(content).environment, pool=its.pool, runner=its.runner)
     permit = gate.authorise(_start(run, revision, judged, uses=signed_off.spec["uses"], by=worker))
-    queue.take(run, turn.read(parse(bytes(revision.document))).lock)
+    queue.take(run, its.lock)
     news = _start_run(run, permit, by=worker)
     attempt = _lease(step, boot_id=boot_id, by=worker)
     events.tell(run, [*news, ("step.running", {"step": step.key, "attempt": step.attempt})])

@@ -19,7 +19,7 @@ from approvals.models import Stage
 from audit.ledger.entry import system
 from audit.refusals import MoveNotAllowed, StaleVersion
 from orchestration import lifecycle, notify, reviews
-from orchestration.engine import cancel, dispatch, halt, queue, runs
+from orchestration.engine import cancel, dispatch, enrolled, halt, queue, runs
 from orchestration.engine.advance import advance
 from orchestration.engine.complete import lost
 from orchestration.engine.rows import lock_change, lock_run, steps_of
@@ -180,6 +180,7 @@ def violations() -> dict[str, int]:
         "I2_permit_for_another_digest": foreign.count(),
         "I8_run_and_change_disagree": pairless.count(),
         "I9_running_without_attempt": early.count(),
+        "I9_running_by_unknown_worker": enrolled.strangers(),
         "I14_emergency_without_review": unreviewed.count(),
         "I19_events_with_a_gap": gaps.filter(state__in=[R.READY, R.RUNNING, R.UNKNOWN]).count(),
     }

@@ -90,6 +90,8 @@ def _insert(change: Change, revision: Revision, *, by: Actor, time: Time) -> Run
     said = turn.read(parse(bytes(revision.document)))
     run = Run.objects.create(
         lock=said.lock,
+        pool=list(said.pool),
+        runner=said.runner,
         turn_at=time.begins - said.head_start,
         change=change,
         revision=revision,

@@ -13,6 +13,7 @@ from orchestration.models.queue import Place
 from orchestration.models.review import Conclusion, Review
 from orchestration.models.run import LogChunk, Run, RunEvent, Step, StepAttempt, WorkerNode
 from orchestration.models.waiver import Waiver
+from orchestration.models.worker import Worker
 
 __all__ = [
     "CONTROL_ROOM",
@@ -31,6 +32,7 @@ __all__ = [
     "Step",
     "StepAttempt",
     "Waiver",
+    "Worker",
     "WorkerNode",
     "Workflow",
     "WorkflowVersion",

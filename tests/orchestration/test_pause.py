@@ -3,7 +3,7 @@
 import pytest
 
 from audit.refusals import MoveNotAllowed
-from orchestration.engine import cancel, pause, queue
+from orchestration.engine import cancel, enrolled, pause, queue
 from orchestration.engine.poll import _oldest_ready
 from orchestration.engine.reconcile import redispatch
 from orchestration.models import Run
@@ -20,7 +20,7 @@ def test_what_runs_ends_and_nothing_new_starts_until_it_is_resumed(world):
     assert states(run) == {"a": "succeeded", "b": "ready"}
     b = run.steps.get(key="b")
     assert claimed(b) is None
-    assert (_oldest_ready(but=set()), redispatch()) == (None, 0)  # nobody asks in vain
+    assert (_oldest_ready(enrolled.this_host(), but=set()), redispatch()) == (None, 0)  # nobody asks in vain
     pause.resume(run, by=world.by)
     ended(holding(b))
     assert both(run) == ("succeeded", "succeeded")

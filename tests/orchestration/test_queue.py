@@ -12,7 +12,7 @@ from accounts.acting import Acting
 from approvals import freezes
 from audit.models import Entry
 from orchestration import lifecycle
-from orchestration.engine import cancel, queue, resolve
+from orchestration.engine import cancel, enrolled, queue, resolve
 from orchestration.engine.poll import _oldest_ready
 from orchestration.engine.reconcile import reconcile
 from orchestration.models import Place, Run, Step
@@ -109,7 +109,7 @@ def test_workers_take_what_is_urgent_first(world):
     world.run(step("a"), priority="low")
     world.run(step("a"))
     urgent = world.run(step("a"), priority="high")
-    assert _oldest_ready(but=set()) == urgent.steps.get().pk
+    assert _oldest_ready(enrolled.this_host(), but=set()) == urgent.steps.get().pk
 
 
 def test_who_does_not_ask_any_more_is_passed_by(world):

@@ -49,7 +49,7 @@ def test_a_switch_of_one_action_or_of_elsewhere_leaves_the_rest_alone(world):
 def test_an_emergency_does_not_open_a_kill_switch(world):
     chain = complete(world.bank)
     thrown(world)
-    with pytest.raises(gate.KillSwitchThrown), transaction.atomic():
+    with pytest.raises(gate.KillSwitchThrown, match="It burns"), transaction.atomic():
         gate.authorise(start(chain, emergency=True))
 
 
