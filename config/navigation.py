@@ -13,7 +13,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts import personas
 from accounts.models import User
 from audit.access import may_read
-from orchestration import access, stopping, waivers
+from orchestration import access, stopping, waivers, workers
 
 Item = dict[str, Any]
 ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
@@ -28,6 +28,7 @@ ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
     ("/compliance/", "Compliance", "chart", "Govern"),
     ("/exceptions/", "Exceptions", "exception", "Govern"),
     ("/audit/", "Audit log", "ledger", "Govern"),
+    ("/admin/workers/", "Workers", "node", "Operate"),
     ("/kill-switches/", "Kill switches", "cancelled", "Operate"),
     ("/people/", "People and teams", "person", "Operate"),
 ]
@@ -40,6 +41,7 @@ COUNTS: dict[str, Callable[[User], int]] = {
 OPEN_TO: dict[str, Callable[[User], bool]] = {
     "/break-glass/": lambda user: access.visible_environments(user, "break_glass").exists(),
     "/workflows/": lambda user: access.visible_workflows(user).exists(),
+    "/admin/workers/": workers.may_see,
     "/audit/": may_read,
     "/compliance/": may_read,
 }

@@ -2,7 +2,17 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from orchestration.api import break_glass, catalogue, changes, exceptions, reviewing, runs, signing, stopping
+from orchestration.api import (
+    break_glass,
+    catalogue,
+    changes,
+    exceptions,
+    reviewing,
+    runs,
+    signing,
+    stopping,
+    workers,
+)
 
 workflow_urls = [
     path("", catalogue.Workflows.as_view()),
@@ -54,6 +64,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("changes/", include(change_urls)),
     path("exceptions/", exceptions.Exceptions.as_view()),
     path("break-glass/", break_glass.Emergencies.as_view()),
+    path("workers/", workers.Workers.as_view()),
     path("kill-switches/", stopping.KillSwitches.as_view()),
     path("runs/", include(run_urls)),
     path("me/inbox/", changes.MyInbox.as_view()),

@@ -20,7 +20,7 @@ from approvals.clock import database_time
 from audit.ledger.entry import Actor, system
 from audit.ledger.record import record, record_refusal
 from audit.refusals import Invalid, NotFound, Refusal, StaleVersion
-from orchestration.models import Environment, Run, Step, Worker, WorkerNode
+from orchestration.models import Environment, Step, Worker, WorkerNode
 
 EVERYWHERE = "*"
 RUNNER = 2  # what this release understands of a document; raised with each keyword that an older one would pass over
@@ -176,13 +176,15 @@ def fitting(steps: QuerySet[Step], worker: Worker | None) -> QuerySet[Step]:
     return steps.filter(run__pool__contained_by=worker.labels, run__runner__lte=RUNNER, **here)
 
 
-def last_seen(run: Run) -> datetime | None:
-    """When a worker that could take steps of this run was seen last; None: never."""
-    here = Q(worker__environments__contains=[run.change.environment.slug])
+def last_seen(environment: str, pool: Sequence[str]) -> datetime | None:
+    """When a worker that may act there with these labels was seen last; None: never."""
+    here = Q(worker__environments__contains=[environment])
     fit = WorkerNode.objects.filter(
-        here | Q(worker__environments__contains=[EVERYWHERE]), worker__retired_at=None,
-        worker__labels__contains=run.pool, runner__gte=run.runner, draining=False,
-    )  # fmt: skip
+        here | Q(worker__environments__contains=[EVERYWHERE]),
+        worker__retired_at=None,
+        worker__labels__contains=list(pool),
+        draining=False,
+    )
     seen: datetime | None = fit.order_by("-seen_at").values_list("seen_at", flat=True).first()
     return seen
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from orchestration import access
-from orchestration.engine import queue
+from django.db.models.functions import Now
+
+from orchestration import access, workers
+from orchestration.engine import enrolled, queue
 from orchestration.models import Run, Step
 
 
@@ -36,4 +38,16 @@ def _stand(user: Any, run: Run, line: queue.Line) -> dict[str, Any]:
 
 def _held(run: Run) -> list[str]:
     ready = run.steps.filter(state=Step.State.READY).exclude(held_reason="").order_by("position")
-    return list(dict.fromkeys(ready.values_list("held_reason", flat=True)))[:5]
+    said = list(dict.fromkeys(ready.values_list("held_reason", flat=True)))[:5]
+    return said or _nobody(run)
+
+
+def _nobody(run: Run) -> list[str]:
+    """That no worker is there which could take what is due."""
+    due = run.steps.filter(state=Step.State.READY, not_before__lte=Now()).count()
+    if not due or run.paused_at is not None:
+        return []
+    slug = run.change.environment.slug
+    seen = enrolled.last_seen(slug, run.pool)
+    why = workers.unserved(workers.Waiting(slug, run.pool, due, 0, 0, seen))
+    return [why] if why else []

@@ -16,6 +16,7 @@ from orchestration.pages import (
     runs,
     stopping,
     versions,
+    workers,
     workflows,
 )
 
@@ -89,6 +90,8 @@ urlpatterns = [
     path("break-glass/<slug:slug>/preview/", break_glass.preview, name="break_glass_preview"),
     path("calendar/", include(calendar_urls)),
     path("calendar.ics", feed.ics, name="calendar_ics"),
+    path("admin/workers/", workers.index, name="workers"),
+    path("admin/workers/live/", workers.live, name="workers_live"),
     path("kill-switches/", stopping.index, name="kill_switches"),
     path("kill-switches/throw/", stopping.throw, name="throw_kill_switch"),
     path("environments/", environments.matrix, name="environments"),

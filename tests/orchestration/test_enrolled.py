@@ -109,13 +109,13 @@ def test_a_step_of_a_pool_is_taken_by_a_worker_that_has_all_its_labels(world, ho
     some, every = host("some", labels=["linux"]), host("every", labels=["dmz", "gpu", "linux"])
     assert claimed(one, boot_id=some.boot_id) is None
     assert _oldest_ready(some.worker, but=set()) is None
-    assert enrolled.last_seen(run) is not None
+    assert enrolled.last_seen("production", run.pool) is not None
     assert claimed(one, boot_id=every.boot_id) is not None
 
 
 def test_a_pool_that_no_worker_serves_is_known(world, host):
     host("some", labels=["linux"])
-    assert enrolled.last_seen(world.run(step("a"), pool=["mainframe"], runner=2)) is None
+    assert enrolled.last_seen("production", ["mainframe"]) is None
 
 
 def test_a_retired_worker_takes_no_further_step(world, host):
