@@ -51,6 +51,11 @@ def throw(*, environment: str, action: str, hard: bool, reason: str, by: Acting)
     return thrown
 
 
+def standing() -> QuerySet[KillSwitch]:
+    """All that hold now."""
+    return switches.standing()
+
+
 def visible(user: Any) -> QuerySet[KillSwitch]:
     """All that hold now where this account may see what happens."""
     slugs = access.visible_environments(user).values_list("slug", flat=True)
