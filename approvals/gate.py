@@ -50,12 +50,6 @@ class TooEarly(GateClosed):
     code, waits = "gate_too_early", True
 
 
-class KillSwitchThrown(GateClosed):
-    """A kill switch holds here, an emergency too; others have to agree that it is lifted."""
-
-    code = "gate_kill_switch"
-
-
 class LedgerBehind(GateClosed):
     """Too much is recorded but not sealed; nothing starts until the log has caught up."""
 
@@ -185,7 +179,7 @@ def authorise(start: Start) -> Permit:
     if not connection.in_atomic_block:
         raise RuntimeError("the gate needs the transaction of the claim")
     _check_state(start)
-    _check_switches(start)
+    switches.check(environment=start.environment, action=start.uses)  # an emergency too
     said = freezes.active(start.place)
     now = said.now
     _check_window(start, now)
@@ -207,13 +201,6 @@ def _check_window(start: Start, now: datetime) -> None:
         raise TooEarly(f"{start.change_key} may not start before {_at(start.not_before)}.")
     if start.not_after is not None and now >= start.not_after:
         raise TooLate(f"{start.change_key} had to start before {_at(start.not_after)}. Request it again.")
-
-
-def _check_switches(start: Start) -> None:
-    """At every start and for everybody: nothing opens what somebody has switched off."""
-    thrown = switches.against(environment=start.environment, action=start.uses)
-    if thrown is not None:
-        raise KillSwitchThrown(f"The kill switch of {thrown.about} was thrown: {thrown.reason}")
 
 
 def _check_calendar(start: Start, said: freezes.Judged) -> None:

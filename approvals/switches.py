@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 
 from approvals.clock import database_time
+from approvals.closed import GateClosed
 from approvals.models import KillSwitch
 from approvals.plans import CONTROL_ROOM, EVERYWHERE
 from audit.ledger.entry import Actor
@@ -23,17 +24,25 @@ _STARTING = "SELECT pg_advisory_xact_lock_shared(%s)"
 _THROWING = "SELECT pg_advisory_xact_lock(%s)"
 
 
+class KillSwitchThrown(GateClosed):
+    """A kill switch holds here, an emergency too; others have to agree that it is lifted."""
+
+    code = "gate_kill_switch"
+
+
 def standing() -> QuerySet[KillSwitch]:
     """Those that hold now, newest first."""
     return KillSwitch.objects.filter(lifted_at=None).order_by("-thrown_at")
 
 
-def against(*, environment: str, action: str) -> KillSwitch | None:
-    """What forbids a start here of this, and goes on doing so until the caller's transaction has ended."""
+def check(*, environment: str, action: str) -> None:
+    """Refuse a start of this here, and let no switch be thrown until the caller's transaction has ended."""
     if environment == CONTROL_ROOM:
-        return None
+        return
     _hold(_STARTING)
-    return standing().filter(environment__in=[environment, EVERYWHERE], action__in=[action, ANY]).first()
+    here = standing().filter(environment__in=[environment, EVERYWHERE], action__in=[action, ANY])
+    if (thrown := here.first()) is not None:
+        raise KillSwitchThrown(f"{thrown.words}, since a kill switch was thrown: {thrown.reason}")
 
 
 def throw(*, environment: str, action: str, hard: bool, reason: str, by: Actor) -> KillSwitch:
@@ -92,5 +101,10 @@ def _hold(lock: str) -> None:
 
 
 def _record(row: KillSwitch, kind: str, *, by: Actor) -> None:
-    about = {"environment": row.environment, "action": row.action, "hard": row.hard, "reason": row.reason}
+    about: dict[str, Json] = {
+        "environment": row.environment,
+        "action": row.action,
+        "hard": row.hard,
+        "reason": row.reason,
+    }
     record(kind, of=row, subject=row.key, actor=by, **about)

@@ -69,7 +69,7 @@ def banners(user: Any) -> list[dict[str, Any]]:
     return [
         {
             "state": "kill_switch",
-            "title": f"Kill switch: nothing starts. {one.about[:1].upper()}{one.about[1:]}",
+            "title": f"{one.words}: kill switch",
             "text": one.reason,
             "link": {"url": "/kill-switches/", "label": "Open"},
         }

@@ -22,6 +22,12 @@ class KillSwitch(Coupled):
         return f"{self.about} #{self.pk.hex[-6:]}"
 
     @property
+    def words(self) -> str:
+        """`No http step starts in production`."""
+        what = "step" if self.action == "*" else f"{self.action} step"
+        return f"No {what} starts {'anywhere' if self.environment == '*' else 'in ' + self.environment}"
+
+    @property
     def about(self) -> str:
         """`http in production`."""
         where = "all environments" if self.environment == "*" else self.environment

@@ -148,7 +148,7 @@ def is_authentic(node: WorkerNode) -> bool:
 def strangers() -> int:
     """Steps that run at a process of no enrolled worker: whoever started them got past the claim."""
     running = Step.objects.filter(state=Step.State.RUNNING)
-    owners = set(running.values_list("lease_owner", flat=True))
+    owners = {owner for owner in running.values_list("lease_owner", flat=True) if owner is not None}
     nodes = WorkerNode.objects.select_related("worker").filter(boot_id__in=owners)
     return running.exclude(lease_owner__in=[one.boot_id for one in nodes if is_authentic(one)]).count()
 

@@ -24,7 +24,7 @@ def pause(seen: Run, *, by: Acting, reason: str = "") -> Run:
         why = "is being stopped" if run.cancel_requested_at else f"is {run.state}"
         raise MoveNotAllowed(f"{run.key} {why}; there is nothing to pause.")
     if run.paused_at is None:
-        _write(run, "run.paused", {"paused_at": database_time()}, by=by, reason=reason)
+        _record(run, "run.paused", {"paused_at": database_time()}, by=by, reason=reason)
     return run
 
 
@@ -34,12 +34,12 @@ def resume(seen: Run, *, by: Acting, reason: str = "") -> Run:
     run = lock_run(seen.pk)
     if run.paused_at is None:
         raise MoveNotAllowed(f"{run.key} is not paused; nothing was done.")
-    _write(run, "run.resumed", {"paused_at": None}, by=by, reason=reason)
+    _record(run, "run.resumed", {"paused_at": None}, by=by, reason=reason)
     for step_id in Step.objects.filter(run=run, state=Step.State.READY).values_list("pk", flat=True):
         dispatch.wake(step_id)
     return run
 
 
-def _write(run: Run, kind: str, columns: lifecycle.Columns, *, by: Acting, reason: str) -> None:
+def _record(run: Run, kind: str, columns: lifecycle.Columns, *, by: Acting, reason: str) -> None:
     lifecycle.touch_run(run, kind, by=by.actor, columns=columns, reason=reason)
     events.tell(run, [(kind, {"reason": reason})])

@@ -154,7 +154,12 @@ def test_a_good_definition_keeps_its_order_and_its_author_s_words():
         ("needs: [build]", "when: 'true'", "line 20, column 19", "not supported yet"),
         ("needs: [build]", "phase: plan", "line 20, column 20", "not supported yet"),
         ("needs: [build]", "rollback: {}", "line 20, column 23", "not supported yet"),
-        ("  environments:", "  lock: x\n  environments:", "line 11, column 9", "not supported yet"),
+        (
+            "  environments:",
+            "  lock: '{{inputs.nothing}}'\n  environments:",
+            "line 11, column 9",
+            "refers to nothing",
+        ),
         ("needs: [build]", "depends: [build]", "line 20", "takes no depends"),
         ("kind: Workflow\n", "", "line 2", "lacks kind"),
         ("uses: wait", "uses: shell", "line 20", "no action named shell"),

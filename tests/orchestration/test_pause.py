@@ -1,5 +1,7 @@
 """A run that is paused starts no further step, and goes on when somebody says so."""
 
+from functools import partial
+
 import pytest
 
 from audit.refusals import MoveNotAllowed
@@ -34,7 +36,9 @@ def test_a_run_that_has_not_started_is_paused_and_leaves_the_queue(world):
     pause.pause(second, by=world.by)
     ended(held)
     holding(third.steps.get())
-    assert queue.line(Run.objects.get(pk=third.pk)).waiting == []
+    line = queue.line(Run.objects.get(pk=third.pk))
+    assert line is not None
+    assert line.waiting == []
 
 
 def test_what_is_over_or_not_paused_is_neither_paused_nor_resumed(world):
@@ -66,9 +70,7 @@ def test_a_pause_and_a_start_never_leave_a_step_that_starts_after_the_pause(worl
         for _ in rounds():
             run = world.run(step("a"))
             first = run.steps.get()
-            _, held = pair.at_once(
-                lambda run=run: pause.pause(run, by=world.by), lambda first=first: claimed(first)
-            )
+            _, held = pair.at_once(partial(pause.pause, run, by=world.by), partial(claimed, first))
             run.refresh_from_db()
             assert run.paused_at is not None
             assert (held is not None) == (run.started_at is not None)

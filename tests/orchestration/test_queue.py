@@ -35,6 +35,7 @@ def due(run):
 
 def line(run):
     found = queue.line(Run.objects.get(pk=run.pk))
+    assert found is not None
     return found.holder, found.waiting
 
 
