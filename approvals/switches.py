@@ -101,10 +101,5 @@ def _hold(lock: str) -> None:
 
 
 def _record(row: KillSwitch, kind: str, *, by: Actor) -> None:
-    about: dict[str, Json] = {
-        "environment": row.environment,
-        "action": row.action,
-        "hard": row.hard,
-        "reason": row.reason,
-    }
-    record(kind, of=row, subject=row.key, actor=by, **about)
+    told = {"environment": row.environment, "action": row.action, "reason": row.reason}
+    record(kind, of=row, subject=row.key, actor=by, hard=row.hard, **told)

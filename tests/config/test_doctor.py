@@ -62,21 +62,18 @@ def test_a_readable_key_a_broker_that_is_away_and_a_switch_are_found(well, setti
 def test_a_part_that_cannot_be_looked_at_is_ill(well, monkeypatch):
     def broken():
         raise OSError("no such disk")
-        yield
 
     monkeypatch.setitem(doctor.PARTS, "disk", broken)
     assert found("disk") == [("ill", "could not be looked at: OSError: no such disk")]
 
 
-def test_the_command_speaks_json_and_exits_by_what_it_found(well, monkeypatch):
-    looked = {"one": lambda: iter([doctor.Finding("one", "look", "hm", "Look.")])}
-    for parts, code in (({"fine": lambda: iter(())}, 0), (looked, 2)):
-        monkeypatch.setattr(doctor, "PARTS", parts)
-        out = StringIO()
-        if code:
-            with pytest.raises(SystemExit) as exit_:
-                call_command("doctor", "--json", stdout=out)
-            assert exit_.value.code == code
-        else:
-            call_command("doctor", "--json", stdout=out)
-        assert json.loads(out.getvalue())["verdict"] == ("look" if code else "ok")
+@pytest.mark.parametrize(("verdict", "code"), [("look", 2), ("ill", 1)])
+def test_the_command_speaks_json_and_exits_by_what_it_found(well, monkeypatch, verdict, code):
+    monkeypatch.setattr(doctor, "PARTS", {"fine": lambda: iter(())})
+    out = StringIO()
+    call_command("doctor", "--json", stdout=out)
+    assert json.loads(out.getvalue())["verdict"] == "ok"
+    monkeypatch.setitem(doctor.PARTS, "one", lambda: iter([doctor.Finding("one", verdict, "hm", "Look.")]))
+    with pytest.raises(SystemExit) as left:
+        call_command("doctor", stdout=out)
+    assert (left.value.code, "Look." in out.getvalue()) == (code, True)
