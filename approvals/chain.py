@@ -145,8 +145,8 @@ def progress(chain: Chain) -> list[Progress]:
     """Each stage of the chain with what counts now."""
     stages = list(chain.stages.all())
     counted = standing(chain, stages)
-    done = completed(stages, counted, conflicted=chain.conflicted)
-    votes = _one_a_person(stages, counted, chain.conflicted)
+    done = completed(stages, counted, conflicted=chain.barred)
+    votes = _one_a_person(stages, counted, chain.barred)
     return [
         Progress(
             stage,
@@ -160,7 +160,7 @@ def progress(chain: Chain) -> list[Progress]:
 
 def standing(chain: Chain, stages: Sequence[Stage], *, share: bool = False) -> list[SignOff]:
     """The sign-offs of this chain that are not withdrawn and whose givers may still decide."""
-    return eligibility.standing(stages, given(chain), conflicted=chain.conflicted, share=share)
+    return eligibility.standing(stages, given(chain), conflicted=chain.barred, share=share)
 
 
 def free(

@@ -78,7 +78,7 @@ def hand_over(chain: Chain, stage: UUID, *, to: User, note: str, by: Acting) -> 
 
 def colleagues(chain: Chain, stage: Stage, user: User) -> list[Seat]:
     """To whom this person could hand the stage over."""
-    people = eligibility.people(stage, conflicted=chain.conflicted)
+    people = eligibility.people(stage, conflicted=chain.barred)
     said = frozenset[UUID]().union(
         *(chains.persons(one) for one in chain.sign_offs.filter(stage=stage, withdrawn_at=None))
     )
@@ -96,7 +96,7 @@ def _open_to(chain: Chain, stage: UUID, by: Acting) -> Stage:
 
 
 def _may(chain: Chain, stage: Stage, user: User) -> bool:
-    places = eligibility.places(stage, conflicted=chain.conflicted, only=[user.pk])
+    places = eligibility.places(stage, conflicted=chain.barred, only=[user.pk])
     given, stages = chains.given(chain), list(chain.stages.all())
     return chains.free(places, stage.pk, stages=stages, given=given) is not None
 

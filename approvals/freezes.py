@@ -41,6 +41,7 @@ SELECT clock.now, p.* FROM (SELECT clock_timestamp() AS now) AS clock LEFT JOIN 
 class Held(NamedTuple):
     """A freeze that holds now."""
 
+    id: UUID
     name: str
     ends_at: datetime
 
@@ -142,8 +143,9 @@ def _read(kind: type[Any], row: tuple[Any, ...]) -> Any:
 
 def _held(frozen: list[Freeze], now: datetime) -> list[Held]:
     """The one that ends last first."""
-    ends = [(one.name, one.schedule.next_change(now)) for one in frozen if one.schedule.holds(now)]
-    return sorted((Held(name, end) for name, end in ends if end), key=lambda one: one.ends_at, reverse=True)
+    ends = [(one, one.schedule.next_change(now)) for one in frozen if one.schedule.holds(now)]
+    held = (Held(one.pk, one.name, end) for one, end in ends if end)
+    return sorted(held, key=lambda one: one.ends_at, reverse=True)
 
 
 def _shut(windows: list[Window], now: datetime) -> tuple[bool, datetime | None]:

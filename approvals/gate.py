@@ -13,10 +13,33 @@ from uuid import UUID
 from django.db import connection
 
 from approvals import chain as chains
-from approvals import demand, directory, emergency, freezes, passkeys, signoffs, switches
+from approvals import demand, directory, emergency, exempt, freezes, passkeys, planned, signoffs, switches
 from approvals import permit as permits
 from approvals.chain import Verdict
-from approvals.closed import GateClosed
+from approvals.clock import database_time
+from approvals.closed import (
+    ApprovalExpired,
+    ChainAltered,
+    ChainNotComplete,
+    EmergencyTooWide,
+    Frozen,
+    LedgerBehind,
+    NotOnlyReading,
+    NotRunnable,
+    OtherContent,
+    OutsideWindow,
+    PasskeyUnproved,
+    PermitExpired,
+    PermitWrong,
+    PlanUnsigned,
+    QuorumLost,
+    SignOffForged,
+    StopAsked,
+    TakenBack,
+    TooEarly,
+    TooLate,
+    Vetoed,
+)
 from approvals.models import Chain, Decision, Permit, SignOff, Stage
 from approvals.periods import Place
 from audit.canonical import Json
@@ -25,125 +48,37 @@ from audit.ledger.freshness import lag
 from audit.ledger.record import record, timestamp
 from audit.models import Entry
 
+__all__ = [
+    "ApprovalExpired",
+    "ChainAltered",
+    "ChainNotComplete",
+    "EmergencyTooWide",
+    "Frozen",
+    "LedgerBehind",
+    "NotOnlyReading",
+    "NotRunnable",
+    "OtherContent",
+    "OutsideWindow",
+    "PasskeyUnproved",
+    "PermitExpired",
+    "PermitWrong",
+    "PlanUnsigned",
+    "QuorumLost",
+    "SignOffForged",
+    "Start",
+    "StopAsked",
+    "TakenBack",
+    "TooEarly",
+    "TooLate",
+    "Vetoed",
+    "authorise",
+]  # fmt: skip
+
 MAX_PENDING = 20_000  # entries that no checkpoint covers yet
 MAX_LAG_SECONDS = 60
 TAKEN_BACK = ["sign_off.withdrawn", "passkey.revoked"]
 BEFORE = {"approved", "scheduled"}
 DURING = {"running"}
-
-
-class Frozen(GateClosed):
-    """A freeze holds in this environment; the step is asked about again when it may be over."""
-
-    code, waits = "gate_frozen", True
-
-
-class OutsideWindow(GateClosed):
-    """The calendar has windows for such changes, and none of them is open."""
-
-    code, waits = "gate_outside_window", True
-
-
-class TooEarly(GateClosed):
-    """The window of the change, or the one that policy names, has not begun."""
-
-    code, waits = "gate_too_early", True
-
-
-class LedgerBehind(GateClosed):
-    """Too much is recorded but not sealed; nothing starts until the log has caught up."""
-
-    code, waits = "gate_ledger_behind", True
-
-
-class TooLate(GateClosed):
-    """The window of the change, or the last that policy names, is over."""
-
-    code = "gate_too_late"
-
-
-class NotRunnable(GateClosed):
-    """The change is in a state from which nothing starts."""
-
-    code = "gate_state"
-
-
-class StopAsked(GateClosed):
-    """Somebody asked to stop the run."""
-
-    code = "gate_stop_asked"
-
-
-class ChainNotComplete(GateClosed):
-    """The approval chain is not complete."""
-
-    code = "gate_chain_not_complete"
-
-
-class ChainAltered(GateClosed):
-    """A stage, the expiry or the people in conflict are not those that were signed when the chain was opened."""
-
-    code = "gate_chain_altered"
-
-
-class ApprovalExpired(GateClosed):
-    """The sign-offs have expired."""
-
-    code = "gate_approval_expired"
-
-
-class OtherContent(GateClosed):
-    """What would run is not what was signed off."""
-
-    code = "gate_other_content"
-
-
-class SignOffForged(GateClosed):
-    """A sign-off does not carry a true signature, or came back after it was withdrawn."""
-
-    code = "gate_sign_off_forged"
-
-
-class PasskeyUnproved(GateClosed):
-    """Policy demands a passkey, and an approval is not proved by one that the workers' key vouches for."""
-
-    code = "gate_passkey_unproved"
-
-
-class TakenBack(GateClosed):
-    """A sign-off or a passkey counts in its table, but the ledger says that it was taken back."""
-
-    code = "gate_taken_back"
-
-
-class Vetoed(GateClosed):
-    """Somebody rejected it or sent it back."""
-
-    code = "gate_vetoed"
-
-
-class QuorumLost(GateClosed):
-    """Somebody who approved may no longer do so; another person has to."""
-
-    code = "gate_quorum_lost"
-
-
-class EmergencyTooWide(GateClosed):
-    """An emergency for which fewer than two people agreed, or whose approval was to last longer than an hour."""
-
-    code = "gate_emergency"
-
-
-class PermitWrong(GateClosed):
-    """There is no permit for this run, or its signature is not true."""
-
-    code = "gate_permit_wrong"
-
-
-class PermitExpired(GateClosed):
-    """The permit has ended."""
-
-    code = "gate_permit_expired"
 
 
 @dataclass(frozen=True)
@@ -154,7 +89,7 @@ class Start:
     change_key: str
     digest: str  # recomputed from the document that will run
     document_digest: str  # of its bytes
-    chain_id: UUID
+    chain_id: UUID | None  # None: plan steps, for which nobody has agreed to anything
     place: Place
     change_state: str
     cancel_requested: bool
@@ -163,11 +98,13 @@ class Start:
     permit_id: UUID | None
     first: bool
     by: Actor
-    uses: str  # the action that this step starts
     emergency: bool = False  # as the bytes that will run say
     content: Mapping[str, Any] = field(default_factory=dict)  # the document whose digest is `digest`, read
     told: Mapping[str, Any] = field(default_factory=dict)  # what it says about what policy was asked, by path
     judged: demand.Judged | None = None  # the worker's own answer; None where nobody asked
+    step: Mapping[str, Any] = field(default_factory=dict)  # the step that would start, as `content` has it
+    purpose: str = Permit.Purpose.APPLY
+    signature: str = ""  # of whoever asked for a plan
 
     @property
     def environment(self) -> str:
@@ -179,19 +116,24 @@ def authorise(start: Start) -> Permit:
     if not connection.in_atomic_block:
         raise RuntimeError("the gate needs the transaction of the claim")
     _check_state(start)
-    switches.check(environment=start.environment, action=start.uses)  # an emergency too
+    switches.check(environment=start.environment, action=start.step.get("uses", ""))  # an emergency too
+    if start.purpose == Permit.Purpose.PLAN:
+        return _plan(start)
+    if planned.only_reads(start.step):
+        raise NotOnlyReading(f"A plan step of {start.change_key} starts under a plan's permit only.")
     said = freezes.active(start.place)
     now = said.now
     _check_window(start, now)
-    _check_calendar(start, said)
+    passed = _check_calendar(start, said)
     size = _check_ledger()
-    return _first(start, now, size) if start.first else _later(start, now)
+    return _first(start, now, size, passed) if start.first else _later(start, now)
 
 
 def _check_state(start: Start) -> None:
     if start.cancel_requested:
         raise StopAsked(f"{start.change_key} was asked to stop, so no further step starts.")
-    if start.change_state not in (BEFORE if start.first else DURING):
+    plans = start.purpose == Permit.Purpose.PLAN
+    if start.change_state not in (planned.BEFORE_START if plans else BEFORE if start.first else DURING):
         state = start.change_state.replace("_", " ")
         raise NotRunnable(f"{start.change_key} is {state}, so nothing of it may start.")
 
@@ -203,15 +145,20 @@ def _check_window(start: Start, now: datetime) -> None:
         raise TooLate(f"{start.change_key} had to start before {_at(start.not_after)}. Request it again.")
 
 
-def _check_calendar(start: Start, said: freezes.Judged) -> None:
-    """At every start, not only the first: a freeze that begins during a run holds its next step."""
+def _check_calendar(start: Start, said: freezes.Judged) -> list[UUID]:
+    """At every start, not only the first: a freeze that begins during a run holds its next step.
+
+    What lets it through the freezes that hold: the exceptions, none for an emergency.
+    """
     if start.emergency:
-        return
-    for freeze in said.held:
+        return []
+    passed = exempt.through(start.digest, [one.id for one in said.held]) if said.held else {}
+    for freeze in (one for one in said.held if one.id not in passed):
         raise Frozen(f"{start.environment} is frozen by {freeze.name} until {_at(freeze.ends_at)}.")
     if said.shut:
         opens = f"opens {_at(said.opens_at)}" if said.opens_at else "is not planned: an admin can plan one"
         raise OutsideWindow(f"{start.change_key} starts only inside a window, and the next {opens}.")
+    return list(passed.values())
 
 
 def _check_ledger() -> int:
@@ -225,12 +172,34 @@ def _check_ledger() -> int:
     return behind.size
 
 
+def _plan(start: Start) -> Permit:
+    """What only reads starts before anybody agreed: under a permit that is good for nothing else."""
+    planned.check(
+        change=start.change_key, digest=start.digest, signature=start.signature, content=start.content,
+        step=start.step,
+    )  # fmt: skip
+    now, size = database_time(), _check_ledger()
+    if not start.first:
+        return _later(start, now)
+    _check_unpermitted(start)
+    expires_at = now + permits.lifetime(is_emergency=False)
+    document = planned.document(
+        run_id=start.run_id, change=start.change_key, digest=start.digest, document_digest=start.document_digest,
+        environment=start.environment, at=now, expires_at=expires_at, size=size,
+    )  # fmt: skip
+    return _write(start, None, document, now, expires_at)
+
+
+def _check_unpermitted(start: Start) -> None:
+    if start.permit_id is not None:
+        raise PermitWrong(f"{start.change_key} has a permit already; its run has started before.")
+
+
 # --- the first start: everything again -------------------------------------------------------------------
 
 
-def _first(start: Start, now: datetime, size: int) -> Permit:
-    if start.permit_id is not None:
-        raise PermitWrong(f"{start.change_key} has a permit already; its run has started before.")
+def _first(start: Start, now: datetime, size: int, passed: list[UUID]) -> Permit:
+    _check_unpermitted(start)
     chain = _locked(start.chain_id)
     stages = list(chain.stages.all())
     _check_chain(start, chain, stages, now)
@@ -244,12 +213,12 @@ def _first(start: Start, now: datetime, size: int) -> Permit:
     _check_verdict(start, chain, stages, counted)
     if start.emergency:
         _check_emergency(start, chain, counted)
-    return _issue(start, chain, stages, counted, now, size)
+    return _issue(start, chain, stages, counted, passed, now, size)
 
 
-def _locked(chain_id: UUID) -> Chain:
+def _locked(chain_id: UUID | None) -> Chain:
     locked = Chain.objects.select_for_update(no_key=True, of=("self",)).select_related("decision__bundle")
-    chain = locked.filter(pk=chain_id).first()
+    chain = locked.filter(pk=chain_id).first() if chain_id else None
     if chain is None:
         raise ChainNotComplete("There is no approval chain for this change, so it may not start.")
     return chain
@@ -315,7 +284,7 @@ def _check_not_taken_back(start: Start, counted: list[SignOff]) -> None:
 
 
 def _check_verdict(start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff]) -> None:
-    outcome = chains.verdict(stages, counted, conflicted=chain.conflicted)
+    outcome = chains.verdict(stages, counted, conflicted=chain.conflicted)  # `counted` is without the recused
     if outcome == Verdict.COMPLETE:
         return
     if outcome != Verdict.WAITING:
@@ -339,8 +308,9 @@ def _check_emergency(start: Start, chain: Chain, counted: list[SignOff]) -> None
 
 
 def _issue(
-    start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff], now: datetime, size: int
-) -> Permit:
+    start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff], passed: list[UUID], now: datetime,
+    size: int,
+) -> Permit:  # fmt: skip
     expires_at = now + permits.lifetime(is_emergency=start.emergency)
     document: dict[str, Json] = {
         "v": 1,
@@ -357,15 +327,23 @@ def _issue(
         "stages": [{"stage": str(one.pk), "name": one.name, "quorum": one.quorum} for one in stages],
         "sign_offs": sorted(str(one.pk) for one in counted),
         "obligations": sorted(str(one.pk) for one in chain.obligations.owed()),  # open when it started
+        "freeze_exceptions": sorted(str(one) for one in passed),
         "issued_at": timestamp(now),
         "expires_at": timestamp(expires_at),
         "checkpoint_size": size,
     }
+    return _write(start, chain, document, now, expires_at)
+
+
+def _write(
+    start: Start, chain: Chain | None, document: dict[str, Json], now: datetime, expires_at: datetime
+) -> Permit:
     permit = permits.issue(run_id=start.run_id, chain=chain, document=document, at=now, expires_at=expires_at)
     told = ("run", "digest", "chain", "sign_offs", "document_digest", "checkpoint_size", "expires_at")
     record(
         "permit.issued", of=permit, subject=start.change_key, actor=start.by, permit=str(permit.pk),
         signature=permit.signature, **{name: document[name] for name in told},
+        **({"purpose": str(permit.purpose)} if chain is None else {}),
     )  # fmt: skip
     return permit
 
@@ -382,8 +360,10 @@ def _later(start: Start, now: datetime) -> Permit:
     document = permits.read(permit)
     if document is None:
         raise PermitWrong(f"The permit of {start.change_key} does not carry a true signature.")
-    told = (document["digest"], document["document_digest"], document["environment"], document["chain"])
-    if told != (start.digest, start.document_digest, start.environment, str(start.chain_id)):
+    names = ("digest", "document_digest", "environment", "chain")
+    told = [permits.purpose_of(document), *(document[name] for name in names)]
+    chain = str(start.chain_id) if start.chain_id else None
+    if told != [start.purpose, start.digest, start.document_digest, start.environment, chain]:
         raise OtherContent(f"What would run is not what the permit of {start.change_key} names.")
     if timestamp(now) >= document["expires_at"]:
         raise PermitExpired(f"The permit of {start.change_key} ended {_at(permit.expires_at)}.")

@@ -19,12 +19,14 @@ from django.conf import settings
 
 from audit.canonical import canonical
 
-Purpose = Literal["policy", "chain", "signoff", "permit", "trust", "identity"]
+Purpose = Literal["policy", "chain", "plan", "signoff", "permit", "trust", "identity"]
 Side = Literal["web", "worker"]
 
-# Whose signature is believed. A worker may ask for a change by itself, so it opens chains too; it never signs off.
+# Whose signature is believed. A worker may ask for a change by itself, so it opens chains and asks for plans too; it
+# never signs off.
 BELIEVED: dict[Purpose, tuple[Side, ...]] = {
     "chain": ("web", "worker"),
+    "plan": ("web", "worker"),
     "signoff": ("web",),
     "permit": ("worker",),
     "policy": ("worker",),

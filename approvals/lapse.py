@@ -32,7 +32,9 @@ SELECT DISTINCT c.id
     OR EXISTS (
            SELECT 1 FROM accounts_delegation x
              JOIN accounts_user away ON away.id = x.delegator_id JOIN accounts_user deputy ON deputy.id = x.delegate_id
-            WHERE away.person_id = ANY(c.conflicted) AND deputy.person_id IN (v.person_id, v.owner_id)
+            WHERE (away.person_id = ANY(c.conflicted) OR EXISTS (
+                   SELECT 1 FROM approvals_recusal r WHERE r.chain_id = c.id AND r.person_id = away.person_id))
+              AND deputy.person_id IN (v.person_id, v.owner_id)
               AND x.ended_at IS NULL AND x.starts_at <= clock_timestamp() AND x.ends_at > clock_timestamp()))
 """
 
@@ -53,7 +55,7 @@ def reopen(chain: Chain, *, by: Actor) -> bool:
         return False
     stages = list(chain.stages.all())
     counted = chains.standing(chain, stages)
-    if chains.verdict(stages, counted, conflicted=chain.conflicted) == Verdict.COMPLETE:
+    if chains.verdict(stages, counted, conflicted=chain.barred) == Verdict.COMPLETE:
         return False
     lapsed = {str(one.pk) for one in chains.given(chain)} - {str(one.pk) for one in counted}
     chains.move(chain, Chain.State.OPEN, by=by, why="an approval counts no more", lapsed=sorted(lapsed))

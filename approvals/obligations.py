@@ -78,8 +78,7 @@ def may_close(row: Obligation, user: User) -> bool:
     if row.sign_off is not None and row.sign_off.person_id == user.person_id:
         return True
     return any(
-        eligibility.may_decide(stage, user, conflicted=row.chain.conflicted)
-        for stage in row.chain.stages.all()
+        eligibility.may_decide(stage, user, conflicted=row.chain.barred) for stage in row.chain.stages.all()
     )
 
 

@@ -21,14 +21,15 @@ def lifetime(*, is_emergency: bool) -> timedelta:
 
 
 def issue(
-    *, run_id: UUID, chain: Chain, document: Mapping[str, Any], at: datetime, expires_at: datetime
+    *, run_id: UUID, chain: Chain | None, document: Mapping[str, Any], at: datetime, expires_at: datetime
 ) -> Permit:
-    """Sign and store the permit, in the transaction of the first claim."""
+    """Sign and store the permit, in the transaction of the first claim. Without a chain it lets plan steps read."""
     signature = keys.sign("permit", document)
     return Permit.objects.create(
         run_id=run_id,
         chain=chain,
-        subject=chain.subject,
+        purpose=purpose_of(document),
+        subject=document["digest"],
         document=canonical(document),
         signature=signature,
         key_id=keys.key_id(signature),
@@ -42,5 +43,11 @@ def read(permit: Permit) -> dict[str, Any] | None:
     document: dict[str, Any] = parse(bytes(permit.document))
     if not keys.verify("permit", document, permit.signature):
         return None
-    told = (document["run"], document["chain"], document["digest"])
-    return document if told == (str(permit.run_id), str(permit.chain_id), permit.subject) else None
+    said = (document["run"], document["chain"], document["digest"], purpose_of(document))
+    chain = str(permit.chain_id) if permit.chain_id else None
+    return document if said == (str(permit.run_id), chain, permit.subject, permit.purpose) else None
+
+
+def purpose_of(document: Mapping[str, Any]) -> str:
+    """What it lets start: only a plan's permit says so, every other is for what was signed off."""
+    return str(document.get("purpose", Permit.Purpose.APPLY))

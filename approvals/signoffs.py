@@ -109,8 +109,11 @@ def give(
     return _settle(chain, stages, by=by)
 
 
-def withdraw(sign_off_id: UUID, *, by: Acting) -> Verdict:
-    """Take one's own sign-off back, until the start; a complete chain opens again."""
+def withdraw(sign_off_id: UUID, *, by: Acting, starts_again: bool = False) -> Verdict:
+    """Take one's own sign-off back, until the start; a complete chain opens again.
+
+    `starts_again`: of what comes back each time is a start of its own, so one that was leaves the next to withdraw.
+    """
     _check_person(by)
     found = SignOff.objects.filter(pk=sign_off_id).select_related("chain").first()
     if found is None:
@@ -118,7 +121,7 @@ def withdraw(sign_off_id: UUID, *, by: Acting) -> Verdict:
     chain = found.chain
     _lock(chain)
     sign_off = SignOff.objects.get(pk=sign_off_id)
-    _check_withdrawable(chain, sign_off, by)
+    _check_withdrawable(chain, sign_off, by, starts_again=starts_again)
     sign_off.withdrawn_at, sign_off.version = database_time(), sign_off.version + 1
     sign_off.save(update_fields=["withdrawn_at", "version"])
     _record("sign_off.withdrawn", sign_off, sign_off.stage, by=by)
@@ -172,10 +175,12 @@ def _check_conflict(chain: Chain, stage: Stage, by: Acting) -> None:
             "You requested this change or wrote a part of it, so someone else must approve it."
             f" Rule {stage.why['rule']} asks for {_teams(stage)}."
         )
-    if by.user.person_id in eligibility.in_conflict(chain.conflicted):
+    if by.user.person_id in chain.barred:
+        raise OwnChange("You said that you have a conflict of interest here, so someone else must decide.")
+    if by.user.person_id in eligibility.in_conflict(chain.barred):
         raise OwnChange(
-            "You stand in for somebody who requested this change or wrote a part of it, so someone else must"
-            f" approve it. Rule {stage.why['rule']} asks for {_teams(stage)}."
+            "You stand in for somebody who requested this change, wrote a part of it or has a conflict of interest, so"
+            f" someone else must approve it. Rule {stage.why['rule']} asks for {_teams(stage)}."
         )
 
 
@@ -208,12 +213,12 @@ CLOSED = {
 
 def _places(chain: Chain, stage: Stage, by: Acting) -> list[Seat]:
     """The places from which this person may decide the stage; NotEligible, with who can, when there is none."""
-    found = eligibility.places(stage, conflicted=chain.conflicted, only=[by.user.pk])
+    found = eligibility.places(stage, conflicted=chain.barred, only=[by.user.pk])
     if found:
         return found
-    people = [row.name for row in eligibility.people(stage, conflicted=chain.conflicted)]
+    people = [row.name for row in eligibility.people(stage, conflicted=chain.barred)]
     who = ", ".join(people[:5]) + (f" and {len(people) - 5} more" if len(people) > 5 else "") or "nobody"
-    begins = eligibility.from_when(stage, by.user, conflicted=chain.conflicted)
+    begins = eligibility.from_when(stage, by.user, conflicted=chain.barred)
     if begins is not None:
         raise NotEligible(
             f"{stage.name} needs people who have been in {_teams(stage)} for longer: you can decide from"
@@ -241,7 +246,7 @@ def _free(places: list[Seat], chain: Chain, stage: Stage, stages: list[Stage]) -
 
 
 def _check_turn(chain: Chain, stage: Stage, stages: list[Stage]) -> None:
-    done = chains.completed(stages, chains.standing(chain, stages), conflicted=chain.conflicted)
+    done = chains.completed(stages, chains.standing(chain, stages), conflicted=chain.barred)
     if not chains.is_open(stage, stages, done):
         earlier = next(one for one in stages if one.order < stage.order and one.pk not in done)
         raise StageNotOpen(
@@ -266,12 +271,12 @@ def _check_words(seen: Seen) -> None:
         raise WordsMissing(detail, errors=[{"pointer": f"/{name}", "detail": detail}])
 
 
-def _check_withdrawable(chain: Chain, sign_off: SignOff, by: Acting) -> None:
+def _check_withdrawable(chain: Chain, sign_off: SignOff, by: Acting, *, starts_again: bool) -> None:
     if sign_off.person_id != by.user.person_id:
         raise NotAllowed("This is somebody else's sign-off; only they can withdraw it.")
     if sign_off.withdrawn_at is not None:
         raise AlreadyDecided("You have withdrawn this sign-off already.")
-    if Permit.objects.filter(chain=chain).exists():
+    if not starts_again and Permit.objects.filter(chain=chain).exists():
         raise ChainClosed(
             "The run has started, so this sign-off can no longer be withdrawn. You can ask to stop the run."
         )
@@ -322,7 +327,7 @@ def _store(
 def _settle(chain: Chain, stages: list[Stage], *, by: Acting) -> Verdict:
     """Bring the chain to the state that its sign-offs amount to."""
     counted = chains.standing(chain, stages)
-    outcome = chains.verdict(stages, counted, conflicted=chain.conflicted)
+    outcome = chains.verdict(stages, counted, conflicted=chain.barred)
     to = STATES[outcome]
     if to != chain.state:
         why = {"why": "sent back"} if outcome == Verdict.SENT_BACK else {}

@@ -28,11 +28,17 @@ def _open(**_: Any) -> None:
 @worker_process_init.connect
 def _begin(**_: Any) -> None:
     """A pool process of its own: known to the database, its heart beating, looking for work itself."""
-    from orchestration.engine import nodes, poll, supervise  # apps are ready by now
+    from django.conf import settings
 
+    from orchestration import planning  # apps are ready by now
+    from orchestration.engine import nodes, poll, supervise  # apps are ready by now
+    from orchestration.secrets import envelope
+
+    envelope.make_key(settings.KEY_DIR)  # so that the web server can seal for the workers
     supervise.sweep_orphans()
+    supervise.sweep_secrets()
     supervise.fork_server()  # warm before the first step
-    poll.start(nodes.this())
+    poll.start(nodes.this(), also=planning.sweep)
 
 
 @worker_shutting_down.connect

@@ -163,8 +163,30 @@ class Environment:
         _whole(1, 720), 24, "How long it is known who is in a team, after its directory told."
     )
     log_level: str = _setting(_level, "WARNING", "How much the processes say.")
-    http_allowed_hosts: tuple[str, ...] = _setting(_items, (), "Private hosts that HTTP steps may reach.")
+    git_root: Path | None = _setting(
+        _path, None, "The folder below which git steps may use repositories by path; nothing: none."
+    )
+    http_allowed_hosts: tuple[str, ...] = _setting(
+        _items, (), "Private hosts that steps may reach, by name, or all below a domain as `.bank.internal`."
+    )
+    terraform_mirror: Path | None = _setting(
+        _path, None, "Where the providers of Terraform and OpenTofu lie: then they come from nowhere else."
+    )
     api_rate: int = _setting(_whole(1, 1_000_000), 1200, "API requests a minute for each account.")
+    secrets_folder: Path | None = _setting(
+        _path, None, "Where secrets lie as files, for secrets of the provider files."
+    )
+    vault_address: str = _setting(
+        _url("https", "http"), "", "A HashiCorp Vault or OpenBao, for secrets of the provider vault."
+    )
+    vault_mount: str = _setting(_text, "secret", "Where its key-value engine of version 2 is mounted.")
+    vault_token_path: Path | None = _setting(
+        _path, None, "A file with the token that reads secrets; read by a step's opener only."
+    )
+    vault_metadata_token_path: Path | None = _setting(
+        _path, None, "A file with a token that reads metadata only, for the web server; default: the former."
+    )
+    vault_ca_path: Path | None = _setting(_path, None, "Certificates that the Vault's is checked against.")
     policy_processes: int = _setting(
         _whole(1, 64), 2, "Policy processes, each about 40 MB, made when first needed."
     )

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from accounts import personas
-from accounts.models import User
+from accounts.models import Team, User
 from audit.access import may_read
 from orchestration import access, stopping, waivers, workers
 
@@ -30,6 +30,7 @@ ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
     ("/audit/", "Audit log", "ledger", "Govern"),
     ("/admin/workers/", "Workers", "node", "Operate"),
     ("/kill-switches/", "Kill switches", "cancelled", "Operate"),
+    ("/secrets/", "Secrets", "lock", "Operate"),
     ("/people/", "People and teams", "person", "Operate"),
 ]
 # url -> how many wait there for this person.
@@ -42,6 +43,7 @@ OPEN_TO: dict[str, Callable[[User], bool]] = {
     "/break-glass/": lambda user: access.visible_environments(user, "break_glass").exists(),
     "/workflows/": lambda user: access.visible_workflows(user).exists(),
     "/admin/workers/": workers.may_see,
+    "/secrets/": lambda user: user.is_superuser or Team.objects.of(user).exists(),
     "/audit/": may_read,
     "/compliance/": may_read,
 }

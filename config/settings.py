@@ -102,8 +102,15 @@ LEASE_TTL_SECONDS = env.lease_ttl_seconds  # six heartbeats
 HEARTBEAT_SECONDS = env.heartbeat_seconds
 POLL_SECONDS = env.poll_seconds  # how late work starts without a broker
 ACTIONS = [  # the kinds of steps that come with the product; plug-ins add theirs by entry point
+    "orchestration.actions.ansible.Ansible",
     "orchestration.actions.command.Command",
+    "orchestration.actions.helm.Helm",
     "orchestration.actions.http.Http",
+    "orchestration.actions.git.Git",
+    "orchestration.actions.kubernetes.Kubernetes",
+    "orchestration.actions.ssh.Ssh",
+    "orchestration.actions.terraform.Terraform",
+    "orchestration.actions.trigger.action.Trigger",
     "orchestration.actions.wait.Wait",
     "orchestration.governed.action.Govern",
 ]
@@ -161,6 +168,9 @@ STEP_UP_MINUTES = env.step_up_minutes  # since the last password, for decisions 
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes; a workflow or a policy is far smaller
 
+SECRETS_FOLDER = env.secrets_folder or ""
+VAULT_ADDRESS, VAULT_MOUNT, VAULT_CA_PATH = env.vault_address, env.vault_mount, env.vault_ca_path
+VAULT_TOKEN_PATH, VAULT_METADATA_TOKEN_PATH = env.vault_token_path, env.vault_metadata_token_path
 POLICY_PROCESSES = env.policy_processes  # each about 40 MB, started when first needed
 POLICY_REPOSITORY, POLICY_BRANCH, POLICY_FOLDER = env.policy_repository, env.policy_branch, env.policy_folder
 

@@ -27,7 +27,7 @@ CHAIN_DIGEST = "sha256:9f2c41d7a8b35e60c1f4d29b7e83a605cd12ef94b7a06358d1c2e3f4a
 STATES = [
     "draft", "waiting", "sent_back", "approved", "scheduled", "running", "succeeded", "failed",
     "cancelled", "unknown", "rejected", "withdrawn", "expired", "superseded", "queued", "timed_out",
-    "skipped", "paused", "passed", "exception", "not_tested", "verified", "denied", "freeze",
+    "skipped", "omitted", "paused", "passed", "exception", "not_tested", "verified", "denied", "freeze",
     "break_glass", "drift", "flagged",
 ]  # fmt: skip
 FACTS = [

@@ -9,7 +9,6 @@ from django.urls import URLPattern, URLResolver, include, path
 from rest_framework.request import Request
 
 from accounts.acting import acting
-from approvals.api import urls as approvals_api
 from approvals.api import whatif
 from approvals.pages import replays
 from approvals.pages.simulate import simulator
@@ -17,14 +16,9 @@ from approvals.pages.why import decided
 from audit.ledger.entry import Actor
 from audit.pages import urls as audit_pages
 from config import go, probes, security_txt, styleguide
-from orchestration import access, asking, calendar
+from orchestration import access, asking
 from orchestration.consumers import Live
 from orchestration.pages.trace import records_of
-
-
-def environments_seen(user: Any) -> set[str]:
-    """The slugs of the environments that this account may see, for the floor below."""
-    return set(access.visible_environments(user).values_list("slug", flat=True))
 
 
 def may_see_change(user: Any, key: str) -> bool:
@@ -52,7 +46,7 @@ def actor_of(request: HttpRequest) -> Actor:
 api_urls: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
     path("", include(whatif.urls(may_see_change, seen_changes, facts_of_form))),
-    path("", include(approvals_api.urls(calendar.known, environments_seen))),
+    path("", include("approvals.api.urls")),
     path("", include("audit.api.urls")),
     path("", include("orchestration.api.urls")),
 ]

@@ -225,19 +225,32 @@ def _schema(module: str, name: str) -> Callable[[], str]:
     return made
 
 
+# Whose page is docs/reference/actions.md; the governed acts have a page of their own.
+ACTIONS = ("ansible", "command", "git", "helm", "http", "kubernetes", "ssh", "terraform", "trigger", "wait")
+
+
 def actions() -> str:
-    """What each built-in action takes under `with:`."""
+    """Each built-in action, what it does, and the effect of a step that does not say."""
     from orchestration.actions import registry
 
     def rows() -> Rows:
-        ours = [
-            one for one in registry.built_in() if one.environments is None
-        ]  # governed acts have a page of their own
-        for action in ours:
-            for where, kind, must, says in _parts(action.schema, {}, "", must=True):
-                yield f"`{action.name}`", where, kind, must, says
+        for action in registry.built_in():
+            if action.environments is None:
+                yield f"[`{action.name}`](actions.md#{action.name})", action.summary, f"`{action.effect}`"
 
-    return table(("Action", "Takes", "Is", "Required", "Limits"), rows())
+    return table(("Action", "What it does", "Effect, unless a step says otherwise"), rows())
+
+
+def _action(name: str) -> Callable[[], str]:
+    """What one action takes under `with:`."""
+
+    def made() -> str:
+        from orchestration.actions import registry
+
+        found = next(one for one in registry.built_in() if one.name == name)
+        return table(("Takes", "Is", "Required", "Limits"), _parts(found.schema, {}, "", must=True))
+
+    return made
 
 
 # --- the API ------------------------------------------------------------------------------------------------
@@ -278,7 +291,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "permissions": permissions,
     "controls": controls,
     "actions": actions,
+    **{f"action-{name}": _action(name) for name in ACTIONS},
     "workflow": _schema("orchestration/definitions", "workflow"),
+    "plan-summary": _schema("orchestration/definitions", "summary"),
     "policy-input": _schema("approvals/policy", "input"),
     "bank-policy": bank_policy,
     "policy-output": _schema("approvals/policy", "output"),

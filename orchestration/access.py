@@ -48,7 +48,7 @@ def visible_runs(user: Any) -> QuerySet[Run]:
 def get_change_or_404(user: Any, key: str, *, may: str = "view") -> Change:
     """The change by id or key (`CHG-12`); NotFound when its existence is a secret, NotAllowed otherwise."""
     found = visible_changes(user).select_related(
-        "workflow__active", "service__owner", "environment", "requester",
+        "workflow__active", "service__owner", "environment", "requester", "rolls_back",
         "revision__chain__decision__bundle", "revision__workflow_version__workflow", "revision__author",
     )  # fmt: skip
     change: Change = _by_key(found, key, "CHG-")
@@ -65,7 +65,7 @@ def get_run_or_404(user: Any, key: str) -> Run:
     """The run by id or key (`RUN-3`)."""
     found = visible_runs(user).select_related(
         "change__workflow", "change__service", "change__environment", "change__requester", "change__revision",
-        "revision__workflow_version__workflow", "permit",
+        "change__rolls_back", "revision__workflow_version__workflow", "plan__workflow_version__workflow", "permit",
     )  # fmt: skip
     run: Run = _by_key(found, key, "RUN-")
     return run
@@ -114,10 +114,29 @@ def may_operate(user: Any, change: Change) -> bool:
     )
 
 
+def may_request(user: Any, change: Change) -> bool:
+    """Ask for something like it: a grant on the workflow, the service and the environment."""
+    return all(
+        permissions.may(user, "request", one) for one in (change.workflow, change.service, change.environment)
+    )
+
+
 def require_operate(user: Any, change: Change) -> None:
     if not may_operate(user, change):
         raise NotAllowed(
             "You can see this run but not stop or resolve it. Those who operate its service can."
+        )
+
+
+def may_plan(user: Any, change: Change) -> bool:
+    """Let its plan steps look again: whoever may edit it, or holds the grants to decide."""
+    return change.requester_id == user.pk or (isinstance(user, User) and may_sign_off(user, change))
+
+
+def require_plan(user: Any, change: Change) -> None:
+    if not may_plan(user, change):
+        raise NotAllowed(
+            "You can see this change but not plan it again. Its requester and its reviewers can."
         )
 
 

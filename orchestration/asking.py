@@ -3,10 +3,10 @@
 It must never store one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.db import connection
@@ -14,36 +14,37 @@ from django.db import connection
 from accounts import permissions
 from accounts.acting import Acting
 from accounts.models import User
-from approvals import eligibility, policy
-from approvals.clock import database_time
-from approvals.emergency import lifetime
-from approvals.models import Decision, Stage
+from approvals import eligibility, policy, recusal
+from approvals.models import Decision
 from approvals.policy import bundles
-from approvals.seats import Seat
 from audit.canonical import parse, uuid7
 from audit.refusals import Invalid, MoveNotAllowed, Refusal
-from orchestration import access
+from orchestration import access, demanded, sense, undoing
 from orchestration import emergency as emergencies
 from orchestration.definitions import digest as digests
 from orchestration.definitions import inputs as forms
 from orchestration.definitions import repeats as times
 from orchestration.definitions.digest import Content, Emergency
 from orchestration.definitions.repeats import Repeat, Window
-from orchestration.definitions.source import CONTROL
+from orchestration.definitions.undo import Undo
 from orchestration.draft import Draft, facts
+from orchestration.engine.flow import foreseen
 from orchestration.models import (
     CONTROL_ROOM,
     ITSELF,
     Change,
     Environment,
+    Plan,
     Revision,
     Service,
     WorkflowVersion,
 )
+from orchestration.secrets import references
 
 C = Change.State
 BEFORE_START = {C.WAITING, C.SENT_BACK, C.APPROVED, C.SCHEDULED}
-TEXT_MAX = 4000
+EDITABLE = {C.DRAFT, *BEFORE_START}
+
 Found = tuple[WorkflowVersion, Service, Environment]
 
 
@@ -81,12 +82,13 @@ def ask(
 ) -> Asked:
     """Validate, authorise and let policy decide. Not inside a transaction: policy may take its time."""
     found = _find(workflow, service, environment, by=by, emergency=emergency)
-    _check_words(reason, not_before, not_after, emergency)
+    sense.words(reason, not_before, not_after, emergency)
     window = times.window(not_before, not_after, repeats)
-    _check_repeats(window, environment, emergency)
+    sense.repeats(window, once=environment == CONTROL_ROOM or emergency is not None)
     draft = _draft(
         found, inputs, reason, key=_next_key(), requester=by.user, window=window, emergency=emergency
     )
+    sense.once(draft)
     return _judge(draft, by=by)
 
 
@@ -99,22 +101,51 @@ def ask_again(
     window: Window | None = None,
 ) -> Asked:
     """The same for an edit: the active version of the workflow, a new decision, the old window unless given."""
-    if C(change.state) not in BEFORE_START:
+    if C(change.state) not in EDITABLE:
         raise MoveNotAllowed(f"{change.key} is {state_word(change)}; it cannot be edited. Request it anew.")
-    last = current_revision(change)
+    last = content_of(change)
+    if change.rolls_back is not None:
+        return _ask_rollback_again(change, change.rolls_back, last, inputs, reason, window=window, by=by)
     emergency = digests.emergency_of(bytes(last.document))  # an edit neither makes one nor ends one
     slugs = (change.workflow.slug, change.service.slug, change.environment.slug)
     found = _find(*slugs, by=by, emergency=emergency)
     window = window or window_of(last)
-    _check_words(reason, window.not_before, window.not_after, emergency)
-    _check_repeats(window, change.environment.slug, emergency)
-    editors = [revision.author for revision in change.revisions.select_related("author")]
+    sense.words(reason, window.not_before, window.not_after, emergency)
+    sense.repeats(window, once=slugs[2] == CONTROL_ROOM or emergency is not None)
     draft = _draft(
         found, inputs, reason, key=change.key, requester=change.requester, window=window,
-        authors=(by.user, *editors), change_id=change.pk, number=last.number + 1,
-        emergency=emergency,
+        authors=(by.user, *_editors(change)), change_id=change.pk, number=_next_number(change),
+        emergency=emergency, recused=_recused(change),
     )  # fmt: skip
+    draft = replace(draft, plans=change.plans.count())
+    sense.once(draft)
     return _judge(draft, by=by)
+
+
+def ask_planned(plan: Plan, found: Sequence[Mapping[str, Any]]) -> Asked:
+    """The same once it is known what the plan steps found, in the name of whoever asked for it."""
+    change, window = plan.change, Window(plan.not_before, plan.not_after)
+    emergency = digests.emergency_of(bytes(plan.document))
+    sense.words(plan.reason, window.not_before, window.not_after, emergency)
+    draft = _draft(
+        (plan.workflow_version, change.service, change.environment), plan.inputs, plan.reason, key=change.key,
+        requester=change.requester, window=window, authors=(plan.author, *_editors(change)),
+        change_id=change.pk, number=_next_number(change), emergency=emergency, recused=_recused(change),
+    )  # fmt: skip
+    auth: Literal["session", "token"] = "token" if plan.auth == "token" else "session"
+    return _judge(replace(draft, found=tuple(found)), by=Acting(plan.author, auth))
+
+
+def ask_rollback(change: Change, *, reason: str, by: Acting) -> Asked:
+    """A change that undoes another, out of what was signed: nothing but the reason is said anew."""
+    draft = _undoing(change, reason, key=_next_key(), requester=by.user, by=by)
+    sense.words(reason, None, None, None)
+    return _judge(draft, by=by)
+
+
+def preview_rollback(change: Change, *, by: Acting) -> dict[str, Any]:
+    """What policy would demand of it. Stores nothing."""
+    return _previewed(_undoing(change, "", key="preview", requester=by.user, by=by))
 
 
 def preview(
@@ -133,15 +164,25 @@ def preview(
     draft = _draft(
         found, inputs, reason, key="preview", requester=by.user, window=window, emergency=emergency
     )
+    return _previewed(draft)
+
+
+def _previewed(draft: Draft) -> dict[str, Any]:
     told = facts(draft)
     output = policy.preview(told)
     document = digests.document(draft.content(bundles.active().digest))
-    named = [{**one, "people": _people(one, draft)} for one in output["require"]]
+    would = parse(document)
+    omitted = foreseen(would)
+    named = [{**one, "people": demanded.people(one, draft)} for one in output["require"]]
     return {
         **output,
         "require": named,
         "allowed": not output["deny"],
         "facts": told,
+        "steps": [
+            {**step, "files": sorted(step["files"]), "omitted": step["key"] in omitted}
+            for step in would["steps"]
+        ],
         "digest_preview": digests.digest(document),
     }
 
@@ -149,11 +190,19 @@ def preview(
 def current_revision(change: Change) -> Revision:
     """What is asked for now."""
     if change.revision is None:
-        raise MoveNotAllowed(f"{change.key} has no content yet.")
+        raise MoveNotAllowed(f"{change.key} is still being planned; nobody is asked yet.")
     return change.revision
 
 
-def window_of(revision: Revision) -> Window:
+def content_of(change: Change) -> Revision | Plan:
+    """What is asked for now: of a change that is being planned, what it is planned for."""
+    plan, revision = change.plans.first(), change.revision
+    if plan is None or (revision is not None and plan.revises <= revision.number):
+        return current_revision(change)
+    return plan
+
+
+def window_of(revision: Revision | Plan) -> Window:
     """When a revision may start, by its bytes."""
     repeats = times.read(parse(bytes(revision.document)))
     return Window(revision.not_before, revision.not_after, repeats)
@@ -193,6 +242,51 @@ def _find(workflow: str, service: str, environment: str, *, by: Acting, emergenc
     return flow.active, what, where
 
 
+def _ask_rollback_again(
+    change: Change,
+    undone: Change,
+    last: Revision | Plan,
+    inputs: Mapping[str, Any],
+    reason: str,
+    *,
+    window: Window | None,
+    by: Acting,
+) -> Asked:
+    """An edit of a rollback: of what it does nothing can be edited, for it comes from what was signed."""
+    if dict(inputs) != last.inputs:
+        detail = f"What a rollback does comes from {undone.key}; only its reason and its time can be edited."
+        raise Invalid(f"Nothing was sent. {detail}", errors=[{"pointer": "/inputs", "detail": detail}])
+    window = window or window_of(last)
+    sense.words(reason, window.not_before, window.not_after, None)
+    sense.repeats(window, once=True)
+    draft = _undoing(
+        undone, reason, key=change.key, requester=change.requester, by=by, window=window, but=change,
+        authors=(by.user, *_editors(change)), change_id=change.pk, number=_next_number(change),
+    )  # fmt: skip
+    return _judge(draft, by=by)
+
+
+def _undoing(
+    change: Change,
+    reason: str,
+    *,
+    key: str,
+    requester: User,
+    by: Acting,
+    but: Change | None = None,
+    **more: Any,
+) -> Draft:
+    """The draft of a rollback: the same version, service and environment, each with the right to request it."""
+    workflow = access.get_workflow_or_404(by.user, change.workflow.slug, may="request")
+    for one in (change.service, change.environment):
+        permissions.require(by.user, "request", one)
+    undo = undoing.of(change, but=but)
+    versions = WorkflowVersion.objects.select_related("workflow__owner", "author")
+    version = versions.get(workflow=workflow, digest=undo.document["workflow"]["digest"])
+    found = (version, change.service, change.environment)
+    return _draft(found, undo.document["inputs"], reason, key=key, requester=requester, undo=undo, **more)
+
+
 def _draft(
     found: Found,
     inputs: Mapping[str, Any],
@@ -205,6 +299,8 @@ def _draft(
     change_id: UUID | None = None,
     number: int = 1,
     emergency: Emergency | None = None,
+    recused: frozenset[UUID] = frozenset(),
+    undo: Undo | None = None,
 ) -> Draft:
     version, service, environment = found
     draft = Draft(
@@ -214,72 +310,51 @@ def _draft(
         version=version,
         service=service,
         environment=environment,
-        inputs=forms.fit(version.document, inputs),
+        inputs=dict(undo.document["inputs"]) if undo else forms.fit(version.document, inputs),
         reason=reason.strip(),
         not_before=window.not_before,
         not_after=window.not_after,
         repeats=window.repeats,
         requester=requester,
-        authors=(*authors, *([version.author] if version.author else [])),
+        authors=(*authors, *User.objects.filter(pk__in=version.writers())),
         emergency=emergency,
+        recused=recused,
+        undo=undo,
     )
-    concerned = User.objects.filter(pk__in=digests.concerned(digests.steps(draft.content(""))))
-    return replace(draft, authors=(*draft.authors, *concerned))
+    steps = digests.steps(draft.content(""))
+    sense.begins(draft, steps)
+    concerned = User.objects.filter(pk__in=digests.concerned(steps))
+    secrets = references.resolve(steps, version.workflow, service, environment)
+    return replace(draft, authors=(*draft.authors, *concerned), secrets=secrets)
 
 
 def _judge(draft: Draft, *, by: Acting) -> Asked:
     """Ask the policy and keep its answer; refuses when those whom it asks could not answer."""
     decision = policy.decide(facts(draft))
     for demand in decision.output["require"]:
-        can = eligibility.votes(_granted(demand, draft))
+        can = eligibility.votes(demanded.places(demand, draft))
         if can < demand["quorum"]:
             raise NobodyCanDecide(
                 f"Nothing was sent. Rule {demand['why']['rule']} asks {demand['quorum']} for {demand['stage']}, but"
                 f" only {can} may sign off {draft.service.name} in {draft.environment.name}. An admin can grant it."
             )
-    _check_lasts(draft, decision)
+    sense.lasts(draft, decision)
     return Asked(draft, decision, by)
 
 
-def _check_repeats(window: Window, environment: str, emergency: Emergency | None) -> None:
-    if window.repeats is not None and (environment == CONTROL_ROOM or emergency is not None):
-        detail = "A governed act or an emergency happens once."
-        raise Invalid(f"Nothing was sent. {detail}", errors=[{"pointer": "/repeats", "detail": detail}])
+def _recused(change: Change) -> frozenset[UUID]:
+    """Whoever said of any revision that they have a conflict of interest; also of a plan's."""
+    return recusal.persons(change.revisions.values_list("chain", flat=True))
 
 
-def _check_lasts(draft: Draft, decision: Decision) -> None:
-    """Sign-offs that end before the last start may begin would never let it start."""
-    ends = decision.decided_at + lifetime(decision.output["require"], emergency=draft.emergency is not None)
-    said = f"The sign-offs would end at {ends:%d %B %Y %H:%M} UTC, before that."
-    errors = []
-    if draft.repeats is not None and draft.repeats.occurrences[-1].start >= ends:
-        detail = f"{said} Let the last time be earlier, and ask again then."
-        errors = [{"pointer": "/repeats/rule", "detail": detail}]
-    elif draft.not_before is not None and draft.not_before >= ends:
-        errors = [{"pointer": "/not_before", "detail": f"{said} Choose an earlier start."}]
-    if errors:
-        raise Invalid(f"Nothing was sent. {errors[0]['detail']}", errors=errors)
+def _editors(change: Change) -> list[User]:
+    """Whoever wrote what was, or is, asked for."""
+    revised = [row.author for row in change.revisions.select_related("author")]
+    return revised + [row.author for row in change.plans.select_related("author")]
 
 
-def _check_words(
-    reason: str, not_before: datetime | None, not_after: datetime | None, emergency: Emergency | None
-) -> None:
-    errors = emergencies.faults(emergency)
-    if not reason.strip():
-        errors.append(
-            {"pointer": "/reason", "detail": "Say why now, and what could go wrong: reviewers read it first."}
-        )
-    if len(reason) > TEXT_MAX or CONTROL.search(reason):
-        detail = f"A reason has at most {TEXT_MAX} characters and no control characters."
-        errors.append({"pointer": "/reason", "detail": detail})
-    if any(moment is not None and moment.tzinfo is None for moment in (not_before, not_after)):
-        errors.append({"pointer": "/not_before", "detail": "Give the time with its offset from UTC."})
-    elif not_after and not_after <= (not_before or database_time()):
-        errors.append({"pointer": "/not_after", "detail": "The window ends before it begins."})
-    elif not_after and not_after <= database_time():
-        errors.append({"pointer": "/not_after", "detail": "The end of the window lies in the past."})
-    if errors:
-        raise Invalid(f"Nothing was sent. {errors[0]['detail']}", errors=errors)
+def _next_number(change: Change) -> int:
+    return change.revision.number + 1 if change.revision else 1
 
 
 def _next_key() -> str:
@@ -287,27 +362,6 @@ def _next_key() -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval('orchestration_change_number')")
         return f"CHG-{cursor.fetchone()[0]}"
-
-
-def _people(demand: Mapping[str, Any], draft: Draft) -> list[dict[str, Any]]:
-    """Who could agree to a stage that is only demanded so far, one row a person."""
-    once = {seat.person: seat for seat in reversed(_granted(demand, draft))}
-    return [
-        {"id": str(one.user), "name": one.name} for one in sorted(once.values(), key=lambda one: one.name)
-    ]
-
-
-def _granted(demand: Mapping[str, Any], draft: Draft) -> list[Seat]:
-    """The places from which somebody eligible, granted and in no conflict could agree, people's own first."""
-    teams, users = eligibility.pin(demand["teams"], demand.get("users", []), rule=demand["why"]["rule"])
-    stage = Stage(team_ids=list(teams.values()), user_ids=users)
-    about = (draft.version.workflow, draft.service, draft.environment)
-    granted = [set(permissions.people_who_may("sign_off", one).values_list("pk", flat=True)) for one in about]
-    return [
-        one
-        for one in eligibility.places(stage, conflicted=draft.conflicted)
-        if one.user in set.intersection(*granted)
-    ]
 
 
 def state_word(change: Change) -> str:

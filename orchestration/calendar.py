@@ -3,22 +3,21 @@
 It must never void a sign-off: a change that is approved keeps its approvals, and waits.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from accounts.acting import Acting
-from approvals import freezes, periods, plans, windows
+from accounts.models import User
+from approvals import exempt, freezes, periods, plans, windows
 from approvals.clock import database_time
 from approvals.models import Freeze, Period, Window
 from approvals.plans import EVERYWHERE, Known, Plan
-from orchestration import access, changes
+from audit.ledger.entry import Actor
+from orchestration import access, changes, upcoming
 from orchestration.models import Change, Environment, Service, Workflow
-from orchestration.notices import would_hold
 
-C = Change.State
 Kind = type[Freeze] | type[Window]
 KINDS: dict[str, Kind] = {"freeze": Freeze, "window": Window}
 
@@ -36,12 +35,14 @@ def visible(kind: Kind, user: Any) -> QuerySet[Any]:
     return kind._default_manager.filter(seen).order_by("starts_at", "pk")
 
 
-def affected(kind: Kind, plan: Plan) -> list[Change]:
-    """Approved and scheduled changes that would come to their start when they may not."""
+def affected(kind: Kind, plan: Plan, *, instead_of: Period | None = None) -> list[Change]:
+    """Changes that come to their start, now or at their time, when the plan would not let them."""
     at = database_time()
-    found = Change.objects.filter(state__in=(C.APPROVED, C.SCHEDULED)).order_by("number")
-    rows = found.select_related("revision", "environment", "service", "workflow", "requester")
-    return [one for one in rows if _stops(kind, plan, one, at)]
+    if kind is Freeze:
+        return [one for one in upcoming.coming() if upcoming.stop(one, frozen=[plan], at=at)]
+    others = [one for one in periods.standing(Window) if instead_of is None or one.pk != instead_of.pk]
+    concerned = [one for one in upcoming.coming() if periods.concerns(plan, upcoming.place(one))]
+    return [one for one in concerned if upcoming.stop(one, windows=[plan, *others], at=at)]
 
 
 def make(kind: Kind, plan: Plan, *, by: Acting) -> Period:
@@ -49,17 +50,16 @@ def make(kind: Kind, plan: Plan, *, by: Acting) -> Period:
     with transaction.atomic():
         writer: Any = freezes if kind is Freeze else windows
         row: Period = writer.plan(plan, known=known(), by=by)
-        _tell(affected(kind, plan), row, by=by)
+        tell(row, author=by.user, by=by.actor)
     return row
 
 
 def lengthen(row: Period, plan: Plan, *, by: Acting) -> Period:
     """An edit by one admin: only one that protects more."""
-    kind: Kind = Freeze if isinstance(row, Freeze) else Window
     with transaction.atomic():
-        writer: Any = freezes if kind is Freeze else windows
+        writer: Any = freezes if isinstance(row, Freeze) else windows
         edited: Period = writer.edit(row, plan, known=known(), by=by)
-        _tell(affected(kind, plan), edited, by=by)
+        tell(edited, author=by.user, by=by.actor)
     return edited
 
 
@@ -68,18 +68,28 @@ def check(kind: Kind, plan: Plan) -> None:
     plans.check(plan, known(), what=kind.__name__.lower())
 
 
-def _stops(kind: Kind, plan: Plan, change: Change, at: Any) -> bool:
-    if kind is Freeze:
-        return would_hold(plan, change, at=at)
-    here = periods.Place(change.environment.slug, change.service.slug, change.workflow.slug)
-    return periods.concerns(plan, here) and not would_hold(plan, change, at=at)
+def tell(row: Period, *, author: User, by: Actor) -> None:
+    """What the row holds up from now on, on each change: it stands in the timeline, and an entry keeps its digest.
 
-
-def _tell(held_up: Sequence[Change], row: Period, *, by: Acting) -> None:
-    """A comment on each: it stands in the timeline, and an entry keeps its digest."""
-    for change in held_up:
-        if isinstance(row, Freeze):
+    A window that was lifted holds up what came in by it, if others stand.
+    """
+    kind: Kind = Freeze if isinstance(row, Freeze) else Window
+    for change in _held_up(kind, row):
+        if kind is Freeze:
             said = f"The freeze {row.name} holds here: {row.words}."
+        elif row.lifted_at is not None:
+            said = f"The window {row.name} was lifted, and no other is open when this change is to start."
         else:
             said = f"Such changes start only inside the window {row.name}: {row.words}."
-        changes.comment(change, text=f"{said} This change waits; its approvals stand.", by=by)
+        changes.remark(change, text=f"{said} This change waits; its approvals stand.", author=author, by=by)
+
+
+def _held_up(kind: Kind, row: Period) -> list[Change]:
+    at, rows = database_time(), upcoming.coming()
+    if kind is Freeze:
+        return [
+            one for one in rows if upcoming.stop(one, frozen=[row], excepted=list(exempt.standing()), at=at)
+        ]
+    standing = list(periods.standing(Window))
+    concerned = [one for one in rows if periods.concerns(row, upcoming.place(one))]
+    return [one for one in concerned if upcoming.stop(one, windows=standing, at=at)]

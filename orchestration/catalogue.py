@@ -3,7 +3,9 @@
 A version is never edited. It becomes the active one after somebody else of the owner team has approved it.
 """
 
+from collections.abc import Collection
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max
@@ -106,13 +108,21 @@ def edit_governed(row: Environment | Service, *, by: Actor, **edited: Any) -> No
         )
 
 
-def add_version(definition: Definition, *, origin: str, by: Acting) -> WorkflowVersion:
-    """Store a version, which waits for its approval; the same content is the same version."""
+def add_version(
+    definition: Definition, *, origin: str, by: Acting, authors: Collection[str] = ()
+) -> WorkflowVersion:
+    """Store a version, which waits for its approval; the same content is the same version.
+
+    `authors` are usernames of whoever wrote it too: commit authors, where a machine stores what people wrote.
+    """
     _check_author(definition, by)
+    accounts = _accounts(authors)
     with transaction.atomic():
         workflow = _workflow(definition, by=by.actor)
         found = WorkflowVersion.objects.filter(digest=definition.digest).first()
-        return found or _store(workflow, definition, origin=origin, author=by.user, by=by.actor)
+        return found or _store(
+            workflow, definition, origin=origin, author=by.user, co_authors=accounts, by=by.actor
+        )
 
 
 def approve_version(version: WorkflowVersion, *, by: Acting) -> Workflow:
@@ -147,20 +157,27 @@ def refuse_version(version: WorkflowVersion, *, reason: str, by: Acting) -> None
         _move_version(version, V.REFUSED, by=by.actor, reason=reason)
 
 
-def install(definition: Definition, *, origin: str, by: Actor) -> Workflow:
+def install(definition: Definition, *, origin: str, by: Actor, authors: Collection[str] = ()) -> Workflow:
     """A version that comes with the installation and is active at once: its entry names who installed it."""
+    accounts = _accounts(authors)
     with transaction.atomic():
         workflow = _workflow(definition, by=by)
         found = WorkflowVersion.objects.filter(digest=definition.digest).first()
         if found is None:
-            found = _store(workflow, definition, origin=origin, author=None, by=by)
+            found = _store(workflow, definition, origin=origin, author=None, co_authors=accounts, by=by)
         if found.state == V.WAITING:
             _replace(workflow, found, by=by)
     return workflow
 
 
 def _store(
-    workflow: Workflow, definition: Definition, *, origin: str, author: User | None, by: Actor
+    workflow: Workflow,
+    definition: Definition,
+    *,
+    origin: str,
+    author: User | None,
+    co_authors: list[UUID],
+    by: Actor,
 ) -> WorkflowVersion:
     newest = workflow.versions.aggregate(newest=Max("number"))["newest"] or 0
     version = WorkflowVersion.objects.create(
@@ -172,6 +189,7 @@ def _store(
         files=definition.files,
         origin=origin,
         author=author,
+        co_authors=co_authors,
     )
     _record_version("workflow_version.created", version, by=by, origin=origin)
     return version
@@ -201,12 +219,21 @@ def _check_author(definition: Definition, by: Acting) -> None:
         raise NotAllowed(f"Versions of this workflow come from the team {owner}; nothing was stored.")
 
 
+def _accounts(usernames: Collection[str]) -> list[UUID]:
+    """The accounts of these authors; a name that nobody has would leave an author free to agree."""
+    known = dict(User.objects.filter(username__in=usernames).values_list("username", "pk"))
+    if missing := sorted(set(usernames) - set(known)):
+        detail = f"There is no account {missing[0][:150]!r}."
+        raise Invalid(f"Nothing was stored. {detail}", errors=[{"pointer": "/authors", "detail": detail}])
+    return sorted(known.values())
+
+
 def _check_approver(version: WorkflowVersion, by: Acting) -> None:
     """A person in a session, of the owner team, who did not write it."""
     owner = version.workflow.owner
     if by.auth != "session" or by.actor.kind != "person":
         raise NotAllowed("A version is approved by a person in a browser; nothing was done.")
-    if version.author is not None and version.author.person_id == by.user.person_id:
+    if User.objects.filter(pk__in=version.authors, person=by.user.person_id).exists():
         raise OwnVersion(f"You wrote this version, so somebody else of {owner.name} must approve it.")
     if not owner.memberships.filter(user=by.user, ended_at=None).exists():
         raise NotAllowed(f"A version is approved by somebody of {owner.name}; nothing was done.")
@@ -265,6 +292,7 @@ def _record_version(kind: str, version: WorkflowVersion, *, by: Actor, **told: A
         subject=f"workflow:{version.workflow.slug}",
         actor=by,
         author=author,
+        co_authors=[str(one) for one in version.co_authors],
         **known,
         **told,
     )

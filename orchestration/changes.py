@@ -10,8 +10,8 @@ from django.db import transaction
 from django.db.models.functions import Greatest, Now
 
 from accounts.acting import Acting
-from approvals import chain as chains
-from approvals import claims, signoffs
+from accounts.models import User
+from approvals import claims, lapse, recusal, signoffs
 from approvals.chain import Verdict
 from approvals.clock import database_time
 from approvals.models import Chain
@@ -19,14 +19,16 @@ from approvals.passkeys import Assertion, Presented
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import Invalid, MoveNotAllowed, NotFound, Refusal, StaleVersion
-from orchestration import access, lifecycle, notify
-from orchestration.asking import BEFORE_START, TEXT_MAX, Asked, current_revision, state_word
+from orchestration import access, lifecycle, revisions, undoing
+from orchestration.asking import BEFORE_START, EDITABLE, Asked, current_revision, state_word, window_of
 from orchestration.definitions import digest as digests
 from orchestration.definitions.source import CONTROL
+from orchestration.draft import Draft
 from orchestration.engine import cancel as cancelling
 from orchestration.engine import dispatch, runs
 from orchestration.engine.rows import lock_change
 from orchestration.models import Change, Comment, Environment, Revision, Run, Service, Step
+from orchestration.sense import TEXT_MAX
 
 C = Change.State
 
@@ -38,10 +40,13 @@ class NotWaiting(Refusal):
 
 
 def request_change(asked: Asked) -> Change:
-    """Store the change, its first revision and its chain; it waits for people from here on."""
+    """Store the change, its first revision and its chain; it waits for people from here on.
+
+    Where the workflow plans first, it stays a draft until that has been found out: orchestration/planning.py."""
     draft = asked.draft
     with transaction.atomic():
-        _hold(draft.service, draft.environment)
+        revisions.hold(draft.service, draft.environment)
+        undone = _hold_undone(draft)
         change = Change.objects.create(
             pk=draft.change_id,
             number=int(draft.change_key.removeprefix("CHG-")),
@@ -51,33 +56,32 @@ def request_change(asked: Asked) -> Change:
             requester=draft.requester,
             title=digests.title(asked.content),
             kind=Change.Kind.BREAK_GLASS if draft.emergency else Change.Kind.NORMAL,
+            rolls_back=undone,
         )
         record("change.drafted", of=change, subject=change.key, actor=asked.by.actor, change=change.key)
-        revision = _revise(change, asked)
-        lifecycle.move(change, C.WAITING, by=asked.by.actor, columns={"revision": revision})
-        _announce(change, revision, "change.requested", asked)
+        _put(change, asked)
     return change
 
 
 def revise(change: Change, asked: Asked) -> Change:
     """A new revision: whatever was signed is void, whoever agreed is asked again."""
     with transaction.atomic():
-        _hold(asked.draft.service, asked.draft.environment)
+        revisions.hold(asked.draft.service, asked.draft.environment)
         change = lock_change(change.pk)
-        if C(change.state) not in BEFORE_START:
+        if C(change.state) not in EDITABLE:
             raise MoveNotAllowed(f"{change.key} is {state_word(change)}; it was not edited.")
-        old = current_revision(change)
-        if asked.draft.number != old.number + 1:
+        last = change.revision.number if change.revision else 0
+        if (asked.draft.number, asked.draft.plans) != (last + 1, change.plans.count()):
             raise StaleVersion(f"{change.key} was edited meanwhile; your edit was not saved. Reload it.")
-        _void(change, old, by=asked.by.actor, why="edited")
-        revision = _revise(change, asked)
-        columns = {"revision": revision, "title": digests.title(asked.content)}
-        if change.state == C.WAITING:
-            lifecycle.touch(change, "change.edited", by=asked.by.actor, columns=columns)
-        else:
-            lifecycle.move(change, C.WAITING, by=asked.by.actor, columns=columns)
-        _announce(change, revision, "change.revised", asked)
+        _put(change, asked)
     return change
+
+
+def _put(change: Change, asked: Asked) -> None:
+    if asked.draft.has_plan:
+        revisions.plan(change, asked)
+    else:
+        revisions.put(change, asked, why="edited")
 
 
 def decide(
@@ -132,13 +136,34 @@ def withdraw_sign_off(change: Change, sign_off: UUID, *, by: Acting) -> None:
         revision = current_revision(change)
         if not revision.chain.sign_offs.filter(pk=sign_off).exists():
             raise NotFound("There is no such sign-off on this change.")
-        verdict = signoffs.withdraw(sign_off, by=by)
+        again = window_of(revision).repeats is not None
+        verdict = signoffs.withdraw(sign_off, by=by, starts_again=again)
         if verdict == Verdict.COMPLETE and change.state == C.WAITING:  # whoever had left is back, and counts
             _follow(change, revision, verdict, by=by)
             return
         if verdict != Verdict.COMPLETE and change.state in {C.APPROVED, C.SCHEDULED}:
             lifecycle.move(change, C.WAITING, by=by.actor)
-        tell(change)
+        lifecycle.tell(change)
+
+
+def recuse(change: Change, *, reason: str, by: Acting) -> None:
+    """Say that one has a conflict of interest: what one signed is taken back, and one is never asked again."""
+    access.require_sign_off(by.user, change)
+    _check_text(reason, "reason")
+    with transaction.atomic():
+        change = lock_change(change.pk)
+        if C(change.state) not in BEFORE_START:
+            raise MoveNotAllowed(f"{change.key} is {state_word(change)}; nobody is asked. Nothing was done.")
+        revision = current_revision(change)
+        chain, again = revision.chain, window_of(revision).repeats is not None
+        recusal.declare(chain, reason=reason, by=by)
+        claims.decided(chain, by=by)
+        for one in chain.sign_offs.filter(person=by.user.person_id, withdrawn_at=None):
+            signoffs.withdraw(one.pk, by=by, starts_again=again)
+        lapse.reopen(chain, by=by.actor)  # what somebody signed in their place counts no more either
+        if chain.state == Chain.State.OPEN and change.state in {C.APPROVED, C.SCHEDULED}:
+            lifecycle.move(change, C.WAITING, by=by.actor)
+        lifecycle.tell(change)
 
 
 def withdraw(change: Change, *, by: Acting) -> None:
@@ -147,9 +172,11 @@ def withdraw(change: Change, *, by: Acting) -> None:
         access.require_operate(by.user, change)
     with transaction.atomic():
         change = lock_change(change.pk)
-        _void(change, current_revision(change), by=by.actor, why="withdrawn")
+        revisions.stop_plans(change, by=by.actor, why="withdrawn")
+        if change.revision is not None:
+            revisions.void(change, change.revision, by=by.actor, why="withdrawn")
         lifecycle.move(change, C.WITHDRAWN, by=by.actor)
-        tell(change)
+        lifecycle.tell(change)
 
 
 def start(change: Change, *, by: Acting) -> None:
@@ -173,7 +200,8 @@ def start(change: Change, *, by: Acting) -> None:
 def cancel(change: Change, *, by: Acting) -> None:
     """Stop the run; running steps end within seconds."""
     access.require_operate(by.user, change)
-    run = change.runs.order_by("-number").first()
+    runs = change.runs.planning() if change.state == C.DRAFT else change.runs.applying()
+    run = runs.order_by("-number").first()
     if run is None:
         raise MoveNotAllowed(f"{change.key} has no run; withdraw the change instead.")
     cancelling.cancel(run, by=by, reason="stopped by a person")
@@ -193,15 +221,28 @@ def comment(
     if not text:
         detail = "Write something."
         raise Invalid(f"Nothing was saved. {detail}", errors=[{"pointer": "/text", "detail": detail}])
+    return remark(change, text=text, author=by.user, by=by.actor, kind=kind, answers=answers)
+
+
+def remark(
+    change: Change,
+    *,
+    text: str,
+    author: User,
+    by: Actor,
+    kind: Comment.Kind = Comment.Kind.COMMENT,
+    answers: Comment | None = None,
+) -> Comment:
+    """A comment as it is stored; `by` is the act of a worker where the author asked for what it tells about."""
     with transaction.atomic():
         change = lock_change(change.pk)
-        made = Comment.objects.create(change=change, author=by.user, text=text, kind=kind, answers=answers)
+        made = Comment.objects.create(change=change, author=author, text=text, kind=kind, answers=answers)
         record(
-            "change.commented", of=None, subject=change.key, actor=by.actor, change=change.key,
+            "change.commented", of=None, subject=change.key, actor=by, change=change.key,
             comment=str(made.pk), comment_digest=digests.digest_of_text(text), comment_kind=str(kind),
             answers=str(answers.pk) if answers else None,
         )  # fmt: skip
-        tell(change)
+        lifecycle.tell(change)
     return made
 
 
@@ -213,7 +254,7 @@ def recall(*, by: Actor, why: str, **about: Service | Environment) -> list[str]:
     for change_id in found.values_list("pk", flat=True):
         change = lock_change(change_id)
         if change.state in asking:  # started, or ended, since
-            _void(change, current_revision(change), by=by, why=why)
+            revisions.void(change, current_revision(change), by=by, why=why)
             if change.state != C.WAITING:
                 lifecycle.move(change, C.WAITING, by=by, why=why)
             lifecycle.move(change, C.SENT_BACK, by=by, why=why)
@@ -221,63 +262,19 @@ def recall(*, by: Actor, why: str, **about: Service | Environment) -> list[str]:
     return recalled
 
 
-def _hold(service: Service, environment: Environment) -> None:
-    """Both records as policy saw them, held still until the change is written."""
-    for row in (service, environment):
-        seen = (
-            type(row)._default_manager.select_for_update(no_key=True).filter(pk=row.pk, version=row.version)
-        )
-        if not seen.exists():
-            raise StaleVersion(
-                f"{row.name} was changed at the same moment; nothing was saved. Send it again."
-            )
+def _hold_undone(draft: Draft) -> Change | None:
+    """The change that is to be rolled back, held so that of two people who ask at once one does."""
+    if draft.undo is None:
+        return None
+    undone = lock_change(draft.undo.change_id)
+    undoing.check_free(undone)
+    return undone
 
 
 def _check_text(text: str, name: str) -> None:
     if len(text) > TEXT_MAX or CONTROL.search(text):
         detail = f"At most {TEXT_MAX} characters, and no control characters."
         raise Invalid(f"Nothing was saved. {detail}", errors=[{"pointer": f"/{name}", "detail": detail}])
-
-
-def _revise(change: Change, asked: Asked) -> Revision:
-    """The revision's bytes, their digest, and the chain that is opened for exactly them."""
-    draft, document = asked.draft, digests.document(asked.content)
-    digest = digests.digest(document)
-    chain = chains.open_chain(
-        digest=digest,
-        decision=asked.decision,
-        conflicted=draft.conflicted,
-        by=asked.by.actor,
-        is_emergency=draft.emergency is not None,
-    )
-    return Revision.objects.create(
-        change=change,
-        number=draft.number,
-        workflow_version=draft.version,
-        inputs=dict(draft.inputs),
-        reason=draft.reason,
-        not_before=draft.not_before,
-        not_after=draft.not_after,
-        document=document,
-        digest=digest,
-        chain=chain,
-        author=asked.by.user,
-    )
-
-
-def _announce(change: Change, revision: Revision, kind: str, asked: Asked) -> None:
-    """The entry from which control tests start, and the hints that something is new."""
-    record(
-        kind, of=None, subject=change.key, actor=asked.by.actor,
-        change=change.key, revision=revision.number, digest=revision.digest,
-        workflow=change.workflow.slug, workflow_digest=asked.draft.version.digest,
-        service=change.service.slug, environment=change.environment.slug,
-        environment_tier=change.environment.tier, requester_person=str(change.requester.person_id),
-        conflicted=sorted(str(person) for person in asked.draft.conflicted),
-        policy_decision=str(asked.decision.pk), chain=str(revision.chain.pk), chain_digest=revision.chain.digest,
-        incident=asked.draft.emergency.incident if asked.draft.emergency else None,
-    )  # fmt: skip
-    tell(change)
 
 
 def _follow(change: Change, revision: Revision, verdict: Verdict, *, by: Acting) -> None:
@@ -295,21 +292,4 @@ def _follow(change: Change, revision: Revision, verdict: Verdict, *, by: Acting)
     elif verdict == Verdict.SENT_BACK:
         runs.void(change, by=by.actor, reason="sent back")
         lifecycle.move(change, C.SENT_BACK, by=by.actor)
-    tell(change)
-
-
-def _void(change: Change, revision: Revision, *, by: Actor, why: str) -> None:
-    """The chain ends, and a run that has not started with it."""
-    runs.void(change, by=by, reason=why)
-    chain = revision.chain
-    chain.refresh_from_db()
-    if chain.state in {Chain.State.OPEN, Chain.State.COMPLETE}:
-        chains.void(chain, by=by, why=why)
-
-
-def tell(change: Change) -> None:
-    """Number the news of this change, and hint at it after the commit."""
-    change.event_seq += 1
-    Change.objects.filter(pk=change.pk).update(event_seq=change.event_seq)
-    notify.hint(notify.change_topic(change.pk), change.event_seq)
-    notify.hint(notify.INBOX, 0)
+    lifecycle.tell(change)

@@ -1,5 +1,6 @@
 """The demo bank: seeded through the product's own writers, so that each of its rows has its entry."""
 
+import secrets
 from datetime import datetime, time, timedelta
 from itertools import product
 from pathlib import Path
@@ -23,6 +24,7 @@ from orchestration import asking, catalogue, changes
 from orchestration.definitions.workflow import Definition, load
 from orchestration.governed import install as governed
 from orchestration.models import CONTROL_ROOM, Change, Environment, Service, Workflow
+from orchestration.secrets import store
 
 EXAMPLES = settings.BASE_DIR / "examples"
 SEEDER = system("system:demo")
@@ -64,6 +66,7 @@ def _stand(bank: Bank) -> None:
         catalogue.install(definition(folder), origin=f"examples/workflows/{folder.name}", by=SEEDER)
     governed.install(Team.objects.get(slug=bank["governance"]), by=SEEDER)
     _grants(bank)
+    _secrets(bank)
     _freeze(bank, people)
     _weekend(bank, people)
 
@@ -111,6 +114,16 @@ def _grants(bank: Bank) -> None:
                 permissions.grant(team, verb, one, by=SEEDER)
     for slug, one in product(bank["break_glass"], Environment.objects.exclude(slug=CONTROL_ROOM)):
         permissions.grant(Team.objects.get(slug=slug), "break_glass", one, by=SEEDER)
+
+
+def _secrets(bank: Bank) -> None:
+    """Sealed by this process, which is no web server: it makes the workers' key where none has yet."""
+    services = list(bank["services"])
+    for path, one in bank["secrets"].items():
+        owner = Team.objects.get(slug=one["owner"])
+        scope = {"environments": one["environments"], "services": services, "workflows": one["workflows"]}
+        made = store.install(path=path, owner=owner, scope=scope, by=SEEDER)
+        store.put(made, secrets.token_urlsafe(24), author=None, by=SEEDER)
 
 
 def _operates(team: Team, one: Any) -> bool:

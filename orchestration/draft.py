@@ -3,7 +3,7 @@
 The facts are derived here from records; nothing that a requester claims decides who must agree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,9 @@ from approvals.calendar.schedule import Schedule
 from approvals.periods import Place
 from audit.ledger.record import timestamp
 from orchestration.definitions import digest as digests
-from orchestration.definitions import repeats
+from orchestration.definitions import phases, repeats
 from orchestration.definitions.digest import Content, Emergency
+from orchestration.definitions.undo import Undo
 from orchestration.models import Change, Environment, Run, Service, WorkflowVersion
 
 HISTORY = 20  # how many earlier runs are looked at for failures in a row
@@ -40,11 +41,22 @@ class Draft:
     authors: tuple[User, ...]  # whoever asked, edited, or wrote what will run
     emergency: Emergency | None
     repeats: Schedule | None = None
+    secrets: Sequence[Mapping[str, str]] = ()
+    found: tuple[Mapping[str, Any], ...] = ()  # what plan steps found, by digest
+    plans: int = 0  # how many plans of the change there were when this was made
+    recused: frozenset[UUID] = frozenset()  # persons who said that they have a conflict of interest
+    undo: Undo | None = None  # of a rollback: what it undoes, and how
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether something is to be found out before anybody can be asked: a rollback was signed already."""
+        steps = self.version.document["spec"]["steps"]
+        return self.undo is None and any(phases.is_plan(step) for step in steps)
 
     @property
     def conflicted(self) -> frozenset[UUID]:
         """Persons who never count; a service account stands for the person who answers for it."""
-        return frozenset(one.person_id for one in (self.requester, *self.authors))
+        return self.recused | {one.person_id for one in (self.requester, *self.authors)}
 
     @property
     def place(self) -> Place:
@@ -66,6 +78,9 @@ class Draft:
             not_after=self.not_after,
             emergency=self.emergency,
             repeats=self.repeats,
+            secrets=self.secrets,
+            plan=self.found,
+            undo=self.undo,
         )
 
 
@@ -85,7 +100,8 @@ def facts(draft: Draft) -> dict[str, Any]:
             "reason": draft.reason,
             "emergency": draft.emergency is not None,
             "repeats": repeats.fact(draft.repeats),
-            "plan": None,
+            "plan": phases.fact(draft.found),
+            "rolls_back": draft.undo.change if draft.undo else None,
         },
         "workflow": {
             "slug": version.workflow.slug,
@@ -124,7 +140,7 @@ def _history(draft: Draft) -> dict[str, Any]:
     similar = Change.objects.filter(
         workflow=draft.version.workflow, service=draft.service, environment=draft.environment
     ).exclude(pk=draft.change_id)
-    runs = Run.objects.filter(change__in=similar, ended_at__isnull=False).order_by("-ended_at")
+    runs = Run.objects.applying().filter(change__in=similar, ended_at__isnull=False).order_by("-ended_at")
     ends = list(runs.values_list("state", flat=True)[:HISTORY])
     in_a_row = next((count for count, state in enumerate(ends) if state != Run.State.FAILED), len(ends))
     last = runs.filter(state=Run.State.SUCCEEDED).values_list("ended_at", flat=True).first()

@@ -24,15 +24,16 @@ Columns: TypeAlias = Mapping[str, Any]
 
 C, R, S = Change.State, Run.State, Step.State
 _BEFORE_START = {C.WITHDRAWN, C.EXPIRED, C.SUPERSEDED}
+_ONWARDS = {C.RUNNING, C.WAITING, C.DRAFT, C.REJECTED, C.CANCELLED, *_BEFORE_START}
 _ENDS = {"succeeded", "failed", "cancelled"}
 
 # The three tables. A state without a key is terminal and absorbs.
 MOVES: dict[Change.State, frozenset[Change.State]] = {
-    C.DRAFT: frozenset({C.WAITING, C.WITHDRAWN}),
-    C.WAITING: frozenset({C.APPROVED, C.SENT_BACK, C.REJECTED, *_BEFORE_START}),
-    C.SENT_BACK: frozenset({C.WAITING, *_BEFORE_START}),
-    C.APPROVED: frozenset({C.SCHEDULED, C.RUNNING, C.WAITING, C.REJECTED, C.CANCELLED, *_BEFORE_START}),
-    C.SCHEDULED: frozenset({C.APPROVED, C.RUNNING, C.WAITING, C.REJECTED, C.CANCELLED, *_BEFORE_START}),
+    C.DRAFT: frozenset({C.WAITING, C.REJECTED, C.WITHDRAWN}),  # being planned
+    C.WAITING: frozenset({C.APPROVED, C.SENT_BACK, C.REJECTED, C.DRAFT, *_BEFORE_START}),
+    C.SENT_BACK: frozenset({C.WAITING, C.DRAFT, *_BEFORE_START}),
+    C.APPROVED: frozenset({*_ONWARDS, C.SCHEDULED}),
+    C.SCHEDULED: frozenset({*_ONWARDS, C.APPROVED}),
     C.RUNNING: frozenset({C.SUCCEEDED, C.FAILED, C.CANCELLED, C.UNKNOWN, C.SCHEDULED}),  # comes back
     C.UNKNOWN: frozenset({C.RUNNING, C.SUCCEEDED, C.FAILED, C.CANCELLED}),
 }
@@ -42,7 +43,7 @@ RUN_MOVES: dict[Run.State, frozenset[Run.State]] = {
     R.UNKNOWN: frozenset({R.RUNNING, R.SUCCEEDED, R.FAILED, R.CANCELLED}),
 }
 STEP_MOVES: dict[Step.State, frozenset[Step.State]] = {
-    S.BLOCKED: frozenset({S.READY, S.CANCELLED, S.SKIPPED}),
+    S.BLOCKED: frozenset({S.READY, S.CANCELLED, S.SKIPPED, S.OMITTED}),
     S.READY: frozenset({S.RUNNING, S.CANCELLED, S.SKIPPED}),
     S.RUNNING: frozenset({S.SUCCEEDED, S.FAILED, S.TIMED_OUT, S.CANCELLED, S.UNKNOWN, S.READY}),
     S.UNKNOWN: frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.READY}),
@@ -108,12 +109,21 @@ def of_run(run: Run) -> dict[str, Json]:
         "digest": run.digest,
         "permit": str(run.permit_id) if run.permit_id else None,
         "environment": run.change.environment.slug,
+        **({"plan": str(run.plan_id)} if run.plan_id else {}),
     }
+
+
+def tell(change: Change) -> None:
+    """Number the news of a change whose state stays as it is, and hint at it after the commit."""
+    change.event_seq += 1
+    Change.objects.filter(pk=change.pk).update(event_seq=change.event_seq)
+    notify.hint(notify.change_topic(change.pk), change.event_seq)
+    notify.hint(notify.INBOX, 0)
 
 
 def is_terminal(state: str) -> bool:
     """Whether a run or a step in this state will never move again."""
-    return state in _ENDS or state in {S.TIMED_OUT, S.SKIPPED}
+    return state in _ENDS or state in {S.TIMED_OUT, S.SKIPPED, S.OMITTED}
 
 
 def _check(row: models.Model, allowed: frozenset[Any], to: Any, *, name: str) -> None:

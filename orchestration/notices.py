@@ -3,18 +3,18 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import User
-from approvals import freezes, periods
+from approvals import exempt, freezes, periods
+from approvals.calendar.words import words
 from approvals.clock import database_time
-from approvals.models import Chain, HandOver, Obligation, Period
-from approvals.periods import Place
-from approvals.plans import Plan
-from orchestration import access
+from approvals.models import Chain, Freeze, HandOver, Obligation, Window
+from orchestration import access, upcoming
 from orchestration.models import Change, Comment, Review
 
 C = Change.State
@@ -24,7 +24,8 @@ WORDS = {
     "answer": ("{who} answered you", "#questions"),
     "hand_over": ("{who} handed it over to you", "#decision"),
     "obligation": ("an obligation is open", "#obligations"),
-    "frozen": ("it waits for the end of a freeze", ""),
+    "frozen": ("a freeze holds it up {who}", ""),
+    "shut": ("no window is open for it {who}", ""),
     "expired": ("it expired before it could start; request it again if it is still needed", ""),
 }
 BEFORE_START = (C.WAITING, C.SENT_BACK, C.APPROVED, C.SCHEDULED)
@@ -39,7 +40,7 @@ class Notice:
     kind: str
     change: Change
     text: str
-    who: str  # by name; empty for the policy
+    who: str  # by name, or a moment; empty for the policy
     at: datetime
 
     @property
@@ -55,7 +56,7 @@ class Notice:
 
 def of(user: User) -> list[Notice]:
     """All of them, the oldest first."""
-    kinds = (_reviews, _questions, _answers, _hand_overs, _obligations, _expired, _frozen)
+    kinds = (_reviews, _questions, _answers, _hand_overs, _obligations, _expired, _held_up)
     return sorted((one for kind in kinds for one in kind(user)), key=lambda one: one.at)
 
 
@@ -140,23 +141,27 @@ def _expired(user: User) -> list[Notice]:
     ]
 
 
-def _frozen(user: User) -> list[Notice]:
-    """One's own changes that would start now, or when they are to, while a freeze holds."""
-    asked = Change.objects.filter(requester=user, state__in=(C.APPROVED, C.SCHEDULED))
-    rows = asked.select_related("revision", "environment", "service", "workflow").order_by("number")[:LIMIT]
-    held = list(freezes.current()) if rows else []
-    return [
-        Notice("frozen", one, f"{freeze.name}: {freeze.words}", "", freeze.starts_at)
-        for one in rows
-        if (freeze := next((row for row in held if would_hold(row, one, at=database_time())), None))
-    ]
+def _held_up(user: User) -> list[Notice]:
+    """One's own changes that are to start while a freeze holds, or while no window of theirs is open."""
+    rows = list(upcoming.coming().filter(requester=user)[:LIMIT])
+    if not rows:
+        return []
+    at = database_time()
+    known: dict[str, Any] = {
+        "frozen": list(freezes.current()),
+        "excepted": list(exempt.standing()),
+        "windows": list(periods.standing(Window)),
+        "at": at,
+    }
+    stops = [(one, upcoming.stop(one, **known)) for one in rows]
+    return [_stopped(one, stop, at=at) for one, stop in stops if stop is not None]
 
 
-def would_hold(freeze: Period | Plan, change: Change, *, at: datetime) -> bool:
-    """Whether the change, left alone from this moment on, would come to its start inside."""
-    place = Place(change.environment.slug, change.service.slug, change.workflow.slug)
-    begins = change.revision.not_before if change.revision else None
-    return periods.concerns(freeze, place) and freeze.schedule.holds(max(at, begins or at)) is not None
+def _stopped(change: Change, stop: upcoming.Stop, *, at: datetime) -> Notice:
+    kind = "frozen" if isinstance(stop.by, Freeze) else "shut"
+    text = f"{stop.by.name}: {words(stop.by.schedule)}"
+    when = "now" if stop.at <= at else f"when it is to start, {stop.at:%-d %b %H:%M} UTC"
+    return Notice(kind, change, text, when, stop.at)
 
 
 def _chains(user: User) -> QuerySet[Change, UUID]:

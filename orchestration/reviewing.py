@@ -13,9 +13,9 @@ from accounts.models import User
 from approvals import claims, obligations
 from approvals.models import Claim, HandOver, Obligation
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound
-from orchestration import access, reviews
+from orchestration import access, lifecycle, reviews
 from orchestration.asking import BEFORE_START, current_revision, state_word
-from orchestration.changes import NotWaiting, comment, tell
+from orchestration.changes import NotWaiting, comment
 from orchestration.engine.rows import lock_change
 from orchestration.models import Change, Comment, Review
 
@@ -28,7 +28,7 @@ def close_obligation(change: Change, obligation: UUID, *, note: str, by: Acting)
     with transaction.atomic():
         change = lock_change(change.pk)
         closed = obligations.close(current_revision(change).chain, obligation, note=note, by=by)
-        tell(change)
+        lifecycle.tell(change)
     return closed
 
 
@@ -38,7 +38,7 @@ def claim(change: Change, *, stage: UUID, by: Acting) -> Claim:
     with transaction.atomic():
         change = _asking(change)
         made = claims.claim(current_revision(change).chain, stage, by=by)
-        tell(change)
+        lifecycle.tell(change)
     return made
 
 
@@ -47,7 +47,7 @@ def release(change: Change, *, by: Acting) -> None:
     with transaction.atomic():
         change = lock_change(change.pk)
         claims.release(current_revision(change).chain, by=by)
-        tell(change)
+        lifecycle.tell(change)
 
 
 def hand_over(change: Change, *, stage: UUID, to: UUID, note: str, by: Acting) -> HandOver:
@@ -60,7 +60,7 @@ def hand_over(change: Change, *, stage: UUID, to: UUID, note: str, by: Acting) -
     with transaction.atomic():
         change = _asking(change)
         made = claims.hand_over(current_revision(change).chain, stage, to=taker, note=note, by=by)
-        tell(change)
+        lifecycle.tell(change)
     return made
 
 
@@ -102,5 +102,5 @@ def conclude(change: Change, *, text: str, by: Acting) -> Review:
     with transaction.atomic():
         change = lock_change(change.pk)
         review = reviews.conclude(change, text, by=by)
-        tell(change)
+        lifecycle.tell(change)
     return review

@@ -88,7 +88,7 @@ def took_part(change: Change) -> set[UUID]:
     So did somebody in whose place was decided; and nobody is judged by their own deputy, as in any approval.
     """
     chains = Chain.objects.filter(pk__in=change.revisions.values("chain"))
-    found = {person for chain in chains for person in chain.conflicted}
+    found = {person for chain in chains for person in chain.barred}
     for one in SignOff.objects.filter(chain__in=chains):
         found |= persons(one)
     return set(in_conflict(found | set(_operators(change))))

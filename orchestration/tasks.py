@@ -5,6 +5,7 @@ from uuid import UUID
 from celery import shared_task
 from django.db import close_old_connections
 
+from orchestration import planning
 from orchestration.engine import dispatch, nodes, reconcile, work
 
 
@@ -16,8 +17,17 @@ def wake(v: int, id: str) -> None:  # noqa: A002 - the message's own field names
         work.work(UUID(id), node=nodes.this())
 
 
+@shared_task(name=dispatch.SETTLE)
+def settle(v: int, id: str) -> None:  # noqa: A002 - the message's own field names
+    """A plan may have found what it was to find."""
+    if v == dispatch.VERSION:
+        close_old_connections()
+        planning.settle(UUID(id))
+
+
 @shared_task(name="orchestration.reconcile")
 def sweep() -> None:
     """Beat's way to the reconciler; every worker also sweeps on its own."""
     close_old_connections()
     reconcile.reconcile()
+    planning.sweep()

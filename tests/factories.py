@@ -46,7 +46,7 @@ spec:
 class Bank:
     """Two environments and a third where nothing is deployed, one service for all and one that is a secret."""
 
-    def __init__(self, definition: str = DEPLOY) -> None:
+    def __init__(self, definition: str = DEPLOY, files: dict[str, str] | None = None) -> None:
         bundles.first_start(Path("examples/policies/starter"), by=TEST)
         self.people: dict[str, Acting] = {}
         self.teams = {slug: teams.create_team(slug=slug, name=slug.title(), by=TEST) for slug in TEAMS}
@@ -65,7 +65,7 @@ class Bank:
         self.secret = catalogue.create_service(
             slug="vault", name="Vault", tier=1, owner=self.teams["security"], by=TEST
         )
-        self.workflow = catalogue.install(load(definition), origin="test", by=TEST)
+        self.workflow = catalogue.install(load(definition, files), origin="test", by=TEST)
         self._grant()
 
     def _grant(self) -> None:

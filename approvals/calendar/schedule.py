@@ -3,6 +3,7 @@
 Always bounded, so that every occurrence can be named. It must never judge by anything but the moment it is given.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -49,7 +50,9 @@ class Schedule:
 
     def holds(self, at: datetime) -> Occurrence | None:
         """The occurrence that holds at this moment."""
-        return next((one for one in self.occurrences if one.start <= at < one.end), None)
+        begun = bisect_right(self.occurrences, at, key=lambda one: one.start)
+        near = self.occurrences[max(0, begun - 2) : begun]  # two may meet where clocks change
+        return next((one for one in near if at < one.end), None)
 
     def coming(self, at: datetime) -> Occurrence | None:
         """The occurrence that holds at this moment, or else the next one."""

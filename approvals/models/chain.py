@@ -6,10 +6,10 @@ from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
-from accounts.models import Delegation, Person, User
+from accounts.models import Delegation, Membership, Person, User
 from approvals.models.passkey import Passkey
 from approvals.models.policy import Decision
 from audit.canonical import uuid7
@@ -34,15 +34,20 @@ class Chain(Coupled):
     opened_at = models.DateTimeField()
     expires_at = models.DateTimeField()
 
+    @property
+    def barred(self) -> frozenset[UUID]:
+        """Persons who never count: those in conflict, which is signed, and those who said since that they are."""
+        return frozenset(self.conflicted) | set(self.recusals.values_list("person_id", flat=True))
+
 
 class StageQuerySet(QuerySet["Stage"]):
     """The questions that the inbox and the clock ask about stages. Counts rows: the exact answer is the verdict's."""
 
     def unfinished(self) -> "StageQuerySet":
         """Those with fewer approvals than their quorum."""
-        agreeing = [SignOff.Kind.APPROVE, SignOff.Kind.APPROVE_WITH_CONDITION]
-        standing = Q(sign_offs__withdrawn_at=None, sign_offs__decision__in=agreeing)
-        return self.annotate(given=Count("sign_offs", filter=standing)).filter(given__lt=F("quorum"))
+        mine = SignOff.objects.counting().filter(stage=OuterRef("pk")).order_by().values("stage")
+        given = Coalesce(Subquery(mine.annotate(given=Count("pk")).values("given")), 0)
+        return self.annotate(given=given).filter(given__lt=F("quorum"))
 
     def opened(self) -> "StageQuerySet":
         """Those of an order that has come, in a chain that is open and has not expired."""
@@ -93,6 +98,38 @@ class Stage(models.Model):
         return [*self.team_ids, *self.escalate_ids] if late else list(self.team_ids)
 
 
+class SignOffQuerySet(QuerySet["SignOff"]):
+    """The question that the inbox and the clock ask about sign-offs."""
+
+    def counting(self) -> "SignOffQuerySet":
+        """Approvals whose givers may still decide, as far as rows tell: the exact answer is the gate's."""
+        agreeing = [SignOff.Kind.APPROVE, SignOff.Kind.APPROVE_WITH_CONDITION]
+        lent = Q(delegation=None) | Q(delegation__in=Delegation.objects.holding())
+        found = self.annotate(holder=Coalesce("delegation__delegator", "user"))
+        active = User.objects.filter(pk=OuterRef("holder"), is_active=True)
+        return found.filter(
+            Q(stage__user_ids__contains=[F("holder")]) | Exists(_memberships()),
+            lent,
+            Exists(active),
+            ~Exists(Recusal.objects.filter(chain=OuterRef("chain"), person=OuterRef("person"))),
+            ~Exists(Recusal.objects.filter(chain=OuterRef("chain"), person=OuterRef("owner"))),
+            user__is_active=True,
+            withdrawn_at=None,
+            decision__in=agreeing,
+        )
+
+
+def _memberships() -> QuerySet[Membership]:
+    """Those behind a sign-off: in a team of its stage, from before it was given."""
+    teams = {
+        name: ExpressionWrapper(OuterRef(f"stage__{name}"), ArrayField(models.UUIDField()))
+        for name in ("team_ids", "escalate_ids")
+    }
+    behind = Membership.objects.open().filter(user=OuterRef("holder"), since__lte=OuterRef("given_at"))
+    asked = Q(team_ids__contains=[F("team_id")]) | Q(escalate_ids__contains=[F("team_id")])
+    return behind.annotate(**teams).filter(asked)
+
+
 class SignOff(Coupled):
     """One person's decision on one stage of one digest. Withdrawn ones stay as history."""
 
@@ -129,6 +166,7 @@ class SignOff(Coupled):
     given_at = models.DateTimeField()
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     unsealed = ("comment", "condition")
+    objects = SignOffQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -159,14 +197,41 @@ class SignOff(Coupled):
         return self.decision in {self.Kind.APPROVE, self.Kind.APPROVE_WITH_CONDITION}
 
 
+class Recusal(Coupled):
+    """Said once and never taken back: whoever doubts themselves once stays out, of later revisions as well."""
+
+    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="recusals")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField()
+    at = models.DateTimeField()
+    unsealed = ("reason",)  # a friendship or a share is nobody's business for ever
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["chain", "person"], name="recusal_once_per_person")]
+
+
 class Permit(Coupled):
     """The signed record, written by the gate at a run's first start, of why it may run."""
 
+    class Purpose(models.TextChoices):
+        APPLY = "apply"  # what was signed off
+        PLAN = "plan"  # what only reads, so that there is something to sign off
+
     run_id = models.UUIDField(unique=True)
-    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="permits")
+    purpose = models.CharField(max_length=5, choices=Purpose, default=Purpose.APPLY)
+    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, null=True, related_name="permits")
     subject = models.CharField(max_length=71)
     document = models.BinaryField(help_text="canonical bytes of what is permitted and why")
     signature = models.TextField()
     key_id = models.CharField(max_length=64)
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(purpose="apply", chain__isnull=False) | Q(purpose="plan", chain=None),
+                name="permit_of_a_chain_or_for_a_plan",
+            )
+        ]

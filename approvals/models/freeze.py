@@ -1,7 +1,7 @@
 """When changes may not start, and when alone they may: two tables of one shape."""
 
-from datetime import UTC
-from typing import Any
+from datetime import UTC, timedelta
+from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -83,6 +83,33 @@ class Freeze(Period):
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="freeze_has_a_length")
         ]
+
+
+class FreezeException(Coupled):
+    """One content that may start through one freeze, for a while; named by its digest, so an edit ends it."""
+
+    freeze = models.ForeignKey(Freeze, on_delete=models.PROTECT, related_name="excepted")
+    subject = models.CharField(max_length=71, help_text="the digest that may start")
+    named = models.CharField(max_length=40, help_text="what people call it: CHG-12/2")
+    reason = models.TextField()
+    granted_by = models.CharField(max_length=64, help_text="the governed act that granted it")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["ends_at", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at"), ends_at__lte=F("starts_at") + timedelta(days=7)),
+                name="freeze_exception_ends_within_a_week",
+            )
+        ]
+
+    @property
+    def change(self) -> str:
+        """The key of the change, of which `named` adds the revision."""
+        return self.named.partition("/")[0]
 
 
 class Window(Period):

@@ -29,6 +29,15 @@ class Execution:
     chain: Told | None
 
     @property
+    def only_planned(self) -> bool:
+        """Whether the gate let it do no more than read, before there was anything to agree to."""
+        if self.permit is None or self.permit.index > self.start.index:
+            return False
+        told, subject = self.permit.data, self.permit.subject
+        named = (told.get("purpose"), told["chain"], told["digest"], subject)
+        return named == ("plan", None, self.digest, self.change)
+
+    @property
     def digest(self) -> str:
         return str(self.start.data["digest"])
 
@@ -48,7 +57,7 @@ def execution(start: Told, facts: Facts) -> Execution:
     permit = facts.permits.get(start.data["permit"] or "")
     revision = facts.revision(start.data["change"], start.data["digest"], start.index)
     named = permit or revision
-    chain = facts.chains.get(named.data["chain"]) if named else None
+    chain = facts.chains.get(named.data["chain"] or "") if named else None
     return Execution(start, permit, revision, chain)
 
 

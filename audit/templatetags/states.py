@@ -37,7 +37,8 @@ LOOKS: dict[str, Look] = {
     "ready": Look("idle", "wait", "Queued"),
     "queued": Look("idle", "wait", "Queued"),
     "timed_out": Look("bad", "expired", "Timed out"),
-    "skipped": Look("idle", "skip", "Skipped"),
+    "skipped": Look("idle", "cancelled", "Skipped"),
+    "omitted": Look("idle", "skip", "Passed over"),
     # a workflow version, a policy bundle, a chain
     "active": Look("ok", "ok", "Active"),
     "retired": Look("idle", "skip", "Retired"),

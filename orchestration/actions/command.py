@@ -14,6 +14,7 @@ REFUSED = (
 class Command(ProcessAction):
     name = "command"
     summary = "Runs a program with its arguments, in a supervised process tree."
+    plans = True
     schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "additionalProperties": False,

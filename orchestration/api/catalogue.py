@@ -78,7 +78,9 @@ class Versions(generics.ListAPIView[WorkflowVersion]):
         given, by = asked.validated_data, acting(request)
 
         def work(definition: Definition) -> tuple[int, Any]:
-            version = catalogue.add_version(definition, origin=given["origin"] or "upload", by=by)
+            version = catalogue.add_version(
+                definition, origin=given["origin"] or "upload", by=by, authors=given["authors"]
+            )
             return 201, shapes.WorkflowVersionDetail(version).data
 
         return once.respond(request, work, prepare=lambda: _definition(slug, given), at=datetime.now(UTC))

@@ -80,7 +80,7 @@ class OneChange(APIView):
         asked = shapes.Edit(data=request.data)
         asked.is_valid(raise_exception=True)
         require_match(request, change)
-        old, given = asking.current_revision(change), asked.validated_data
+        old, given = asking.content_of(change), asked.validated_data
         ready = asking.ask_again(
             change,
             inputs=given.get("inputs", old.inputs),
@@ -100,11 +100,10 @@ class SignOffs(APIView):
     @extend_schema(responses=shapes.SignOffRow(many=True))
     def get(self, request: Request, key: str) -> Response:
         change = access.get_change_or_404(request.user, key)
-        given = (
-            asking.current_revision(change)
-            .chain.sign_offs.select_related("user", "delegation__delegator")
-            .order_by("given_at")
-        )
+        if change.revision is None:  # it is being planned: nobody was asked yet
+            return Response([])
+        rows = change.revision.chain.sign_offs.select_related("user", "delegation__delegator")
+        given = rows.order_by("given_at")
         return Response(shapes.SignOffRow(given, many=True).data)
 
     @extend_schema(request=shapes.Decide, responses={201: shapes.Decided})
@@ -163,6 +162,29 @@ class Cancel(APIView):
     def post(self, request: Request, key: str) -> Response:
         changes.cancel(access.get_change_or_404(request.user, key), by=acting(request))
         return _fresh(request, key)
+
+
+class Rollback(APIView):
+    """Ask for a change that rolls this one back: of its own, with its own chain."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "changes:write"}
+
+    @extend_schema(request=shapes.Rollback, responses={201: shapes.ChangeDetail})
+    def post(self, request: Request, key: str) -> Response:
+        change = access.get_change_or_404(request.user, key)
+        asked = shapes.Rollback(data=request.data)
+        asked.is_valid(raise_exception=True)
+        reason, by = asked.validated_data["reason"], acting(request)
+
+        def work(ready: asking.Asked) -> tuple[int, Any]:
+            return 201, shown.change(changes.request_change(ready))
+
+        return once.respond(
+            request,
+            work,
+            prepare=lambda: asking.ask_rollback(change, reason=reason, by=by),
+            at=datetime.now(UTC),
+        )
 
 
 class Comments(generics.ListAPIView[Comment]):

@@ -11,9 +11,10 @@ from rest_framework.views import APIView
 
 from accounts import once
 from accounts.acting import acting
-from orchestration import access, asking, reviewing
+from orchestration import access, changes, reviewing
+from orchestration.api import shown
 from orchestration.api.shapes import reviewing as shapes
-from orchestration.api.shapes.changes import CommentRow, Remark
+from orchestration.api.shapes.changes import ChangeDetail, CommentRow, Remark
 
 
 class Obligations(APIView):
@@ -24,9 +25,9 @@ class Obligations(APIView):
     @extend_schema(responses=shapes.ObligationRow(many=True))
     def get(self, request: Request, key: str) -> Response:
         change = access.get_change_or_404(request.user, key)
-        rows = asking.current_revision(change).chain.obligations.select_related(
-            "chain", "sign_off__user", "closed_by"
-        )
+        if change.revision is None:  # it is being planned: nobody was asked yet
+            return Response([])
+        rows = change.revision.chain.obligations.select_related("chain", "sign_off__user", "closed_by")
         return Response(shapes.ObligationRow(rows, many=True).data)
 
 
@@ -77,6 +78,18 @@ class HandOver(APIView):
             return 201, shapes.HandOverRow(made).data
 
         return once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))
+
+
+class Recuse(APIView):
+    """Say that one has a conflict of interest: what one signed is taken back, and one never counts on this change."""
+
+    @extend_schema(request=shapes.Recuse, responses=ChangeDetail)
+    def post(self, request: Request, key: str) -> Response:
+        asked = shapes.Recuse(data=request.data)
+        asked.is_valid(raise_exception=True)
+        change = access.get_change_or_404(request.user, key)
+        changes.recuse(change, reason=asked.validated_data["reason"], by=acting(request))
+        return Response(shown.change(change))
 
 
 class Ask(APIView):

@@ -13,11 +13,11 @@ from audit.canonical import parse
 from audit.models import ActorName, Entry
 from orchestration import access
 from orchestration.api.shapes import changes as shapes
-from orchestration.asking import current_revision, window_of
+from orchestration.asking import content_of, window_of
 from orchestration.definitions import repeats as times
 from orchestration.definitions.digest import emergency_of
 from orchestration.engine import queue
-from orchestration.models import Change, Revision, Run, Step
+from orchestration.models import Change, Plan, Revision, Run, Step
 
 TIMELINE = 500  # entries of one change; the audit log holds the rest
 
@@ -30,33 +30,40 @@ def rows(found: QuerySet[Change]) -> QuerySet[Change]:
 def change(row: Change) -> dict[str, Any]:
     """A change, whole, as JSON."""
     row = rows(Change.objects.filter(pk=row.pk)).get()
-    revision = current_revision(row)
-    decision, emergency = revision.chain.decision, emergency_of(bytes(revision.document))
-    not_before, not_after, repeat = times.said(window_of(revision))
+    content, revision = content_of(row), row.revision
+    emergency = emergency_of(bytes(content.document))
+    decision = revision.chain.decision if revision else None
+    not_before, not_after, repeat = times.said(window_of(content))
     for name, value in {
-        "reason": revision.reason,
+        "reason": content.reason,
         "incident": emergency.incident if emergency else None,
-        "inputs": revision.inputs,
+        "inputs": content.inputs,
         "not_before": not_before,
         "not_after": not_after,
         "repeats": repeat._asdict() if repeat else None,
-        "workflow_version": revision.workflow_version.number,
-        "workflow_digest": revision.workflow_version.digest,
-        "steps": steps(revision),
-        "chain": chain(revision.chain),
+        "workflow_version": content.workflow_version.number,
+        "workflow_digest": content.workflow_version.digest,
+        "steps": steps(content),
+        "secrets": parse(bytes(content.document))["secrets"],
+        "chain": chain(revision.chain) if revision else None,
         "policy_decision": {
             "id": decision.pk,
             "bundle": decision.bundle.digest,
             "decided_at": decision.decided_at,
             "output": decision.output,
-        },
+        }
+        if decision
+        else None,
+        "plan": row.plans.select_related("run").first(),
         "run": run_key(row),
+        "undoes": row.rolls_back.key if row.rolls_back else None,
+        "undone_by": [one.key for one in row.rolled_back_by.order_by("number")],
     }.items():
         setattr(row, name, value)
     return dict(shapes.ChangeDetail(row).data)
 
 
-def steps(revision: Revision) -> list[dict[str, Any]]:
+def steps(revision: Revision | Plan) -> list[dict[str, Any]]:
     """What was signed, from its very bytes, without the text of the scripts: those have digests in the document."""
     planned: list[dict[str, Any]] = parse(bytes(revision.document))["steps"]
     return [{**step, "files": sorted(step.get("files", {}))} for step in planned]
@@ -110,7 +117,7 @@ def decided(row: Change, verdict: Verdict) -> dict[str, Any]:
 
 
 def run_key(row: Change) -> str | None:
-    run = row.runs.order_by("-number").first()
+    run = row.runs.applying().order_by("-number").first()
     return run.key if run else None
 
 

@@ -15,13 +15,15 @@ from approvals.calendar.schedule import Schedule
 from audit.canonical import canonical, parse
 from audit.ledger.record import timestamp
 from orchestration.actions import registry
+from orchestration.definitions import beside, flow, phases, turn
 from orchestration.definitions import repeats as times
-from orchestration.definitions import turn
 from orchestration.definitions.inputs import InputsInvalid
 from orchestration.definitions.substitution import begins_with, resolved, substitute
+from orchestration.definitions.undo import Undo, rolled_back
 from orchestration.models import Environment, Service, WorkflowVersion
 
 DOMAIN = "countersign/change/v1"
+PLAN_DOMAIN = "countersign/plan/v1"  # of its own: a plan's digest can never be what a chain is about
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 DEFAULT_TIMEOUT = "1h"
 MAX_BYTES = 8_000_000
@@ -53,6 +55,9 @@ class Content:
     not_after: datetime | None = None
     emergency: Emergency | None = None
     repeats: Schedule | None = None
+    secrets: Sequence[Mapping[str, str]] = ()  # each with the version that the step gets
+    plan: Sequence[Mapping[str, Any]] = ()  # what plan steps found, by digest
+    undo: Undo | None = None
 
     @property
     def known(self) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def document(content: Content) -> bytes:
     version, resolved = content.version, steps(content)
     data = canonical(
         {
-            **turn.signed(version.document["spec"], content.known),
+            **_sometimes(content),
             "v": 1,
             "change": str(content.change_id or ""),
             "revision": content.number,
@@ -77,9 +82,9 @@ def document(content: Content) -> bytes:
             "reason": content.reason,
             "steps": resolved,
             "effects": sorted({step["effect"] for step in resolved}),
-            "files": {name: digest_of_text(text) for name, text in version.files.items()},
-            "secrets": [],
-            "plan": [],
+            "files": _named_files(content),
+            "secrets": list(content.secrets),
+            "plan": [dict(one) for one in content.plan],
             "window": {
                 "not_before": timestamp(content.not_before) if content.not_before else None,
                 "not_after": timestamp(content.not_after) if content.not_after else None,
@@ -96,9 +101,29 @@ def document(content: Content) -> bytes:
     return data
 
 
+def _sometimes(content: Content) -> dict[str, Any]:
+    """What only some documents say: how long a run may take, whose turn it is, and which change this one rolls back."""
+    if content.undo is not None:
+        return {"rolls_back": content.undo.told, **turn.kept(content.undo.document)}
+    spec = content.version.document["spec"]
+    timeout = {"timeout_seconds": _seconds(str(spec["timeout"]))} if spec.get("timeout") else {}
+    return {**timeout, **turn.signed(spec, content.known)}
+
+
+def _named_files(content: Content) -> dict[str, str]:
+    if content.undo is not None:
+        return dict(content.undo.document["files"])
+    return {name: digest_of_text(text) for name, text in content.version.files.items()}
+
+
 def digest(data: bytes) -> str:
     """The name of a document's bytes, as governance demands: domain, zero byte, bytes."""
     return "sha256:" + sha256(DOMAIN.encode() + b"\0" + data).hexdigest()
+
+
+def plan_digest(data: bytes) -> str:
+    """The name of the bytes that a plan run executes."""
+    return "sha256:" + sha256(PLAN_DOMAIN.encode() + b"\0" + data).hexdigest()
 
 
 def emergency_of(data: bytes) -> Emergency | None:
@@ -115,6 +140,8 @@ def told(document: Mapping[str, Any]) -> dict[str, Any]:
         "input.change.reason": document["reason"],
         "input.change.emergency": document["emergency"] is not None,
         "input.change.repeats": times.fact(times.read(document)),
+        "input.change.plan": phases.fact(document.get("plan", [])),
+        "input.change.rolls_back": rolled_back(document),
         "input.workflow.slug": document["workflow"]["slug"],
         "input.workflow.version": document["workflow"]["version"],
         "input.workflow.digest": document["workflow"]["digest"],
@@ -127,18 +154,31 @@ def told(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def steps(content: Content) -> list[dict[str, Any]]:
     """Every step exactly as the supervisor will be handed it, in the definition's order."""
-    given = content.version.document["spec"]["steps"]
-    problems = list(_options(given, content.known))
-    resolved = [_step(step, content) for step in given]
+    resolved, problems = _resolved(content)
+    done = [(key, work) for step in resolved for key, work in works(step)]
     problems += [
-        {"pointer": f"/steps/{step['key']}", "detail": f"{step['key']}: {fault}."}
-        for step in resolved
-        for fault in registry.validate(step["uses"], step["with"])
+        {"pointer": f"/steps/{key}", "detail": f"{key}: {fault}."}
+        for key, work in done
+        for fault in registry.validate(work["uses"], work["with"])
     ]
-    problems += [] if problems else [fault for step in resolved for fault in _faults(step, content)]
+    problems += [] if problems else [fault for key, work in done for fault in _faults(key, work, content)]
     if problems:
         raise InputsInvalid(f"Nothing was sent. {problems[0]['detail']}", errors=problems)
     return resolved
+
+
+def _resolved(content: Content) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """The steps with every value in its place, and what is wrong with those values."""
+    if content.undo is not None:  # signed once already, values and all
+        return content.undo.steps, []
+    given = content.version.document["spec"]["steps"]
+    problems = _options([work for step in given for _, work in works(step)], content.known)
+    return [_step(step, content) for step in flow.expanded(given)], list(problems)
+
+
+def works(step: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """What a step does, and what undoes it, each by the step's key."""
+    return [(step["key"], step), *([(step["key"], step["rollback"])] if "rollback" in step else [])]
 
 
 def acts(steps: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -154,6 +194,8 @@ def concerned(steps: Sequence[Mapping[str, Any]]) -> frozenset[UUID]:
 
 def title(content: Content) -> str:
     """The change's title: the workflow's summary with its values."""
+    if content.undo is not None:
+        return f"Roll back {content.undo.change}: {content.undo.title}"[:MAX_TITLE]
     summary = content.version.document["spec"]["summary"]
     return str(substitute(summary, {**content.inputs, **content.known}))[:MAX_TITLE]
 
@@ -163,39 +205,63 @@ def digest_of_text(text: str) -> str:
 
 
 def _step(step: Mapping[str, Any], content: Content) -> dict[str, Any]:
-    action = registry.get(step["uses"])
-    with_ = resolved(step["with"], content.known)
-    text = str(step.get("timeout", DEFAULT_TIMEOUT))
+    known = {**content.known, **flow.values(step)}
+    undo = {"rollback": _work(step["rollback"], content, known)} if "rollback" in step else {}
+    head = {"key": step["key"], "needs": list(step.get("needs", []))}
+    return {**head, **_work(step, content, known), **flow.signed(step), **undo}
+
+
+def _work(work: Mapping[str, Any], content: Content, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What is done, as the supervisor will be handed it: by a step, or by what undoes it."""
+    action = registry.get(work["uses"])
+    with_ = resolved(work["with"], known)
     return {
-        "key": step["key"],
-        "title": str(substitute(step.get("title", ""), content.known))[:200],
-        "needs": list(step.get("needs", [])),
-        "uses": step["uses"],
+        "title": str(substitute(work.get("title", ""), known))[:200],
+        "uses": work["uses"],
         "with": with_,
-        "effect": step.get("effect") or (action.effect if action else "at_most_once"),
-        "timeout_seconds": int(text[:-1]) * SECONDS[text[-1]],
-        "retries": step.get("retries", 0),
-        "retry_exit_codes": list(step.get("retry_exit_codes", [])),
-        "files": _files(step, with_, content.version.files),
+        "effect": phases.effect(work, action.effect_of(with_) if action else "at_most_once"),
+        "timeout_seconds": _seconds(str(work.get("timeout", DEFAULT_TIMEOUT))),
+        "retries": work.get("retries", 0),
+        "retry_exit_codes": list(work.get("retry_exit_codes", [])),
+        "files": _files(work, with_, content.version.files),
+        **_secrets(work, content.known),
     }
 
 
+def _seconds(text: str) -> int:
+    return int(text[:-1]) * SECONDS[text[-1]]
+
+
+def _secrets(work: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Which secrets it names; a definition may tell a path by the service and the environment."""
+    named = substitute(work.get("secrets", {}), known)
+    return {"secrets": named} if named else {}
+
+
 def _files(step: Mapping[str, Any], with_: Any, files: Mapping[str, str]) -> dict[str, str]:
-    """The scripts this step names as ./script, and those it lists."""
+    """The scripts this step names as ./script, those it lists, and what its action reads."""
     named = {item[2:] for item in with_.get("argv", ()) if isinstance(item, str) and item.startswith("./")}
+    named |= {name for place in _read(step, with_) for name in beside.found(place, files)}
     return {name: files[name] for name in sorted(named | set(step.get("files", ()))) if name in files}
 
 
-def _faults(step: Mapping[str, Any], content: Content) -> Iterator[dict[str, str]]:
+def _read(work: Mapping[str, Any], with_: Any) -> tuple[str, ...]:
+    action = registry.get(work["uses"])
+    return action.reads(with_) if action and not registry.validate(work["uses"], with_) else ()
+
+
+def _faults(key: str, work: Mapping[str, Any], content: Content) -> Iterator[dict[str, str]]:
     """What only the records can tell: that there is no such team, or that this is no place for such a step."""
-    action = registry.get(step["uses"])
+    action = registry.get(work["uses"])
     if action is None:
         return
     if action.environments is not None and content.environment.slug not in action.environments:
         places = ", ".join(sorted(action.environments))
-        yield {"pointer": "/environment", "detail": f"{step['uses']} is for {places} only."}
-    for name, detail in action.faults(step["with"]).items():
-        pointer = f"/inputs/{name}" if name in content.inputs else f"/steps/{step['key']}"
+        yield {"pointer": "/environment", "detail": f"{work['uses']} is for {places} only."}
+    for place in beside.missing(action.reads(work["with"]), content.version.files):
+        yield {"pointer": f"/steps/{key}", "detail": f"there is no {place} beside the workflow."}
+    for name, detail in action.faults(work["with"]).items():
+        pointer = f"/inputs/{name}" if name in content.inputs else f"/steps/{key}"
         yield {"pointer": pointer, "detail": detail}
 
 

@@ -20,6 +20,27 @@ def faults(needs: Mapping[str, Sequence[str]]) -> list[tuple[str, int, str]]:
     ]
 
 
+def before(needs: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Every step that a step needs, directly or not, in the order of the steps; of a graph without faults."""
+    found: dict[str, set[str]] = {}
+
+    def walk(step: str) -> set[str]:
+        way = [step]
+        while way:  # no recursion: a chain may be longer than Python's stack
+            at = way[-1]
+            left = [name for name in needs[at] if name not in found]
+            if left:
+                way.extend(left)
+            elif at in found:  # it was put on the way twice
+                way.pop()
+            else:
+                found[way.pop()] = set(needs[at]).union(*(found[name] for name in needs[at]))
+        return found[step]
+
+    place = {step: number for number, step in enumerate(needs)}
+    return {step: sorted(walk(step), key=place.__getitem__) for step in needs}
+
+
 def _circle(needs: Mapping[str, Sequence[str]]) -> list[tuple[str, list[str]]]:
     """One way around, when there is one: what is left after everything that can run was taken away."""
     waits = {step: len(names) for step, names in needs.items()}

@@ -1,14 +1,16 @@
 """What a definition says of a run's turn: the lock under which it runs alone, and how soon it goes. Pure.
 
-It is resolved before the digest is made, so it is signed like everything else. It must never read a row.
+It is resolved before the digest is made, so it is signed like everything else. Nothing but the bytes counts.
 """
 
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from audit.canonical import parse
 from orchestration.definitions.inputs import InputsInvalid
 from orchestration.definitions.substitution import substitute
+from orchestration.models import Plan, Revision
 
 MAX_LOCK = 200
 # What a priority is worth: it goes before whatever has not waited so much longer. Nobody waits for ever.
@@ -24,6 +26,7 @@ class Turn(NamedTuple):
     head_start: timedelta = HEAD_START["normal"]
     pool: tuple[str, ...] = ()
     runner: int = 1
+    environment: str = ""
 
 
 def signed(spec: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,6 +41,17 @@ def signed(spec: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     return {**named, "runner": RUNNER} if named else {}
 
 
+def kept(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The same parts of what was signed already: what rolls a change back waits its turn like the change itself."""
+    return {name: document[name] for name in ("lock", "priority", "pool", "runner") if name in document}
+
+
+def of(source: Revision | Plan) -> Turn:
+    """What makes a plan only reads, so it waits for no lock."""
+    said = read(parse(bytes(source.document)))
+    return said._replace(lock="") if isinstance(source, Plan) else said
+
+
 def read(document: Mapping[str, Any]) -> Turn:
     """From the document. An emergency goes before all that is none."""
     head_start = EMERGENCY if document.get("emergency") else HEAD_START[document.get("priority", "normal")]
@@ -46,4 +60,5 @@ def read(document: Mapping[str, Any]) -> Turn:
         head_start=head_start,
         pool=tuple(document.get("pool", ())),
         runner=int(document.get("runner", 1)),
+        environment=str(document["environment"]["slug"]),
     )

@@ -16,18 +16,14 @@ from jsonschema.exceptions import ValidationError
 
 from audit.canonical import digest
 from orchestration.actions import registry
-from orchestration.definitions import graph, inputs
+from orchestration.actions.base import ProcessAction
+from orchestration.definitions import beside, flow, graph, inputs, phases
 from orchestration.definitions import source as sources
 from orchestration.definitions.source import HIDING, BadDefinition, Source
 from orchestration.definitions.substitution import BadReference, references, resolved
 from orchestration.models import WorkflowVersion
 
 DOMAIN = "countersign/workflow/v1"
-NOT_YET = {
-    "when": "conditions are not supported yet",
-    "phase": "plan steps are not supported yet",
-    "rollback": "rollback steps are not supported yet",
-}
 SCHEMA = Path(__file__).with_name("workflow.schema.json")
 MAX_FILES, MAX_FILES_BYTES = 50, 256_000
 Problem = dict[str, str]
@@ -60,10 +56,18 @@ def schema() -> dict[str, Any]:
 def load(text: str, files: Mapping[str, str] | None = None) -> Definition:
     """A definition from its YAML; BadDefinition names every fault with line and column."""
     source = sources.read(text)
-    _refuse([*_not_yet(source), *_misshapen(source)])
+    _refuse(_misshapen(source))
     _refuse(list(_wrong_needs(source)))
-    _refuse([*_wrong_inputs(source), *_wrong_steps(source), *_files(files or {}, source)])
-    return Definition(text, _listed(source.value), dict(files or {}))
+    files = files or {}
+    spec = source.value["spec"]
+    _refuse(
+        [
+            *_wrong_phases(source),
+            *(_problem(source, ("spec", *path), said) for path, said in flow.faults(spec)),
+        ]
+    )
+    _refuse([*_wrong_inputs(source), *_wrong_steps(source, files), *_files(files, source)])
+    return Definition(text, _listed(source.value), dict(files))
 
 
 def load_folder(folder: Path) -> Definition:
@@ -97,19 +101,6 @@ def _problem(source: Source, path: sources.Path, detail: str) -> Problem:
     return {"pointer": pointer, "detail": f"{source.at(path)}: {detail}"}
 
 
-def _not_yet(source: Source) -> list[Problem]:
-    """What a later version will understand is refused by name, not ignored."""
-    return [
-        _problem(source, path, f"{path[-1]}: {NOT_YET[str(path[-1])]}; take it out.")
-        for path in source.places
-        if path[-1:] and path[-1] in NOT_YET and _in_step(path)
-    ]
-
-
-def _in_step(path: sources.Path) -> bool:
-    return len(path) == 4 and path[:2] == ("spec", "steps")
-
-
 @cache
 def _validator() -> Draft202012Validator:
     return Draft202012Validator(schema(), format_checker=FormatChecker())
@@ -117,12 +108,7 @@ def _validator() -> Draft202012Validator:
 
 def _misshapen(source: Source) -> list[Problem]:
     faults = sorted(_validator().iter_errors(source.value), key=lambda fault: str(list(fault.absolute_path)))
-    return [
-        _problem(source, path, words)
-        for fault in faults[:20]
-        for path, words in _told(fault)
-        if path[-1:] not in [(key,) for key in NOT_YET]  # told already, in better words
-    ]
+    return [_problem(source, path, words) for fault in faults[:20] for path, words in _told(fault)]
 
 
 def _told(fault: ValidationError) -> Iterator[tuple[sources.Path, str]]:
@@ -134,6 +120,8 @@ def _told(fault: ValidationError) -> Iterator[tuple[sources.Path, str]]:
         yield from (((*path, key), f"{name} takes no {key}.") for key in extra)
     elif fault.validator == "required" and isinstance(fault.validator_value, list):
         yield path, f"{name} lacks {next(key for key in fault.validator_value if key not in instance)}."
+    elif fault.validator == "maxLength":
+        yield path, f"{name} is longer than {fault.validator_value} characters."
     else:
         yield path, f"{name}: {fault.message}."[:300]
 
@@ -144,46 +132,82 @@ def _wrong_needs(source: Source) -> Iterator[Problem]:
         yield _problem(source, ("spec", "steps", key, "needs", place), f"{detail}.")
 
 
+def _wrong_phases(source: Source) -> Iterator[Problem]:
+    for key, part, detail in phases.faults(source.value["spec"]["steps"]):
+        yield _problem(source, ("spec", "steps", key, part), f"{key}: {detail}.")
+
+
 def _wrong_inputs(source: Source) -> Iterator[Problem]:
     for name, rule in source.value["spec"].get("inputs", {}).items():
         if wrong := inputs.problem(rule):
             yield _problem(source, ("spec", "inputs", name), f"{name}: {wrong}.")
 
 
-def _wrong_steps(source: Source) -> Iterator[Problem]:
+def _wrong_steps(source: Source, files: Mapping[str, str]) -> Iterator[Problem]:
     """Unknown references, unsafe retries, and whatever an action's own schema refuses."""
     spec = source.value["spec"]
     rules = spec.get("inputs", {})
     known = {"service", "environment", *(f"inputs.{name}" for name in rules)}
     yield from _unknown(source, ("spec", "summary"), spec["summary"], known | set(rules))
     yield from _unknown(source, ("spec", "lock"), spec.get("lock"), known)
-    for key, step in spec["steps"].items():
-        path: sources.Path = ("spec", "steps", key)
+    for path, step, more in _works(spec):
         parts = ("title", "with", "env")
-        wrong = [one for name in parts for one in _unknown(source, (*path, name), step.get(name), known)]
-        yield from wrong or _wrong_step(source, path, step, rules)
+        wrong = [
+            one
+            for name in parts
+            for one in _unknown(source, (*path, name), step.get(name), known | set(more))
+        ]
+        places = {"service", "environment"}  # what a requester types never chooses a secret
+        wrong += _unknown(source, (*path, "secrets"), step.get("secrets"), places)
+        yield from wrong or _wrong_step(source, path, step, rules, more, files)
+
+
+def _works(
+    spec: Mapping[str, Any],
+) -> Iterator[tuple[sources.Path, Mapping[str, Any], Mapping[str, Any]]]:
+    """Whatever is done: each step and what undoes it, with its place and what its matrix lets it refer to."""
+    for key, step in spec["steps"].items():
+        path, more = ("spec", "steps", key), flow.known(step)
+        yield path, step, more
+        if "rollback" in step:
+            yield (*path, "rollback"), step["rollback"], more
 
 
 def _wrong_step(
-    source: Source, path: sources.Path, step: Mapping[str, Any], rules: Mapping[str, Any]
+    source: Source,
+    path: sources.Path,
+    step: Mapping[str, Any],
+    rules: Mapping[str, Any],
+    more: Mapping[str, Any],
+    files: Mapping[str, str],
 ) -> Iterator[Problem]:
     """What is wrong with one step whose references are known; samples stand for what will be typed."""
     if "env" in step and "env" in step["with"]:
         yield _problem(source, (*path, "env"), "the step has two environments; keep one.")
-    once = step.get("effect", "at_most_once") == "at_most_once"
+    once = phases.effect(step, "at_most_once") == "at_most_once"
     if step.get("retries") and once and not step.get("retry_exit_codes"):
         words = "retries need effect: idempotent or read_only, or retry_exit_codes after which nothing has happened."
         yield _problem(source, (*path, "retries"), words)
     action = registry.get(step["uses"])
+    if "secrets" in step and action is not None and not isinstance(action, ProcessAction):
+        words = f"{step['uses']} runs in no process of its own, so it is given no secrets."
+        yield _problem(source, (*path, "secrets"), words)
     elsewhere = set(source.value["spec"]["environments"]) - (
         action.environments if action and action.environments else set()
     )
     if action and action.environments is not None and elsewhere:
         yield _problem(source, path, f"{step['uses']} is for {', '.join(sorted(action.environments))} only.")
     sample = {f"inputs.{name}": inputs.sample(name, rule) for name, rule in rules.items()}
-    with_ = resolved(_given(step)["with"], {"service": "service", "environment": "environment", **sample})
-    for detail in registry.validate(step["uses"], with_):
+    with_ = resolved(
+        _given(step)["with"], {"service": "service", "environment": "environment", **sample, **more}
+    )
+    typed = {text for text in sample.values() if isinstance(text, str) and text.startswith("{{")}
+    wrong = registry.validate(step["uses"], with_, later=typed)
+    for detail in wrong:
         yield _problem(source, path, f"{detail}.")
+    for place in beside.missing(action.reads(with_) if action and not wrong else (), files):
+        if "{{" not in place:
+            yield _problem(source, path, f"there is no {place} beside the workflow.")
 
 
 def _unknown(source: Source, path: sources.Path, value: Any, known: set[str]) -> Iterator[Problem]:
@@ -208,10 +232,10 @@ def _files(files: Mapping[str, str], source: Source) -> Iterator[Problem]:
     if len(files) > MAX_FILES or sum(len(text.encode()) for text in files.values()) > MAX_FILES_BYTES:
         words = f"a workflow has at most {MAX_FILES} files of {MAX_FILES_BYTES} bytes together."
         yield _problem(source, (), words)
-    for key, step in source.value["spec"]["steps"].items():
+    for path, step, _ in _works(source.value["spec"]):
         for place, name in enumerate(step.get("files", ())):
             if name not in files:
-                yield _problem(source, ("spec", "steps", key, "files", place), f"there is no file {name}.")
+                yield _problem(source, (*path, "files", place), f"there is no file {name}.")
 
 
 def _is_plain(name: str) -> bool:
@@ -220,8 +244,10 @@ def _is_plain(name: str) -> bool:
 
 
 def _given(step: Mapping[str, Any]) -> dict[str, Any]:
-    """The step with its environment where its action looks for it."""
+    """The step, and what undoes it, with its environment where its action looks for it."""
     rest = {key: value for key, value in step.items() if key != "env"}
+    if "rollback" in step:
+        rest["rollback"] = _given(step["rollback"])
     return {**rest, "with": {**step["with"], "env": step["env"]}} if "env" in step else rest
 
 

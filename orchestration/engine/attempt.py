@@ -1,9 +1,11 @@
 """What is handed to the supervisor of a step and what comes back. Plain values; they decide nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import UUID
+
+Files = Mapping[str, Mapping[str, bytes]]  # step -> name -> content
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Attempt:
     grace_seconds: float
     files: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Sequence[Mapping[str, Any]] = ()  # sealed, or where they lie: what the step's opener is handed
+    phase: str = "apply"
+    plans: Files = field(default_factory=dict)  # by plan step: the bytes that were signed
 
 
 @dataclass(frozen=True)
@@ -38,14 +43,16 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended. `unknown`: its effect may or may not have happened; `fenced`: it lost its lease."""
+    """How an attempt ended. `unknown`: its effect may or may not have happened; `fenced`: it lost its lease;
+    `unstarted`: what the step needs could not be had, and nothing of it was started."""
 
-    state: Literal["succeeded", "failed", "timed_out", "cancelled", "fenced", "unknown"]
+    state: Literal["succeeded", "failed", "timed_out", "cancelled", "fenced", "unknown", "unstarted"]
     exit_code: int | None = None
     reason: str = ""
     outputs: Mapping[str, Any] = field(default_factory=dict)
     log_bytes: int = 0
     dropped_bytes: int = 0
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)  # what a plan step left, by name
 
 
 class Control(Protocol):

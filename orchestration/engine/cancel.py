@@ -30,7 +30,7 @@ def request(run: Run, *, by: Actor, reason: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         at = cursor.fetchone()[0]
-    asked = {"cancel_requested_at": at}
+    asked = {"cancel_requested_at": at, "reason": reason}
     lifecycle.touch_run(run, "run.cancel_requested", by=by, columns=asked, reason=reason)
     events.tell(run, [("run.cancel_requested", {"reason": reason})])
     advance(run, steps_of(run), by=by)

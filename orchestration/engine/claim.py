@@ -6,7 +6,7 @@ started only after this transaction's commit is known to have succeeded; it must
 
 import hashlib
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,15 +25,17 @@ from audit.ledger.entry import Actor, system
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import lifecycle
+from orchestration.definitions import phases, turn
 from orchestration.definitions import repeats as times
-from orchestration.definitions import turn
-from orchestration.definitions.digest import digest, emergency_of, told
-from orchestration.engine import enrolled, events, queue
-from orchestration.engine.attempt import Attempt
+from orchestration.definitions.digest import digest, emergency_of, plan_digest, told
+from orchestration.engine import artifacts, enrolled, events, queue
+from orchestration.engine.attempt import Attempt, Files
 from orchestration.engine.failpoints import failpoint
-from orchestration.engine.plan import Planned, step_of
+from orchestration.engine.plan import Planned, Source, source_of, step_of
 from orchestration.engine.rows import lock_startable
-from orchestration.models import Revision, Run, Step, StepAttempt
+from orchestration.models import Plan, Run, Step, StepAttempt
+from orchestration.secrets import references
+from orchestration.secrets.references import Newest
 
 WAITS_SECONDS = (
     5,
@@ -84,9 +86,9 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
     """
     worker = system(f"worker:{boot_id}")
     try:
-        judged = _judge(step_id)
+        judged, newest = _judge(step_id), _look_up(step_id)
         with transaction.atomic():
-            claimed = _claim(step_id, judged, boot_id=boot_id, worker=worker)
+            claimed = _claim(step_id, judged, newest, boot_id=boot_id, worker=worker)
             failpoint("claim.before_commit")
     except (enrolled.WorkerUnknown, enrolled.NotForThisWorker) as refusal:
         enrolled.refused(boot_id, refusal)  # the step is for another worker, and waits for nothing else
@@ -102,29 +104,42 @@ def _judge(step_id: UUID) -> Judged | None:
     """Before the first start: ask policy again about the bytes that will run. Judged under locks thereafter."""
     rows = Step.objects.select_related("run__revision").filter(state=S.READY, run__state=R.READY)
     step = rows.filter(pk=step_id, run__cancel_requested_at=None, run__paused_at=None).first()
-    if step is None:
+    revision = step.run.revision if step else None
+    if revision is None:  # taken, stopped, or a plan: nobody has agreed to anything yet
         return None
-    document = parse(bytes(step.run.revision.document))
-    return demand.judge(step.run.revision.chain_id, told=told(document), requesters=document["requesters"])
+    document = parse(bytes(revision.document))
+    return demand.judge(revision.chain_id, told=told(document), requesters=document["requesters"])
 
 
-def _claim(step_id: UUID, judged: Judged | None, *, boot_id: UUID, worker: Actor) -> Claimed | None:
+def _look_up(step_id: UUID) -> Newest:
+    """Before any lock: the newest versions of secrets that other places keep, where the newest was agreed to."""
+    rows = Step.objects.select_related("run__revision", "run__plan")
+    step = rows.filter(pk=step_id, state=S.READY, spec__has_key="secrets").first()
+    return references.look_up(step_of(source_of(step.run), step).secrets) if step else {}
+
+
+def _claim(
+    step_id: UUID, judged: Judged | None, newest: Newest, *, boot_id: UUID, worker: Actor
+) -> Claimed | None:
     step = lock_startable(step_id)
     if step is None or step.run.state not in {R.READY, R.RUNNING} or _is_stopped(step.run):
         return None
     run = step.run
-    revision = _revision(run)
-    signed_off = step_of(revision, step)
-    content = parse(bytes(revision.document))
-    its = turn.read(content)
-    enrolled.check(boot_id, environment=_place(content).environment, pool=its.pool, runner=its.runner)
-    permit = gate.authorise(_start(run, revision, judged, uses=signed_off.spec["uses"], by=worker))
+    source = _source(run)
+    signed_off = step_of(source, step)
+    its = turn.of(source)
+    enrolled.check(boot_id, environment=its.environment, pool=its.pool, runner=its.runner)
+    permit = gate.authorise(_start(run, source, signed_off, judged, by=worker))
     queue.take(run, its.lock)
-    news = _start_run(run, permit, by=worker)
+    plans = {} if isinstance(source, Plan) else artifacts.signed(source)
+    news = _start_run(run, source, permit, by=worker)
     attempt = _lease(step, boot_id=boot_id, by=worker)
     events.tell(run, [*news, ("step.running", {"step": step.key, "attempt": step.attempt})])
+    handed = references.hand_over(
+        signed_off.secrets, newest, run.change, run=run.key, attempt=step.attempt, by=worker
+    )
     return Claimed(
-        attempt=_attempt(step, signed_off, boot_id=boot_id),
+        attempt=_attempt(step, signed_off, plans, boot_id=boot_id, secrets=handed),
         attempt_id=attempt.pk,
         run_key=run.key,
         planned=signed_off,
@@ -137,25 +152,23 @@ def _is_stopped(run: Run) -> bool:
     return run.cancel_requested_at is not None or run.paused_at is not None
 
 
-def _revision(run: Run) -> Revision:
-    """The revision that is signed off, which must be the one this run was made from."""
-    revision = run.change.revision
-    if revision is None or revision.pk != run.revision_id:
+def _source(run: Run) -> Source:
+    """What is signed off, or asked for: the newest of the change, which must be the one this run was made from."""
+    newest = run.change.plans.first() if run.plan_id else run.change.revision
+    if newest is None or newest.pk != (run.plan_id or run.revision_id):
         raise StaleRevision(f"{run.change.key} was edited after {run.key} was made; it was not started.")
-    return revision
+    return newest
 
 
-def _start(run: Run, revision: Revision, judged: Judged | None, *, uses: str, by: Actor) -> gate.Start:
+def _start(run: Run, source: Source, step: Planned, judged: Judged | None, *, by: Actor) -> gate.Start:
     """What the gate judges: rows under lock, and digests computed now from the bytes that would run."""
-    document = bytes(revision.document)
+    document = bytes(source.document)
     content = parse(document)
-    begins, ends = _span(run, content)
+    begins, ends = (None, None) if isinstance(source, Plan) else _span(run, content)
     return gate.Start(
         run_id=run.pk,
         change_key=run.change.key,
-        digest=digest(document),
         document_digest="sha256:" + hashlib.sha256(document).hexdigest(),
-        chain_id=revision.chain_id,
         place=_place(content),
         change_state=run.change.state,
         cancel_requested=run.cancel_requested_at is not None,
@@ -164,12 +177,21 @@ def _start(run: Run, revision: Revision, judged: Judged | None, *, uses: str, by
         permit_id=run.permit_id,
         first=run.state == R.READY,
         by=by,
-        uses=uses,
         emergency=emergency_of(document) is not None,
         content=content,
         told=told(content) if run.state == R.READY else {},
         judged=judged,
+        step=step.spec,
+        **_named(source, document),
     )
+
+
+def _named(source: Source, document: bytes) -> dict[str, Any]:
+    """What was agreed to, by its chain; or what was only asked for, by the signature of the door."""
+    if isinstance(source, Plan):
+        asked = {"purpose": str(Permit.Purpose.PLAN), "signature": source.signature}
+        return {"digest": plan_digest(document), "chain_id": None, **asked}
+    return {"digest": digest(document), "chain_id": source.chain_id}
 
 
 def _span(run: Run, content: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
@@ -193,13 +215,16 @@ def _place(content: Mapping[str, Any]) -> Place:
     return Place(*(content[name]["slug"] for name in ("environment", "service", "workflow")))
 
 
-def _start_run(run: Run, permit: Permit, *, by: Actor) -> list[events.Event]:
+def _start_run(run: Run, source: Source, permit: Permit, *, by: Actor) -> list[events.Event]:
     if run.state != R.READY:
         return []
-    columns = {"permit": permit, "started_at": Now()}
+    columns: dict[str, Any] = {"permit": permit, "started_at": Now()}
+    if limit := parse(bytes(source.document)).get("timeout_seconds"):  # its time runs from its start
+        columns["deadline_at"] = Now() + timedelta(seconds=limit)
     run.permit = permit
     lifecycle.move_run(run, R.RUNNING, by=by, columns=columns)
-    lifecycle.move(run.change, run.change.State.RUNNING, by=by, run=run.key)
+    if run.plan_id is None:
+        lifecycle.move(run.change, run.change.State.RUNNING, by=by, run=run.key)
     return [("run.running", {})]
 
 
@@ -221,7 +246,9 @@ def _lease(step: Step, *, boot_id: UUID, by: Actor) -> StepAttempt:
     )
 
 
-def _attempt(step: Step, signed_off: Planned, *, boot_id: UUID) -> Attempt:
+def _attempt(
+    step: Step, signed_off: Planned, plans: Files, *, boot_id: UUID, secrets: Sequence[Mapping[str, Any]]
+) -> Attempt:
     """What the supervisor is handed: from the bytes that were signed off, not from the row."""
     return Attempt(
         run_id=step.run_id,
@@ -238,6 +265,9 @@ def _attempt(step: Step, signed_off: Planned, *, boot_id: UUID) -> Attempt:
         grace_seconds=settings.GRACE_SECONDS,
         files=signed_off.spec.get("files", {}),
         env={},
+        secrets=secrets,
+        phase=phases.PLAN if phases.is_plan(signed_off.spec) else phases.APPLY,
+        plans=plans,
     )
 
 

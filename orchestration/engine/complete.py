@@ -12,11 +12,12 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from approvals.clock import database_time
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import MoveNotAllowed, StaleVersion
 from orchestration import lifecycle
-from orchestration.engine import dispatch, events
+from orchestration.engine import artifacts, dispatch, events
 from orchestration.engine.advance import advance
 from orchestration.engine.attempt import Outcome
 from orchestration.engine.claim import Claimed
@@ -59,6 +60,7 @@ def _complete(claimed: Claimed, outcome: Outcome, *, log: Log) -> list[UUID]:
     told: dict[str, Any] = {"exit_code": outcome.exit_code, "reason": outcome.reason}
     lifecycle.move_step(step, to, by=claimed.actor, guard=claimed.guard, columns=columns, **told)
     end_attempt(step, outcome=outcome.state, dropped=outcome.dropped_bytes, **told)
+    artifacts.store(run, step, outcome.artifacts, by=claimed.actor)
     news = (f"step.{to}", {"step": step.key, "attempt": step.attempt, **told})
     return advance(run, steps, by=claimed.actor, told=[news])
 
@@ -69,9 +71,20 @@ def _next_state(
     """Where the step goes: its end, another try, or a question to a person."""
     if outcome.state == "succeeded":
         return S.SUCCEEDED, {"ended_at": Now(), "outputs": outcome.outputs}
-    if _may_repeat(claimed, outcome, run, step):
-        return S.READY, {"not_before": Now() + _backoff(step.attempt)}
+    if outcome.state == "unstarted":
+        return _again(step, run)
+    pause = _backoff(step.attempt)
+    if _may_repeat(claimed, outcome, run, step) and database_time() + pause < claimed.permit_expires_at:
+        return S.READY, {"not_before": Now() + pause}
     return S(outcome.state), {"ended_at": Now()}
+
+
+def _again(step: Step, run: Run) -> tuple[Step.State, dict[str, Any]]:
+    """Nothing was started, whatever the effect of the step is: it is tried again, and has lost no try by it."""
+    if run.cancel_requested_at is not None:
+        return S.CANCELLED, {"ended_at": Now()}
+    later = Now() + _backoff(step.attempt)
+    return S.READY, {"not_before": later, "max_attempts": F("max_attempts") + 1}
 
 
 def _may_repeat(claimed: Claimed, outcome: Outcome, run: Run, step: Step) -> bool:
@@ -79,13 +92,14 @@ def _may_repeat(claimed: Claimed, outcome: Outcome, run: Run, step: Step) -> boo
     listed = outcome.state == "failed" and outcome.exit_code in claimed.planned.retry_exit_codes
     safe = step.effect in REPEATABLE or listed
     own_fault = outcome.state in {"failed", "timed_out"}  # else the worker drained, or lost sight of it
-    tries = claimed.planned.retries if own_fault else step.max_attempts - 1
-    return safe and run.cancel_requested_at is None and step.attempt <= tries
+    tries = claimed.planned.retries if own_fault else claimed.planned.max_attempts - 1
+    never_started = step.max_attempts - claimed.planned.max_attempts
+    return safe and run.cancel_requested_at is None and step.attempt - never_started <= tries
 
 
 def _backoff(attempt: int) -> timedelta:
     """Full jitter: workers that failed together do not come back together."""
-    most = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (attempt - 1))
+    most = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** min(attempt - 1, 10))
     return timedelta(seconds=random.uniform(0, most))  # noqa: S311 - no secret
 
 

@@ -14,6 +14,7 @@ from orchestration.engine.failpoints import failpoint
 from orchestration.mailbox import Mailbox
 
 TASK = "orchestration.wake"
+SETTLE = "orchestration.settle"
 VERSION = 1  # of the message; a worker ignores versions it does not know
 
 
@@ -22,12 +23,18 @@ def wake(step_id: UUID) -> None:
     transaction.on_commit(partial(_wakes.post, step_id, None), robust=True)
 
 
-def _publish(wakes: dict[UUID, None]) -> None:
+def settle(plan_id: UUID) -> None:
+    """Tell the workers, once this transaction has committed, that a plan found what it was to find."""
+    transaction.on_commit(partial(_plans.post, plan_id, None), robust=True)
+
+
+def _publish(task: str, ids: dict[UUID, None]) -> None:
     failpoint("dispatch.before_wake")
     with current_app.producer_pool.acquire(block=True, timeout=2) as producer:
-        for step_id in wakes:
-            message = {"v": VERSION, "id": str(step_id)}
-            current_app.send_task(TASK, kwargs=message, producer=producer, retry=False, ignore_result=True)
+        for one in ids:
+            message = {"v": VERSION, "id": str(one)}
+            current_app.send_task(task, kwargs=message, producer=producer, retry=False, ignore_result=True)
 
 
-_wakes: Mailbox[UUID, None] = Mailbox("wakes", _publish)
+_wakes: Mailbox[UUID, None] = Mailbox("wakes", partial(_publish, TASK))
+_plans: Mailbox[UUID, None] = Mailbox("plans", partial(_publish, SETTLE))

@@ -1,17 +1,23 @@
-"""Reads the steps out of a revision's canonical bytes: the only thing that decides what will run.
+"""Reads the steps out of a revision's or a plan's canonical bytes: the only thing that decides what will run.
 
 The rows of a run are made from it and compared with it at each start; a row edited in the database
 therefore stops a run, and never makes it do something else. The document names them under `steps`:
 
     {"key", "uses", "with", "needs", "effect", "timeout_seconds", "retries", "retry_exit_codes", "files", "title"}
+
+A plan runs its plan steps, a revision all others: what a plan found is over when something is agreed to.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from audit.canonical import parse
 from audit.refusals import Refusal
-from orchestration.models import Revision, Step
+from orchestration.definitions import phases
+from orchestration.models import Plan, Revision, Run, Step
+
+Source = Revision | Plan
 
 
 class StepAltered(Refusal):
@@ -27,10 +33,12 @@ DEFAULT_TIMEOUT_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Planned:
-    """One step, as it was signed off."""
+    """One step, as it was signed off, or as a plan was asked for."""
 
     position: int
     spec: dict[str, Any]
+    secrets: Sequence[dict[str, Any]] = ()  # of the document's `secrets`, those of this step
+    over: frozenset[str] = field(default_factory=frozenset)  # keys of the steps of an earlier phase
 
     @property
     def key(self) -> str:
@@ -64,7 +72,7 @@ class Planned:
         return {
             "position": self.position,
             "uses": self.spec["uses"],
-            "needs": self.spec.get("needs", []),
+            "needs": [key for key in self.spec.get("needs", []) if key not in self.over],
             "effect": self.effect,
             "title": self.spec.get("title", ""),
         }
@@ -75,15 +83,30 @@ class Planned:
         return same and step.spec == self.spec
 
 
-def planned(revision: Revision) -> list[Planned]:
-    """The steps of a revision, in their order."""
-    document = parse(bytes(revision.document))
-    return [Planned(position, spec) for position, spec in enumerate(document["steps"])]
+def source_of(run: Run) -> Source:
+    """What a run was made from."""
+    source = run.revision or run.plan
+    if source is None:  # a CHECK of the database says that there is one
+        raise StepAltered(f"{run.key} was made from nothing; nothing follows.")
+    return source
 
 
-def step_of(revision: Revision, step: Step) -> Planned:
+def planned(source: Source) -> list[Planned]:
+    """The steps of a revision or of a plan, in their order."""
+    document = parse(bytes(source.document))
+    steps, secrets = document["steps"], document.get("secrets", [])
+    plans = frozenset(spec["key"] for spec in steps if phases.is_plan(spec))
+    mine = plans if isinstance(source, Plan) else {spec["key"] for spec in steps} - plans
+    return [
+        Planned(position, spec, [one for one in secrets if one["step"] == spec["key"]], plans - mine)
+        for position, spec in enumerate(steps)
+        if spec["key"] in mine
+    ]
+
+
+def step_of(source: Source, step: Step) -> Planned:
     """What was signed off for this row; refuses a row that says something else."""
-    for one in planned(revision):
+    for one in planned(source):
         if one.key == step.key and one.agrees_with(step):
             return one
     raise StepAltered(f"{step.key} is not the step that was signed off; it was not started. Request it anew.")

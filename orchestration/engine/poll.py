@@ -6,6 +6,7 @@ It makes the broker a matter of speed only. It must never run beside another ste
 import logging
 import random
 import threading
+from collections.abc import Callable
 from uuid import UUID
 
 import psycopg
@@ -22,9 +23,9 @@ from orchestration.models import Run, Step, Worker
 log = logging.getLogger(__name__)
 
 
-def start(node: Node) -> None:
-    """Begin to look for work, in a thread that lives as long as the process."""
-    threading.Thread(target=_live, args=(node,), name="poll", daemon=True).start()
+def start(node: Node, *, also: Callable[[], object]) -> None:
+    """Begin to look for work, in a thread that lives as long as the process; `also` is what higher floors heal."""
+    threading.Thread(target=_live, args=(node, also), name="poll", daemon=True).start()
 
 
 def poll(node: Node) -> None:
@@ -40,11 +41,12 @@ def poll(node: Node) -> None:
         work(step_id, node=node)
 
 
-def _live(node: Node) -> None:
+def _live(node: Node, also: Callable[[], object]) -> None:
     while True:
         node.wait(settings.POLL_SECONDS * random.uniform(0.7, 1.3))  # noqa: S311 - spreads the load
         try:
             poll(node)
+            also()
         except (Error, psycopg.Error) as error:  # the database is away: the next round finds it back
             log.warning("no poll: %s", error)
             connection.close()

@@ -170,13 +170,17 @@ def stop(seen: Run) -> None:
 def violations() -> dict[str, int]:
     """Invariants, counted: each must be 0 (docs/explanation/gate.md)."""
     unproven = Step.objects.filter(state=S.RUNNING).exclude(run__permit__isnull=False)
-    pairless = Run.objects.filter(state=R.RUNNING).exclude(change__state=C.RUNNING)
+    pairless = Run.objects.applying().filter(state=R.RUNNING).exclude(change__state=C.RUNNING)
+    misused = Run.objects.filter(
+        Q(plan=None, permit__purpose="plan") | Q(revision=None, permit__purpose="apply")
+    )
     early = Step.objects.filter(state=S.RUNNING, attempt=0)
     foreign = Run.objects.filter(state=R.RUNNING).exclude(digest=F("permit__subject"))
     unreviewed = Change.objects.filter(kind=Change.Kind.BREAK_GLASS, state__in=OVER, review=None)
     gaps = Run.objects.exclude(event_seq=0).filter(~Exists(_last_event()))
     return {
         "I1_running_without_permit": unproven.count(),
+        "I1_permit_for_another_purpose": misused.count(),
         "I2_permit_for_another_digest": foreign.count(),
         "I8_run_and_change_disagree": pairless.count(),
         "I9_running_without_attempt": early.count(),

@@ -28,16 +28,19 @@ _LOCK_RUN_OF_STEP = """
        FOR NO KEY UPDATE
 """
 _STEPS = """
-    SELECT id, version, run_id, key, position, needs, effect, state, attempt, max_attempts, lease_owner, lease_until
+    SELECT id, version, run_id, key, position, needs, effect, state, attempt, max_attempts, lease_owner, lease_until,
+           reason, spec ?| '{when,continue_on_error,phase,matrix}' AS has_way
       FROM orchestration_step WHERE run_id = %s ORDER BY position
 """
-# Ready, due by the database's clock, and everything before it succeeded.
+# Ready, due by the database's clock, and everything before it succeeded, was passed over, or was allowed to fail.
 _STARTABLE = """
     SELECT step.* FROM orchestration_step AS step
      WHERE step.id = %s AND step.state = 'ready' AND step.not_before <= clock_timestamp()
        AND NOT EXISTS (
            SELECT 1 FROM orchestration_step AS before
-            WHERE before.run_id = step.run_id AND step.needs ? before.key AND before.state <> 'succeeded')
+            WHERE before.run_id = step.run_id AND step.needs ? before.key
+              AND before.state NOT IN ('succeeded', 'omitted')
+              AND NOT (before.state IN ('failed', 'timed_out') AND before.spec @> '{"continue_on_error": true}'))
 """
 
 

@@ -1,4 +1,4 @@
-"""Makes a run out of an approved revision, and ends one that must not start. Never starts anything.
+"""Makes a run out of an approved revision or of a plan, and ends one that must not start. Never starts anything.
 
 Each function runs in its caller's transaction, the change locked by the caller.
 """
@@ -17,9 +17,10 @@ from orchestration import lifecycle
 from orchestration.definitions import repeats as times
 from orchestration.definitions import turn
 from orchestration.engine import dispatch, events
-from orchestration.engine.plan import Planned, planned
+from orchestration.engine.flow import first
+from orchestration.engine.plan import Planned, Source, planned
 from orchestration.engine.rows import steps_of
-from orchestration.models import Change, Revision, Run, Step
+from orchestration.models import Change, Plan, Revision, Run, Step
 
 RUN_DEADLINE = timedelta(days=7)  # a run that still goes on then is asked to stop
 S, R = Step.State, Run.State
@@ -55,6 +56,14 @@ def create(change: Change, *, revision: Revision, by: Actor, at: datetime) -> Ru
     return run
 
 
+def plan(change: Change, plan: Plan, *, by: Actor, at: datetime) -> Run:
+    """The run that finds out what reviewers are to see: of the plan steps alone, at once."""
+    run = _insert(change, plan, by=by, time=Time(at))
+    for step_id in Step.objects.filter(run=run, state=S.READY).values_list("pk", flat=True):
+        dispatch.wake(step_id)
+    return run
+
+
 def follow(change: Change, *, by: Actor) -> bool:
     """After a time that is over: the run of the next one, whose turn the change awaits; whether there is one."""
     if change.revision is None:
@@ -82,41 +91,54 @@ def void(change: Change, *, by: Actor, reason: str) -> None:
             if not lifecycle.is_terminal(step.state):
                 lifecycle.move_step(step, S.CANCELLED, by=by, reason=reason)
                 told.append(("step.cancelled", {"step": step.key, "attempt": step.attempt}))
-        lifecycle.move_run(run, R.CANCELLED, by=by, columns={"ended_at": Now()}, reason=reason)
+        lifecycle.move_run(
+            run, R.CANCELLED, by=by, columns={"ended_at": Now(), "reason": reason}, reason=reason
+        )
         events.tell(run, told)
 
 
-def _insert(change: Change, revision: Revision, *, by: Actor, time: Time) -> Run:
-    said = turn.read(parse(bytes(revision.document)))
+def _insert(change: Change, source: Source, *, by: Actor, time: Time) -> Run:
+    of = {"plan": source} if isinstance(source, Plan) else {"revision": source}
+    said = turn.of(source)
     run = Run.objects.create(
         lock=said.lock,
         pool=list(said.pool),
         runner=said.runner,
         turn_at=time.begins - said.head_start,
         change=change,
-        revision=revision,
-        digest=revision.digest,
+        digest=source.digest,
         deadline_at=time.begins + RUN_DEADLINE,
         occurs_at=time.occurs_at,
         start_by=time.start_by,
+        **of,
     )
     known = {**lifecycle.of_run(run), "environment_tier": change.environment.tier}
     record("run.created", of=run, subject=run.key, actor=by, **known)
-    steps = [_step(run, one, not_before=time.begins) for one in planned(revision)]
+    begins = first(parse(bytes(source.document)), planning=isinstance(source, Plan))
+    ready, omitted = ({step.key for step in some} for some in (begins.ready, begins.omitted))
+    steps = [_step(run, one, not_before=time.begins, ready=one.key in ready) for one in planned(source)]
     Step.objects.bulk_create(steps)
     for step in steps:
         record("step.created", of=step, subject=run.key, actor=by, run=run.key, step=step.key)
-    events.tell(run, [("run.created", {})])
+    passed = [omit(step, when=step.spec["when"], by=by) for step in steps if step.key in omitted]
+    events.tell(run, [("run.created", {}), *passed])
     return run
 
 
-def _step(run: Run, one: Planned, *, not_before: datetime) -> Step:
+def omit(step: Step, *, when: str, by: Actor) -> events.Event:
+    """Pass a step over, by its own condition."""
+    reason = f"Its condition was false: {when}"
+    lifecycle.move_step(step, S.OMITTED, by=by, columns={"reason": reason}, reason=reason)
+    return ("step.omitted", {"step": step.key, "attempt": step.attempt, "reason": reason})
+
+
+def _step(run: Run, one: Planned, *, not_before: datetime, ready: bool) -> Step:
     return Step(
         run=run,
         key=one.key,
         spec=one.spec,
         max_attempts=one.max_attempts,
-        state=S.BLOCKED if one.columns["needs"] else S.READY,
+        state=S.READY if ready else S.BLOCKED,
         not_before=not_before,
         **one.columns,
     )

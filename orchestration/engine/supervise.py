@@ -22,11 +22,14 @@ from uuid import UUID
 
 from orchestration.actions import registry
 from orchestration.actions.base import Cancelled, Context, InProcessAction, ProcessAction
+from orchestration.engine import folders
 from orchestration.engine.attempt import Attempt, Chunk, Outcome
 from orchestration.engine.supervisor import frames
 
 SELF_FENCE_MARGIN_SECONDS = 10  # the tree is gone this long before the lease can be another's
 FORK_SERVER = Path(__file__).parent / "supervisor" / "forkserver.py"
+OPENER = Path(__file__).parents[1] / "secrets" / "opener.py"
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - the one place where a value lies, and no disk is behind it
 STEP_PATH = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LIMITS = {"NOFILE": 4096, "CORE": 0, "FSIZE": 10 << 30}
 State = Literal["succeeded", "failed", "timed_out", "cancelled", "fenced", "unknown"]
@@ -109,11 +112,32 @@ def _in_processes(
     action: ProcessAction, attempt: Attempt, on_log: Callable[[Chunk], None], control: Control
 ) -> Outcome:
     place = Path(tempfile.mkdtemp(prefix="countersign-step-"))
+    secrets = IN_MEMORY / f"countersign-{boot_marker(attempt.boot_id)}-{attempt.step_id}-{attempt.number}"
     try:
         spec = _spec(action, attempt, place)
-        return _talk(fork_server().spawn(spec), on_log, control)
+        if attempt.secrets:
+            spec["env"]["STEP_SECRETS"] = str(secrets)
+            spec["opener"] = _opener(attempt, place, secrets)
+        outcome = _talk(fork_server().spawn(spec), on_log, control)
+        return folders.collected(place, attempt, outcome)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(secrets, ignore_errors=True)  # again, should the supervisor have been killed
+
+
+def _opener(attempt: Attempt, place: Path, directory: Path) -> dict[str, Any]:
+    """The child that opens the secrets. What it is handed is sealed; this process sees no value, before or after."""
+    if not IN_MEMORY.is_mount():
+        raise OSError(f"{IN_MEMORY} is not in memory, so no secret is laid out")
+    directory.mkdir(mode=0o700)
+    given = place / "secrets.json"
+    given.touch(mode=0o600)
+    given.write_text(json.dumps({"directory": str(directory), "secrets": list(attempt.secrets)}))
+    return {
+        "argv": [sys.executable, "-I", str(OPENER), str(given)],
+        "env": {"PATH": STEP_PATH, "LANG": "C.UTF-8", "COUNTERSIGN_BOOT": boot_marker(attempt.boot_id)},
+        "directory": str(directory),
+    }
 
 
 def _spec(action: ProcessAction, attempt: Attempt, place: Path) -> dict[str, Any]:
@@ -128,10 +152,11 @@ def _spec(action: ProcessAction, attempt: Attempt, place: Path) -> dict[str, Any
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(0o700 if text.startswith("#!") else 0o600)
+    laid = folders.lay_out(place, attempt)
     return {
         "argv": list(spawn.argv),
         "cwd": str(cwd),
-        "env": {**spawn.env, **attempt.env, **_own_variables(attempt, cwd, place)},
+        "env": {**spawn.env, **attempt.env, **_own_variables(attempt, cwd, place), **laid},
         "limits": LIMITS,
         "success_codes": list(spawn.success_codes),
         "timeout_seconds": attempt.timeout_seconds,
@@ -263,6 +288,20 @@ def sweep_orphans() -> int:
             except (ProcessLookupError, PermissionError):
                 continue
     return swept
+
+
+def sweep_secrets() -> int:
+    """Take away what lies in memory for steps of a dead worker. Returns how many directories."""
+    dead = [one for one in IN_MEMORY.glob("countersign-*:*:*") if not _worker_lives(_worker_of(one))]
+    for folder in dead:
+        shutil.rmtree(folder, ignore_errors=True)  # another user's stays: its files are not ours to remove
+    return len(dead)
+
+
+def _worker_of(folder: Path) -> str:
+    """The marker of the worker in a directory's name, which goes on with the step and the attempt."""
+    head, _, tail = folder.name.removeprefix("countersign-").rpartition(":")
+    return f"{head}:{tail.partition('-')[0]}"
 
 
 def _marker(folder: Path) -> str:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from audit.ledger.entry import Actor
+from orchestration.models import Change
 
 Given = Mapping[str, Any]
 Faults = dict[str, str]
@@ -44,6 +45,12 @@ class Act(ABC):
     def slug(self) -> str:
         """Of its workflow: `membership.start` is requested as `membership-start`."""
         return self.name.replace(".", "-")
+
+
+def requested_by(by: Actor) -> Change:
+    """The governed change whose act this is, by the actor of its step."""
+    number = int(by.id.removeprefix("change:CHG-"))
+    return Change.objects.select_related("requester", "revision").get(number=number)
 
 
 def chosen(title: str, among: str, **more: Any) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from uuid import UUID
 from approvals import enrolment, passkeys
 from approvals.models import Passkey
 from audit.ledger.entry import Actor
-from orchestration.governed.act import Act, Faults, Given, chosen
-from orchestration.models import Change
+from orchestration.governed.act import Act, Faults, Given, chosen, requested_by
 
 
 class EnrolPasskey(Act):
@@ -38,8 +37,7 @@ class EnrolPasskey(Act):
 
     def perform(self, given: Given, prepared: Any, *, by: Actor) -> None:
         """What was signed off is read again from the change itself, which the worker's gate has let start."""
-        number = int(by.id.removeprefix("change:CHG-"))
-        revision = Change.objects.select_related("revision").get(number=number).revision
+        revision = requested_by(by).revision
         if revision is not None:
             enrolment.trust_passkey(
                 given["passkey"], chain_id=revision.chain_id, document=bytes(revision.document), by=by

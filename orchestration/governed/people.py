@@ -113,7 +113,8 @@ class MakeAdmin(Act):
     inputs: ClassVar = {"account": ACCOUNT}
 
     def faults(self, given: Given) -> Faults:
-        return _no_account(given)
+        machine = User.objects.filter(username=given["account"], kind=User.Kind.SERVICE).exists()
+        return {"account": "An admin is a person, and this is a machine."} if machine else _no_account(given)
 
     def concerns(self, given: Given) -> frozenset[UUID]:
         return frozenset(User.objects.filter(username=given["account"]).values_list("pk", flat=True))

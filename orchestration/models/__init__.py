@@ -9,25 +9,31 @@ from orchestration.models.catalogue import (
     WorkflowVersion,
 )
 from orchestration.models.change import Change, Comment, Revision
+from orchestration.models.plan import Artifact, Plan
 from orchestration.models.queue import Place
 from orchestration.models.review import Conclusion, Review
 from orchestration.models.run import LogChunk, Run, RunEvent, Step, StepAttempt, WorkerNode
+from orchestration.models.secret import Secret, SecretVersion
 from orchestration.models.waiver import Waiver
 from orchestration.models.worker import Worker
 
 __all__ = [
     "CONTROL_ROOM",
     "ITSELF",
+    "Artifact",
     "Change",
     "Comment",
     "Conclusion",
     "Environment",
     "LogChunk",
     "Place",
+    "Plan",
     "Review",
     "Revision",
     "Run",
     "RunEvent",
+    "Secret",
+    "SecretVersion",
     "Service",
     "Step",
     "StepAttempt",

@@ -1,7 +1,9 @@
 """What may be requested, and where: workflows, services, environments."""
 
 from typing import Any, ClassVar
+from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -96,6 +98,11 @@ class WorkflowVersion(Coupled):
     )
     origin = models.CharField(max_length=200, blank=True)
     author = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    co_authors = ArrayField(
+        models.UUIDField(),
+        default=list,
+        help_text="accounts that wrote it too, as whoever stored it says: commit authors",
+    )
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -113,6 +120,34 @@ class WorkflowVersion(Coupled):
     def steps(self) -> list[dict[str, Any]]:
         """In their author's order."""
         return list(self.document["spec"]["steps"])
+
+    @property
+    def authors(self) -> frozenset[UUID]:
+        """The accounts that wrote this version."""
+        return frozenset(self.co_authors) | ({self.author_id} if self.author_id else set())
+
+    def writers(self) -> frozenset[UUID]:
+        """The accounts that wrote what it consists of: with its authors those of each step and script that it keeps.
+
+        Or a harmless edit by somebody else would free whoever wrote the rest to agree to it.
+        """
+        found, left = set(self.authors), self._parts()
+        earlier = self.workflow.versions.filter(number__lt=self.number).order_by("-number")
+        whose = dict.fromkeys(left, self.authors)
+        for one in earlier.iterator(chunk_size=20):
+            theirs = one._parts()
+            left = {name: part for name, part in left.items() if theirs.get(name) == part}
+            whose.update(dict.fromkeys(left, one.authors))
+            if not left:
+                break
+        return frozenset(found.union(*whose.values()))
+
+    def _parts(self) -> dict[str, Any]:
+        steps = self.document.get("spec", {}).get("steps", [])
+        return {
+            **{f"step {one['key']}": one for one in steps},
+            **{f"file {k}": v for k, v in self.files.items()},
+        }
 
     @property
     def environments(self) -> list[str]:

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, Subquery, Value
 
 from accounts.models import User
-from approvals.models import Chain
+from approvals.models import Chain, Recusal
 from audit.canonical import uuid7
 from audit.models import Coupled
 from orchestration.models.catalogue import Environment, Service, Workflow, WorkflowVersion
@@ -29,6 +29,7 @@ class ChangeQuerySet(QuerySet["Change"]):
         return self.filter(
             Exists(mine),
             ~Q(revision__chain__conflicted__overlap=sorted(conflicts)),
+            ~Exists(Recusal.objects.filter(chain=OuterRef("revision__chain"), person__in=conflicts)),
             state=Change.State.WAITING,
         ).annotate(
             due_at=Subquery(first.values("due_at")[:1]), reminded_at=Subquery(first.values("reminded_at")[:1])
@@ -66,6 +67,9 @@ class Change(Coupled):
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="changes")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="changes")
     requester = models.ForeignKey(User, on_delete=models.PROTECT, related_name="changes")
+    rolls_back = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="rolled_back_by"
+    )
     title = models.CharField(max_length=300)
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     revision = models.ForeignKey("Revision", on_delete=models.PROTECT, null=True, related_name="+")
@@ -86,6 +90,13 @@ class Change(Coupled):
                 name="change_state_known",
             ),
             models.CheckConstraint(condition=Q(kind__in=["normal", "break_glass"]), name="change_kind_known"),
+            models.UniqueConstraint(
+                fields=["rolls_back"],
+                condition=~Q(
+                    state__in=["withdrawn", "rejected", "expired", "superseded", "cancelled", "failed"]
+                ),
+                name="change_rolled_back_once",
+            ),
         ]  # fmt: skip
         indexes = [models.Index(fields=["state", "-number"], name="change_by_state")]
 
@@ -103,7 +114,9 @@ class Change(Coupled):
     @property
     def is_moving(self) -> bool:
         """Whether news may come without anybody deciding anything."""
-        return self.state in {self.State.APPROVED, self.State.SCHEDULED, self.State.RUNNING}
+        return self.state in {
+            self.State.DRAFT, self.State.APPROVED, self.State.SCHEDULED, self.State.RUNNING,
+        }  # fmt: skip
 
     @property
     def risk(self) -> str:
@@ -127,6 +140,13 @@ class Revision(models.Model):
     document = models.BinaryField(help_text="canonical bytes of everything that can alter what happens")
     digest = models.CharField(max_length=71)
     chain = models.OneToOneField(Chain, on_delete=models.PROTECT, related_name="+")
+    plan = models.ForeignKey(
+        "Plan",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="revisions",
+        help_text="whose artifacts it names",
+    )
     author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -1,16 +1,28 @@
-"""One execution of an approved revision: run, steps, attempts, log chunks, events, workers."""
+"""One execution of an approved revision, or of a plan: run, steps, attempts, log chunks, events, workers."""
 
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from approvals.models import Permit
 from audit.canonical import uuid7
 from audit.models import Coupled
 from orchestration.models.change import Change, Revision, next_number
+from orchestration.models.plan import Plan
 from orchestration.models.worker import Worker
+
+
+class RunQuerySet(QuerySet["Run"]):
+    """The questions that pages and writers ask about runs."""
+
+    def applying(self) -> "RunQuerySet":
+        """Those that do what was agreed to; a plan only looks."""
+        return self.filter(plan=None)
+
+    def planning(self) -> "RunQuerySet":
+        return self.exclude(plan=None)
 
 
 class Run(Coupled):
@@ -26,7 +38,10 @@ class Run(Coupled):
 
     number = models.BigIntegerField(unique=True, db_default=next_number("orchestration_run_number"))
     change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="runs")
-    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="runs")
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, null=True, related_name="runs")
+    plan = models.OneToOneField(
+        Plan, on_delete=models.PROTECT, null=True, related_name="run", help_text="instead of a revision"
+    )
     digest = models.CharField(max_length=71)
     state = models.CharField(max_length=10, choices=State, default=State.READY)
     permit = models.OneToOneField(Permit, on_delete=models.PROTECT, null=True, related_name="+")
@@ -46,10 +61,16 @@ class Run(Coupled):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True, help_text="why it ended as it did, where there is more to say")
     event_seq = models.PositiveIntegerField(default=0, help_text="number of the newest event; never governed")
+    objects = RunQuerySet.as_manager()
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=Q(revision__isnull=False, plan=None) | Q(revision=None, plan__isnull=False),
+                name="run_of_a_revision_or_a_plan",
+            ),
             models.CheckConstraint(
                 condition=Q(state__in=["ready", "running", "succeeded", "failed", "cancelled", "unknown"]),
                 name="run_state_known",
@@ -70,6 +91,19 @@ class Run(Coupled):
     def key(self) -> str:
         return f"RUN-{self.number}"
 
+    @property
+    def purpose(self) -> str:
+        """What its permit lets it do: apply what was agreed to, or plan."""
+        return str(Permit.Purpose.PLAN if self.plan_id else Permit.Purpose.APPLY)
+
+    @property
+    def source(self) -> Revision | Plan:
+        """What it executes: the bytes of one or the other."""
+        source = self.plan or self.revision
+        if source is None:
+            raise RuntimeError(f"{self.key} is of nothing")  # the table's own constraint forbids it
+        return source
+
 
 class Step(Coupled):
     """A node of the run's DAG; `attempt` is the fencing token."""
@@ -83,6 +117,7 @@ class Step(Coupled):
         TIMED_OUT = "timed_out"
         CANCELLED = "cancelled"
         SKIPPED = "skipped"
+        OMITTED = "omitted"
         UNKNOWN = "unknown"
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="steps")
@@ -91,7 +126,7 @@ class Step(Coupled):
     uses = models.CharField(max_length=50)
     title = models.CharField(max_length=200, blank=True)
     spec = models.JSONField(help_text="the step as resolved before the digest: with, timeout, retries, files")
-    needs = models.JSONField(default=list, help_text="keys of the steps that must have succeeded")
+    needs = models.JSONField(default=list, help_text="keys of the steps that come before")
     effect = models.CharField(max_length=20, default="at_most_once")
     state = models.CharField(max_length=10, choices=State, default=State.BLOCKED)
     attempt = models.PositiveSmallIntegerField(default=0)
@@ -105,6 +140,7 @@ class Step(Coupled):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     outputs = models.JSONField(default=dict)
+    reason = models.TextField(blank=True, help_text="why it never started, where it never did")
 
     class Meta:
         ordering: ClassVar[list[str]] = ["position"]
@@ -120,7 +156,7 @@ class Step(Coupled):
                 condition=Q(
                     state__in=[
                         "blocked", "ready", "running", "succeeded", "failed", "timed_out", "cancelled",
-                        "skipped", "unknown",
+                        "skipped", "omitted", "unknown",
                     ]
                 ),
                 name="step_state_known",

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.acting import acting
-from approvals import periods, plans
+from approvals import exempt, periods, plans
 from approvals.calendar import wall
 from approvals.calendar.words import words
 from approvals.clock import database_time
@@ -21,7 +21,7 @@ from audit.ledger.record import record_refusal
 from audit.refusals import Invalid, NotFound, Refusal
 from orchestration import access, calendar
 from orchestration.models import Change
-from orchestration.pages import month, repeating, story
+from orchestration.pages import month, repeating, stopped, story
 
 SHOWN = 20  # occurrences on the page of one
 PREVIEWED = 5
@@ -76,6 +76,8 @@ def detail(request: HttpRequest, key: UUID) -> HttpResponse:
         "held": held,
         "coming": coming[:SHOWN],
         "more": max(0, len(coming) - SHOWN),
+        "excepted": stopped.excepted(request, row) if isinstance(row, Freeze) else [],
+        "may_end": acting(request).user.is_superuser,
         "entries": story.of_row(row.pk),
         "page_actions": _acts(request, kind, row) if coming else [],
     }
@@ -106,6 +108,14 @@ def edit(request: HttpRequest, key: UUID) -> HttpResponse:
 
 @require_POST
 @login_required
+def end_exception(request: HttpRequest, exception: UUID) -> HttpResponse:
+    """What may start through a freeze may no longer."""
+    ended = exempt.end(exception, by=acting(request))
+    return redirect("orchestration:period", key=ended.freeze_id)
+
+
+@require_POST
+@login_required
 def preview(request: HttpRequest) -> HttpResponse:
     """The next times, in words and instants, and the changes that would wait. Stores nothing."""
     kind = _kind(request)
@@ -127,7 +137,7 @@ def _save(request: HttpRequest, kind: str, row: Period | None = None) -> HttpRes
         periods.require_admin(by, kind)
         plan = plans.read(repeating.texts(request.POST), what=kind)
         calendar.check(model, plan)
-        held_up = calendar.affected(model, plan)
+        held_up = calendar.affected(model, plan, instead_of=row)
         if held_up and request.POST.get("seen") != " ".join(one.key for one in held_up):
             return _form(request, kind, given=request.POST, row=row, held_up=held_up)
         saved = calendar.lengthen(row, plan, by=by) if row else calendar.make(model, plan, by=by)

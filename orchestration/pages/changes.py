@@ -12,22 +12,24 @@ from approvals.passkeys import Assertion
 from audit.ledger.record import record_refusal
 from audit.refusals import Invalid, Refusal
 from orchestration import access, asking, changes
-from orchestration.models import Change
+from orchestration.models import Change, Plan, Revision
 from orchestration.pages import (
     facts,
     fragments,
     glass,
     listing,
+    planned,
     rail,
     reviewing,
     run_view,
     standing,
+    stopped,
     story,
     times,
     trace,
 )
 
-PARTS = {"head", "rail", "run", "log", "timeline"}
+PARTS = {"head", "planning", "found", "rail", "run", "log", "timeline"}
 
 
 @require_GET
@@ -124,30 +126,42 @@ def comment(request: HttpRequest, key: str) -> HttpResponse:
 
 def context(request: HttpRequest, change: Change, refused: Refusal | None = None) -> dict[str, object]:
     """All that the change page shows; each part is made in a room of its own."""
-    revision = asking.current_revision(change)
-    compared, differences = facts.unusual(change, revision)
-    run = change.runs.order_by("-number").first()
-    beside = rail.context(request, change, revision, refused)
+    content = asking.content_of(change)
+    compared, differences = facts.unusual(change, content)
+    runs = change.runs.planning() if isinstance(content, Plan) else change.runs.applying()
+    run = runs.order_by("-number").first()
     return {
         "change": change,
-        "revision": revision,
+        "revision": content,
+        "number": content.revises if isinstance(content, Plan) else content.number,
         "run": run,
         **standing.context(request.user, run),
-        "facts": facts.six(change, revision),
+        "facts": facts.six(change, content),
         "compared": compared,
         "differences": differences,
-        "plan": facts.plan(revision),
-        **times.context(change, revision),
-        "policy": trace.policy(revision),
-        "rules": trace.rules(revision),
+        "plan": facts.plan(content),
+        **planned.context(request, change, content),
+        **times.context(change, content),
+        "policy": trace.policy(content),
+        "rules": trace.rules(content),
         "entries": story.of(change),
-        **run_view.context(run, revision),
-        **beside,
-        "strips": glass.of(change),
-        "incident": facts.incident(revision),
+        **run_view.context(run, content),
+        **_beside(request, change, content, refused),
+        "strips": [*glass.of(change), *stopped.of(request, change)],
+        "incident": facts.incident(content),
+        "rollbacks": change.rolled_back_by.order_by("number"),
         "review": glass.review(change, request.user),
-        **reviewing.context(request, change, revision, beside["seats"]),
     }
+
+
+def _beside(
+    request: HttpRequest, change: Change, content: Revision | Plan, refused: Refusal | None
+) -> dict[str, object]:
+    """The rail; while something is planned nobody is asked."""
+    if isinstance(content, Plan):
+        return {**rail.planning(request, change), **reviewing.asked(change, request.user)}
+    beside = rail.context(request, change, content, refused)
+    return {**beside, **reviewing.context(request, change, content, beside["seats"])}
 
 
 def _fetch(request: HttpRequest, key: str) -> Change:
@@ -158,9 +172,7 @@ def _check_looked_at(change: Change, decision: str, opened: list[str]) -> None:
     """At high risk an approval says that each flagged step was opened; saying no never needs it."""
     if change.risk != "high" or not decision.startswith("approve"):
         return
-    left = [
-        flag["title"] for flag in facts.flags(asking.current_revision(change)) if flag["id"] not in opened
-    ]
+    left = [flag["title"] for flag in rail.flags(change) if flag["id"] not in opened]
     if left:
         raise Invalid(f"Your decision was not saved. Open {' and '.join(left)} first, then decide.")
 

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.acting import acting
 from approvals.clock import database_time
 from orchestration import access, waivers
+from orchestration.pages import stopped
 
 OVER = 50  # shown of those that are over; the audit log holds all
 
@@ -31,7 +32,8 @@ def register(request: HttpRequest) -> HttpResponse:
     over = seen.exclude(pk__in=waivers.standing(user).values("pk")).order_by("-ends_at")[:OVER]
     may_ask = access.visible_workflows(request.user, "request").filter(slug="exception-grant").exists()
     ask = {"label": "Ask for an exception", "url": "/workflows/exception-grant/new/", "icon": "plus"}
-    page = {"standing": standing, "over": over, "page_actions": [ask] if may_ask else []}
+    through = {"excepted": stopped.excepted(request), "is_admin": user.is_superuser}
+    page = {**through, "standing": standing, "over": over, "page_actions": [ask] if may_ask else []}
     return render(request, "orchestration/exceptions.html", page)
 
 

@@ -7,11 +7,17 @@ from typing import Any
 from django.db.models import QuerySet
 
 from approvals.calendar.words import words
+from approvals.models import Decision
 from audit.canonical import parse
 from orchestration.asking import window_of
+from orchestration.definitions import phases
 from orchestration.definitions.digest import emergency_of
+from orchestration.definitions.undo import rolled_back
 from orchestration.definitions.workflow import document as definition_of
-from orchestration.models import Change, Revision, Run
+from orchestration.engine.flow import foreseen
+from orchestration.models import Change, Plan, Revision, Run
+from orchestration.models.secret import LATEST
+from orchestration.pages import way
 
 COMPARED = 20  # how many earlier changes of the same workflow and service "the usual" is
 ENOUGH = 3  # fewer earlier changes than this are no habit to differ from
@@ -23,49 +29,74 @@ EFFECTS = {
     "read_only": "Only reads",
 }
 
+Content = Revision | Plan
 Fact = dict[str, str]  # the context of templates/components/facts.html
 
 
-def document(revision: Revision) -> dict[str, Any]:
+def document(revision: Content) -> dict[str, Any]:
     """What was signed, from its very bytes."""
     value: dict[str, Any] = parse(bytes(revision.document))
     return value
 
 
-def incident(revision: Revision) -> str:
+def decision_of(revision: Content) -> Decision:
+    """What policy said: of a plan, before it knew what would be found."""
+    return revision.decision if isinstance(revision, Plan) else revision.chain.decision
+
+
+def incident(revision: Content) -> str:
     """What an emergency answers to, in visible characters; empty for a normal change."""
     emergency = emergency_of(bytes(revision.document))
     return _visible(emergency.incident) if emergency else ""
 
 
-def steps(revision: Revision) -> list[dict[str, Any]]:
+def steps(revision: Content) -> list[dict[str, Any]]:
     """The resolved steps as signed, riskiest effect first."""
     order = ["at_most_once", "reconcilable", "idempotent", "read_only"]
     return sorted(document(revision)["steps"], key=lambda step: order.index(step["effect"]))
 
 
-def plan(revision: Revision) -> list[dict[str, Any]]:
+def plan(revision: Content) -> list[dict[str, Any]]:
     """What will run, riskiest first: the resolved step and the very words it is called with."""
-    return [
-        {
-            "key": step["key"],
-            "title": step.get("title") or step["key"],
-            "uses": step["uses"],
-            "effect": EFFECTS[step["effect"]],
-            "once": step["effect"] == "at_most_once",
-            "lines": _lines(step["with"]),
-            "needs": step["needs"],
-        }
-        for step in steps(revision)
-    ]
+    signed = steps(revision)
+    omitted = foreseen(document(revision))
+    told = [{**planned(step), "omitted": step["key"] in omitted} for step in signed]
+    handed = document(revision)["secrets"]
+    for one in told:
+        one["secrets"] = [_secret(secret) for secret in handed if secret["step"] == one["key"]]
+    return way.plan(told, {step["key"]: step for step in signed})
 
 
-def flags(revision: Revision) -> list[dict[str, str]]:
+def _secret(one: dict[str, str]) -> str:
+    """Which value a step is given, and whether it is held to it."""
+    which = "whatever is newest at the start" if one["version"] == LATEST else f"version {one['version']}"
+    return f"{one['name']}: {one['path']}, {which}"
+
+
+def planned(step: dict[str, Any]) -> dict[str, Any]:
+    """One signed step as a reviewer reads it."""
+    undo = step.get("rollback")
+    return {
+        "key": step["key"],
+        "title": step.get("title") or step["key"],
+        "uses": step["uses"],
+        "effect": EFFECTS[step["effect"]],
+        "once": step["effect"] == "at_most_once",
+        "lines": _lines(step["with"]),
+        "needs": step["needs"],
+        "plans": phases.is_plan(step),
+        "notes": way.notes(step),
+        "omitted": bool(step.get("omitted")),
+        "undo": {"uses": undo["uses"], "lines": _lines(undo["with"])} if undo else None,
+    }
+
+
+def flags(revision: Content) -> list[dict[str, str]]:
     """What a reviewer of a high-risk change must open before approving: steps that cannot be repeated."""
     return [
-        {"id": step["key"], "title": step.get("title") or step["key"], "url": f"#step-{step['key']}"}
-        for step in steps(revision)
-        if step["effect"] == "at_most_once"
+        {"id": step["key"], "title": step["title"], "url": f"#step-{step['key']}"}
+        for step in plan(revision)
+        if step["once"]
     ][:MAX_FLAGS]
 
 
@@ -89,7 +120,7 @@ def earlier(change: Change) -> "QuerySet[Change]":
     )
 
 
-def six(change: Change, revision: Revision) -> list[Fact]:
+def six(change: Change, revision: Content) -> list[Fact]:
     """What, where, when, risk, undo, evidence: the reading order of a reviewer."""
     return [
         _what(revision),
@@ -101,7 +132,7 @@ def six(change: Change, revision: Revision) -> list[Fact]:
     ]
 
 
-def unusual(change: Change, revision: Revision) -> tuple[int, list[str]]:
+def unusual(change: Change, revision: Content) -> tuple[int, list[str]]:
     """How many earlier changes were compared, and up to three sentences on what is different now."""
     past = list(earlier(change).select_related("revision__workflow_version")[:COMPARED])
     if len(past) < ENOUGH:
@@ -119,7 +150,9 @@ def _fact(label: str, value: str, note: str, **look: str) -> Fact:
     return {"label": label, "value": value, "note": note, **look}
 
 
-def _what(revision: Revision) -> Fact:
+def _what(revision: Content) -> Fact:
+    if undone := rolled_back(document(revision)):
+        return _fact("What", f"Rolls back {undone}", _count(len(document(revision)["steps"]), "step"))
     order = list(definition_of(revision.workflow_version)["spec"].get("inputs", {}))
     named = ", ".join(f"{key} {revision.inputs[key]}" for key in order[:2] if key in revision.inputs)
     return _fact(
@@ -129,19 +162,19 @@ def _what(revision: Revision) -> Fact:
     )
 
 
-def _when(revision: Revision) -> Fact:
+def _when(revision: Content) -> Fact:
     if repeats := window_of(revision).repeats:
         return _fact("When", f"It comes back {words(repeats)}", "each time a run of its own")
     if revision.not_before:
         return _fact("When", f"Not before {_at(revision.not_before)}", _then(revision))
     if revision.not_after:
         return _fact("When", "Right after approval", _then(revision))
-    if revision.chain.decision.output["windows"]:
+    if decision_of(revision).output["windows"]:
         return _fact("When", "In a window of the policy", "then by itself")
     return _fact("When", "Right after approval", "by itself, no later stop")
 
 
-def _then(revision: Revision) -> str:
+def _then(revision: Content) -> str:
     return f"by itself, not after {_at(revision.not_after)}" if revision.not_after else "then by itself"
 
 
@@ -159,15 +192,23 @@ def _risk(change: Change) -> Fact:
     return _fact("Risk", change.risk.capitalize(), ", ".join(reasons), risk=change.risk)
 
 
-def _undo(revision: Revision) -> Fact:
-    once = [step["title"] or step["key"] for step in steps(revision) if step["effect"] == "at_most_once"]
+def _undo(revision: Content) -> Fact:
+    signed = steps(revision)
+    once = [
+        step["title"] or step["key"]
+        for step in signed
+        if step["effect"] == "at_most_once" and "rollback" not in step
+    ]
+    undone = sum("rollback" in step for step in signed)
+    if undone and not once:
+        return _fact("Undo", "By a rollback", f"{_count(undone, 'step')} with a way back", icon="succeeded")
     if not once:
         return _fact("Undo", "Safe to repeat", "every step may run again without harm", icon="succeeded")
     return _fact("Undo", "Not by itself", f"runs once only: {', '.join(once[:2])}", icon="warning")
 
 
 def _evidence(change: Change) -> Fact:
-    past = Run.objects.filter(change__in=earlier(change).values("pk")[:COMPARED])
+    past = Run.objects.applying().filter(change__in=earlier(change).values("pk")[:COMPARED])
     total = past.exclude(state__in=[Run.State.READY, Run.State.RUNNING]).count()
     good = past.filter(state=Run.State.SUCCEEDED).count()
     if not total:
@@ -187,7 +228,7 @@ def _new_environment(change: Change, past: list[Change]) -> str:
     return ""
 
 
-def _new_version(change: Change, revision: Revision, past: list[Change]) -> str:
+def _new_version(change: Change, revision: Content, past: list[Change]) -> str:
     last = past[0].revision
     if last and last.workflow_version_id != revision.workflow_version_id:
         old, new = last.workflow_version.number, revision.workflow_version.number
@@ -195,7 +236,7 @@ def _new_version(change: Change, revision: Revision, past: list[Change]) -> str:
     return ""
 
 
-def _new_inputs(revision: Revision, past: list[Change]) -> list[str]:
+def _new_inputs(revision: Content, past: list[Change]) -> list[str]:
     before = [old.revision.inputs for old in past if old.revision]
     return [
         f"{name} is {value}; none of them used that."

@@ -18,7 +18,8 @@ SHOWN = 10  # strips of one page; the list of changes has them all
 
 def of(change: Change) -> list[dict[str, Any]]:
     """The strip of one change, for the top of its page; none once it is reviewed."""
-    return _strips([change]) if change.kind == Change.Kind.BREAK_GLASS else []
+    found = _strips([change]) if change.kind == Change.Kind.BREAK_GLASS else []
+    return [{**one, "link": None} for one in found]
 
 
 def seen_by(user: Any) -> list[dict[str, Any]]:

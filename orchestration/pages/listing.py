@@ -3,7 +3,7 @@
 import shlex
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, QueryDict
 
 from orchestration import access
@@ -19,14 +19,17 @@ def changes(request: HttpRequest) -> dict[str, Any]:
         "workflow", "service", "environment", "requester"
     )
     found = searched(found, request.GET.get("q", ""), CHANGE_KEYS, request.user)
-    page = paged(found.prefetch_related("runs"), request.GET)
+    applied = Prefetch("runs", Run.objects.applying().order_by("number"))
+    page = paged(found.prefetch_related(applied), request.GET)
     return {**page, **chips(request.GET), "q": request.GET.get("q", "")}
 
 
 def runs(request: HttpRequest) -> dict[str, Any]:
     """The context of the list of runs."""
     visible = access.visible_changes(request.user)
-    found = Run.objects.filter(change__in=visible).select_related("change__service", "change__environment")
+    found: QuerySet[Run] = Run.objects.filter(change__in=visible).select_related(
+        "change__service", "change__environment"
+    )
     found = searched(found, request.GET.get("q", ""), RUN_KEYS, request.user)
     return {**paged(found, request.GET), **chips(request.GET), "q": request.GET.get("q", "")}
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import recent
+from accounts.acting import acting
 from approvals import chain as chains
 from approvals import claims, eligibility
 from approvals.models import SignOff, Stage
@@ -16,7 +17,7 @@ from approvals.seats import Seat
 from audit.refusals import Refusal
 from orchestration import access
 from orchestration.models import Change, Revision
-from orchestration.pages import facts, who
+from orchestration.pages import facts, planned, undoing, who
 
 S = Change.State
 
@@ -48,11 +49,40 @@ def context(
     }
 
 
+def planning(request: HttpRequest, change: Change) -> dict[str, Any]:
+    """The same while something is planned: nobody is asked, and there is no chain."""
+    return {
+        "stages": [],
+        "after": {
+            "title": "Approvals",
+            "text": "asked for once it is known what would change",
+            "state": "pending",
+        },
+        "conflicts": [],
+        "decision": {"why_not": _not_asked(change)},
+        "actions": actions(request, change, []),
+        "may_operate": access.may_operate(request.user, change),
+    }
+
+
+def flags(change: Change) -> list[dict[str, str]]:
+    """What a reviewer of a high-risk change must open before approving: of the plan first, then of the steps."""
+    if change.revision is None:
+        return []
+    return [*planned.flags(change), *facts.flags(change.revision)][: facts.MAX_FLAGS]
+
+
+def _not_asked(change: Change) -> str:
+    if change.state == S.DRAFT:
+        return "Nobody is asked yet. Policy decides who must agree when it is known what would change."
+    return "This change is closed."
+
+
 def actions(request: HttpRequest, change: Change, given: list[SignOff]) -> list[dict[str, Any]]:
     """What this person can do besides deciding, by state and role."""
     url, mine = f"/changes/{change.key}/", change.requester_id == request.user.pk
-    found: list[dict[str, Any]] = []
-    if mine and change.state in {S.WAITING, S.SENT_BACK, S.APPROVED, S.SCHEDULED}:
+    found: list[dict[str, Any]] = planned.action(request, change)
+    if mine and change.state in {S.DRAFT, S.WAITING, S.SENT_BACK, S.APPROVED, S.SCHEDULED}:
         found.append({"label": "Edit and ask again", "url": url + "edit/"})
     if mine and change.state in {S.DRAFT, S.WAITING, S.SENT_BACK, S.APPROVED, S.SCHEDULED}:
         found.append({"label": "Withdraw", "url": url + "withdraw/", "method": "post"})
@@ -65,7 +95,7 @@ def actions(request: HttpRequest, change: Change, given: list[SignOff]) -> list[
     if change.state in {S.SUCCEEDED, S.FAILED, S.CANCELLED, S.REJECTED, S.WITHDRAWN, S.EXPIRED}:
         again = f"/workflows/{change.workflow.slug}/new/?from={change.key}"
         found.append({"label": "Request again", "url": again})
-    return found
+    return [*undoing.offer(request, change), *found]
 
 
 def _take_back(url: str, sign_off: SignOff) -> dict[str, Any]:
@@ -140,7 +170,7 @@ def _decision(
         "digest": revision.digest,
         "chain_digest": revision.chain.digest,
         "risk": risk,
-        "flags": facts.flags(revision) if risk == "high" else [],
+        "flags": flags(change) if risk == "high" else [],
         "effects": {
             "approve": "Approve and start when complete",
             "approve_with_condition": "Approve with this condition",
@@ -176,7 +206,7 @@ def _others(revision: Revision) -> str:
     """Who can, stage by stage."""
     waiting = [one.stage for one in chains.progress(revision.chain) if not one.complete]
     found = {
-        stage.name: [one.name for one in eligibility.people(stage, conflicted=revision.chain.conflicted)]
+        stage.name: [one.name for one in eligibility.people(stage, conflicted=revision.chain.barred)]
         for stage in waiting
     }
     return " ".join(f"{name} can: {', '.join(names) or 'nobody now'}." for name, names in found.items())
@@ -196,6 +226,8 @@ def _why_not(
         }.get(S(change.state), "Decided. What was signed is what runs.")
     if change.requester_id == request.user.pk:
         return f"You requested this change, so someone else must approve it. {_others(revision)}"
+    if acting(request).user.person_id in revision.chain.barred - set(revision.chain.conflicted):
+        return f"You have a conflict of interest, so someone else must decide. {_others(revision)}"
     if not mine and any(one.user_id == request.user.pk for one in given):
         return "You have decided. One person counts once in a chain."
     return "" if mine else f"You can read this change but not decide it. {_others(revision)}"

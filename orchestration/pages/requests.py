@@ -16,7 +16,7 @@ from orchestration import access, asking, changes
 from orchestration.definitions import repeats as times
 from orchestration.definitions.repeats import Window
 from orchestration.models import Change, Workflow
-from orchestration.pages import forms, repeating, trace, windows
+from orchestration.pages import facts, forms, repeating, trace, way, windows
 
 
 @require_http_methods(["GET", "POST"])
@@ -45,7 +45,7 @@ def edit(request: HttpRequest, key: str) -> HttpResponse:
     """The same form for a new revision: every sign-off given so far becomes void."""
     change = access.get_change_or_404(request.user, key, may="edit")
     if request.method == "GET":
-        revision = asking.current_revision(change)
+        revision = asking.content_of(change)
         given = {
             "service": change.service.slug,
             "environment": change.environment.slug,
@@ -83,10 +83,12 @@ def previewed(request: HttpRequest, given: dict[str, Any]) -> HttpResponse:
     """The panel's answer for what was typed."""
     try:
         found = asking.preview(**given, window=_window(request) or Window(), by=acting(request))
-        shown = {**_preview(found), "rules": trace.previewed(found), "facts": json.dumps(found["facts"])}
+        steps = way.plan(map(facts.planned, found["steps"]), {step["key"]: step for step in found["steps"]})
+        told = {"rules": trace.previewed(found), "steps": steps, "facts": json.dumps(found["facts"])}
+        panel = {**answer(found), **told}
     except Refusal as refusal:
-        shown = {"summary": "Not ready to submit.", "points": _problems(refusal)}
-    return render(request, "components/preview_result.html", {"preview": shown})
+        panel = {"summary": "Not ready to submit.", "points": _problems(refusal)}
+    return render(request, "components/preview_result.html", {"preview": panel})
 
 
 def typed(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
@@ -170,7 +172,7 @@ def errors_of(refused: Refusal | None) -> list[dict[str, str]]:
     return refused.errors or [{"pointer": "", "detail": str(refused)}]
 
 
-def _preview(found: dict[str, Any]) -> dict[str, Any]:
+def answer(found: dict[str, Any]) -> dict[str, Any]:
     """Policy's answer as the panel's sentences: who must agree, and when it may start. Why stands below them."""
     asked = [_demand(stage) for stage in found["require"]]
     yourself = {

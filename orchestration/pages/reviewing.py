@@ -13,7 +13,8 @@ from accounts.acting import acting
 from approvals import claims, obligations
 from approvals.models import Obligation, Stage
 from audit.refusals import Invalid
-from orchestration import access, reviewing
+from orchestration import access, changes, reviewing
+from orchestration.asking import BEFORE_START
 from orchestration.models import Change, Comment, Revision
 
 
@@ -62,6 +63,13 @@ def ask(request: HttpRequest, key: str) -> HttpResponse:
 
 @require_POST
 @login_required
+def recuse(request: HttpRequest, key: str) -> HttpResponse:
+    changes.recuse(_fetch(request, key), reason=request.POST.get("reason", ""), by=acting(request))
+    return redirect("orchestration:change", key=key)
+
+
+@require_POST
+@login_required
 def answer(request: HttpRequest, key: str, question: UUID) -> HttpResponse:
     reviewing.answer(_fetch(request, key), question, text=request.POST.get("text", ""), by=acting(request))
     return redirect("orchestration:change", key=key)
@@ -79,17 +87,24 @@ def context(
     }
 
 
+def asked(change: Change, user: Any) -> dict[str, Any]:
+    """The same of a change without a chain: questions alone."""
+    return {"beside": None, "questions": _questions(change, user), "obligations": []}
+
+
 def _beside(
     request: HttpRequest, change: Change, revision: Revision, mine: Sequence[Stage]
 ) -> dict[str, Any] | None:
-    """What this person can do about a decision besides making it; None when no stage asks them."""
-    if not mine:
-        return None
+    """What this person can do about a decision besides making it; None for whom no stage asks, or asked."""
     user, chain = acting(request).user, revision.chain
+    signed = chain.sign_offs.filter(person=user.person_id, withdrawn_at=None).exists()
+    if not mine and not (signed and change.state in BEFORE_START):
+        return None
     granted = access.who_may_sign_off(change)
     return {
         "url": f"/changes/{change.key}/",
         "requester": change.requester.name,
+        "signed": signed,
         "claimed": any(one.user_id == user.pk for one in claims.current(chain)),
         "stages": [{"id": stage.pk, "name": stage.name} for stage in mine],
         "colleagues": [

@@ -15,12 +15,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.acting import acting
-from orchestration import access, changes
+from orchestration import access
+from orchestration.engine import cancel as cancelling
 from orchestration.engine import logs
 from orchestration.engine import pause as pausing
 from orchestration.engine import resolve as resolving
 from orchestration.models import Run, Step
-from orchestration.pages import fragments, listing, run_view, standing
+from orchestration.pages import fragments, listing, run_view, standing, undoing
 
 
 @require_GET
@@ -50,12 +51,15 @@ def _context(request: HttpRequest, key: str) -> dict[str, Any]:
     run = access.get_run_or_404(request.user, key)
     chosen = request.GET.get("step", "")
     may_operate = access.may_operate(request.user, run.change)
-    actions = [{"label": f"Open {run.change.key}", "url": f"/changes/{run.change.key}/"}]
+    actions: list[dict[str, Any]] = [
+        {"label": f"Open {run.change.key}", "url": f"/changes/{run.change.key}/"}
+    ]
     if may_operate and run.state in {Run.State.READY, Run.State.RUNNING}:
         verb = ("Go on", "resume") if run.paused_at else ("Pause the run", "pause")
         actions.append({"label": verb[0], "url": f"/runs/{run.key}/{verb[1]}/", "method": "post"})
         stop = {"label": "Stop the run", "url": f"/runs/{run.key}/cancel/", "method": "post", "danger": True}
-        actions.append(stop)  # type: ignore[arg-type]  # flags beside words
+        actions.append(stop)
+    actions = [*undoing.offer(request, run.change), *actions]
     return {
         "run": run,
         "change": run.change,
@@ -64,10 +68,14 @@ def _context(request: HttpRequest, key: str) -> dict[str, Any]:
         "chosen": chosen,
         "crumbs": [{"label": "Runs", "url": "/runs/"}, {"label": run.key}],
         "actions": actions,
-        "meta": f"{run.change.service.name} in {run.change.environment.name}, revision {run.revision.number}.",
-        **run_view.context(run, run.revision, chosen),
+        "meta": f"{run.change.service.name} in {run.change.environment.name}, {_of(run)}.",
+        **run_view.context(run, run.source, chosen),
         **standing.context(request.user, run),
     }
+
+
+def _of(run: Run) -> str:
+    return f"plan {run.plan.number}: it only reads" if run.plan else f"revision {run.source.number}"
 
 
 @require_POST
@@ -92,7 +100,8 @@ def resume(request: HttpRequest, key: str) -> HttpResponse:
 @login_required
 def cancel(request: HttpRequest, key: str) -> HttpResponse:
     run = access.get_run_or_404(request.user, key)
-    changes.cancel(run.change, by=acting(request))
+    access.require_operate(request.user, run.change)
+    cancelling.cancel(run, by=acting(request), reason="stopped by a person")
     return redirect("orchestration:run", key=run.key)
 
 

@@ -13,8 +13,11 @@ LIMIT = 200  # entries of one change on its page; the audit log holds the rest
 VERBS = {
     "change.requested": ("requested this change", "info"),
     "change.revised": ("edited it", "info"),
+    "plan.asked": ("asked what would change", "planned"),
+    "plan.settled": ("looked at what the plan found", "planned"),
     "chain.opened": ("opened the approval chain", "info"),
     "chain.completed": ("completed the approvals", "approved"),
+    "change.draft": ("let it be planned anew; nobody is asked meanwhile", "draft"),
     "change.withdrawn": ("withdrew it", "withdrawn"),
     "change.expired": ("let it expire", "expired"),
     "change.running": ("started it", "running"),
@@ -23,6 +26,7 @@ VERBS = {
     "change.cancelled": ("stopped it", "cancelled"),
     "change.unknown": ("lost track of a step; a person must look", "unknown"),
     "sign_off.withdrawn": ("withdrew a sign-off", "cancelled"),
+    "chain.recused": ("has a conflict of interest and takes no part", "hand_over"),
     "obligation.opened": ("set an obligation", "obligation"),
     "obligation.closed": ("closed an obligation", "closed"),
     "stage.overdue": ("told those who may decide that it is past due:", "overdue"),
@@ -34,8 +38,12 @@ VERBS = {
     "review.closed": ("reviewed it, which closes the review", "closed"),
     "permit.issued": ("issued the permit", "verified"),
     "attempt.refused": ("was refused", "denied"),
+    "secret.created": ("named it", "info"),
+    "secret.edited": ("changed where it may be used", "info"),
     "freeze.created": ("made the freeze", "freeze"),
     "freeze.edited": ("changed the freeze", "freeze"),
+    "freeze.excepted": ("let it start through a freeze", "exception"),
+    "freeze.exception_ended": ("ended its way through a freeze", "freeze"),
     "freeze.lifted": ("lifted the freeze", "lifted"),
     "window.created": ("made the window", "window"),
     "window.edited": ("changed the window", "window"),
@@ -49,6 +57,13 @@ DECIDED = {
     "approve_with_condition": ("approved with a condition", "approve_with_condition"),
     "send_back": ("sent it back", "send_back"),
     "reject": ("rejected it", "reject"),
+}
+PLANNED = {
+    "revised": "asked everybody about what the plan found",
+    "same": "planned again and found the same; what was signed stands",
+    "denied": "found that policy does not allow what would change, which ends it",
+    "refused": "found what nobody can be asked about",
+    "moot": "found something after the change had gone on without it",
 }
 SHOWN = [*VERBS, "sign_off.given"]
 
@@ -78,6 +93,9 @@ def of_row(stream: UUID) -> list[dict[str, Any]]:
 def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
     data = parse(bytes(entry.body))["data"]
     verb, state = VERBS.get(entry.kind) or DECIDED.get(data.get("decision", ""), (entry.kind, "info"))
+    if entry.kind == "permit.issued" and data.get("purpose") == "plan":
+        verb = "issued a permit that only lets it read"
+    verb, said = (PLANNED[data["outcome"]], data["why"]) if entry.kind == "plan.settled" else (verb, "")
     index = entry.leaf.index if hasattr(entry, "leaf") else None
     return {
         "actor": names.get(entry.actor, _machine(entry.actor)),
@@ -87,7 +105,7 @@ def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
         "seq": index,
         "url": f"/audit/{index}/" if index is not None else "",
         "state": state,
-        "said": data.get("detail", "") if entry.kind == "attempt.refused" else "",
+        "said": data.get("detail", "") if entry.kind == "attempt.refused" else said,
     }
 
 
@@ -97,6 +115,8 @@ def _object(kind: str, data: dict[str, Any], names: dict[str, str]) -> str:
     if kind == "stage.handed_over":
         return f"{names.get(data['to_account'], 'a colleague')} as {data['stage_name']}"
     if kind.startswith(("freeze.", "window.")):
+        if "named" in data:  # an exception to a freeze
+            return data["name"] if kind == "freeze.exception_ended" else f"{data['name']}: {data['reason']}"
         return "" if kind.endswith("lifted") else f"({data['words']})"
     return str(data["stage_name"]) if kind.startswith("stage.") else ""
 

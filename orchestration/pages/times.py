@@ -5,15 +5,15 @@ from typing import Any
 from approvals.calendar.words import words
 from approvals.clock import database_time
 from orchestration.asking import window_of
-from orchestration.models import Change, Revision
+from orchestration.models import Change, Plan, Revision
 
 AHEAD = 5  # times to come that are shown
 
 
-def context(change: Change, revision: Revision) -> dict[str, Any]:
+def context(change: Change, revision: Revision | Plan) -> dict[str, Any]:
     """Empty for a change that runs once."""
     repeats = window_of(revision).repeats
-    if repeats is None:
+    if repeats is None or isinstance(revision, Plan):
         return {}
     runs = {run.occurs_at: run for run in change.runs.filter(revision=revision)}
     now = database_time()

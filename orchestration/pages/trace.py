@@ -6,17 +6,19 @@ from typing import Any
 from approvals.pages import why as shown
 from approvals.policy import bundles, contract
 from approvals.policy.why import Records, explain
-from orchestration.models import Environment, Revision, Service, WorkflowVersion
+from orchestration.models import Environment, Service, WorkflowVersion
+from orchestration.pages import facts
+from orchestration.pages.facts import Content
 
 
-def policy(revision: Revision) -> dict[str, str]:
+def policy(revision: Content) -> dict[str, str]:
     """Which bundle decided."""
-    return shown.policy(revision.chain.decision.bundle)
+    return shown.policy(facts.decision_of(revision).bundle)
 
 
-def rules(revision: Revision) -> list[dict[str, Any]]:
+def rules(revision: Content) -> list[dict[str, Any]]:
     """Rows of templates/components/policy_trace.html, from the stored decision."""
-    decision = revision.chain.decision
+    decision = facts.decision_of(revision)
     known = records(revision.workflow_version)
     whys = explain(decision.bundle, decision.input, decision.output, records=known)
     return [*shown.rows(whys, decision.bundle), _requester(revision)]
@@ -47,7 +49,7 @@ def records(version: WorkflowVersion) -> Records:
     }
 
 
-def _requester(revision: Revision) -> dict[str, Any]:
+def _requester(revision: Content) -> dict[str, Any]:
     """The kernel's own rule, which no policy can switch off."""
     name = revision.change.requester
     return {

@@ -11,10 +11,13 @@ from orchestration.pages import (
     exceptions,
     feed,
     inbox,
+    planned,
     requests,
     reviewing,
     runs,
+    secrets,
     stopping,
+    undoing,
     versions,
     workers,
     workflows,
@@ -39,13 +42,17 @@ change_urls = [
     path(
         "<str:key>/sign-offs/<uuid:sign_off>/withdraw/", changes.withdraw_sign_off, name="withdraw_sign_off"
     ),
+    path("<str:key>/plan/", planned.again, name="plan_again"),
+    path("<str:key>/plan/<str:step>/<str:name>", planned.artifact, name="artifact"),
     path("<str:key>/withdraw/", changes.withdraw, name="withdraw"),
     path("<str:key>/start/", changes.start, name="start"),
+    path("<str:key>/rollback/", undoing.rollback, name="rollback"),
     path("<str:key>/comment/", changes.comment, name="comment"),
     path("<str:key>/claim/", reviewing.claim, name="claim"),
     path("<str:key>/release/", reviewing.release, name="release"),
     path("<str:key>/hand-over/", reviewing.hand_over, name="hand_over"),
     path("<str:key>/ask/", reviewing.ask, name="ask"),
+    path("<str:key>/recuse/", reviewing.recuse, name="recuse"),
     path("<str:key>/questions/<uuid:question>/answer/", reviewing.answer, name="answer"),
     path("<str:key>/review/", break_glass.conclude, name="review"),
     path(
@@ -71,8 +78,18 @@ calendar_urls = [
     path("feed/", feed.address, name="feed"),
     path("feed/new/", feed.create, name="new_feed"),
     path("feed/revoke/", feed.revoke, name="revoke_feed"),
+    path("exceptions/<uuid:exception>/end/", calendar.end_exception, name="end_freeze_exception"),
     path("<uuid:key>/", calendar.detail, name="period"),
     path("<uuid:key>/edit/", calendar.edit, name="edit_period"),
+]
+
+secret_urls = [
+    path("", secrets.index, name="secrets"),
+    path("new/", secrets.new, name="new_secret"),
+    path("<uuid:key>/", secrets.detail, name="secret"),
+    path("<uuid:key>/write/", secrets.write, name="write_secret"),
+    path("<uuid:key>/narrow/", secrets.narrow, name="narrow_secret"),
+    path("<uuid:key>/versions/<int:number>/destroy/", secrets.destroy, name="destroy_secret_version"),
 ]
 
 app_name = "orchestration"
@@ -89,6 +106,7 @@ urlpatterns = [
     path("break-glass/<slug:slug>/", break_glass.new, name="break_glass_form"),
     path("break-glass/<slug:slug>/preview/", break_glass.preview, name="break_glass_preview"),
     path("calendar/", include(calendar_urls)),
+    path("secrets/", include(secret_urls)),
     path("calendar.ics", feed.ics, name="calendar_ics"),
     path("admin/workers/", workers.index, name="workers"),
     path("admin/workers/live/", workers.live, name="workers_live"),

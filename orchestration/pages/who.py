@@ -10,7 +10,7 @@ from uuid import UUID
 from accounts.models import Delegation, Person, User
 from approvals import chain as chains
 from approvals import eligibility
-from approvals.models import Chain, SignOff, Stage
+from approvals.models import Chain, Recusal, SignOff, Stage
 from approvals.seats import Seat
 from orchestration.models import Change, Revision
 
@@ -20,7 +20,7 @@ SHOWN = 3  # names of a stage
 
 def places(chain: Chain, stages: Collection[Stage]) -> Places:
     """Stage -> the places from which it may be decided now, people's own first."""
-    return {stage.pk: eligibility.places(stage, conflicted=chain.conflicted) for stage in stages}
+    return {stage.pk: eligibility.places(stage, conflicted=chain.barred) for stage in stages}
 
 
 def seats(ranks: list[chains.Progress], found: Places, given: list[SignOff], me: Any) -> dict[UUID, Seat]:
@@ -50,7 +50,9 @@ def conflicts(change: Change, revision: Revision) -> list[tuple[str, str]]:
     found: dict[UUID, tuple[str, str]] = {}
     for user, why in _authors(change, revision):
         found.setdefault(user.person_id, (user.person.name, why))
-    pinned = revision.chain.conflicted
+    for said in Recusal.objects.filter(chain__in=change.revisions.values("chain")).select_related("person"):
+        found.setdefault(said.person_id, (said.person.name, f"has a conflict of interest: {said.reason}"))
+    pinned = revision.chain.barred
     for one in Person.objects.filter(pk__in=set(pinned) - set(found)):
         found[one.pk] = (one.name, "wrote a part of it")
     held = Delegation.objects.holding().filter(delegator__person__in=pinned)
@@ -66,8 +68,10 @@ def _authors(change: Change, revision: Revision) -> Iterator[tuple[User, str]]:
     yield change.requester, f"answers for {change.requester.name}" if service else "requested it"
     for one in change.revisions.select_related("author__person").order_by("number"):
         yield one.author, "edited it"
-    if author := revision.workflow_version.author:
-        yield author, "wrote this version of the workflow"
+    version = revision.workflow_version
+    people = User.objects.select_related("person").in_bulk([*version.authors, *version.writers()])
+    for pk, person in people.items():
+        yield person, f"wrote {'this version' if pk in version.authors else 'a part'} of the workflow"
 
 
 def as_role(stage: Stage, seat: Seat) -> str:

@@ -13,7 +13,7 @@ from audit.refusals import Invalid
 from orchestration.asking import window_of
 from orchestration.definitions import repeats as times
 from orchestration.definitions.repeats import Repeat
-from orchestration.models import Revision
+from orchestration.models import Plan, Revision
 from orchestration.pages import repeating
 
 NAMES = ("not_before", "not_after")
@@ -33,7 +33,7 @@ def read(posted: QueryDict) -> dict[str, Any]:
     return {**{name: _moment(name, posted.get(name, "").strip()) for name in NAMES}, "repeats": repeats}
 
 
-def of(revision: Revision) -> dict[str, str]:
+def of(revision: Revision | Plan) -> dict[str, str]:
     """A revision's window, for the form that edits it."""
     not_before, not_after, repeats = times.said(window_of(revision))
     shown = {"not_before": _shown(not_before), "not_after": _shown(not_after)}

@@ -11,8 +11,10 @@ from django.views.decorators.http import require_GET
 
 from accounts import permissions
 from orchestration import access
+from orchestration.definitions import flow
 from orchestration.definitions.workflow import document as definition_of
 from orchestration.models import CONTROL_ROOM, Change, Workflow
+from orchestration.pages import way
 
 
 @require_GET
@@ -73,8 +75,9 @@ def _groups(cards: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]
 def graph(document: dict[str, Any]) -> list[dict[str, Any]]:
     """Steps for the drawing, from the definition as its author wrote it."""
     steps = document.get("spec", {}).get("steps", {})
+    needs = flow.needs(steps)
     return [
-        {"key": key, "title": step.get("title", key), "needs": step.get("needs", []), "note": step["uses"]}
+        {"key": key, "title": step.get("title", key), "needs": needs[key], "note": way.kind(step)}
         for key, step in steps.items()
     ]
 

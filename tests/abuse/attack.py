@@ -35,8 +35,8 @@ spec:
 class Case:
     """The bank with everybody at a browser of their own."""
 
-    def __init__(self, definition: str = ECHO) -> None:
-        self.bank = Bank(definition)
+    def __init__(self, definition: str = ECHO, files: dict[str, str] | None = None) -> None:
+        self.bank = Bank(definition, files)
         self.at = {name: Browser(self.bank, name) for name in self.bank.people}
 
     def enter(self, user: User) -> None:

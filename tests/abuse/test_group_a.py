@@ -7,9 +7,13 @@ from uuid import uuid4
 
 from approvals import freezes
 from approvals.models import Chain
+from audit.canonical import parse
+from audit.models import Entry
 from orchestration.models import Change, Run, StepAttempt
 from tests.abuse.attack import ECHO, Case, printed, state, was_refused, work
+from tests.approvals.cast import sql
 from tests.browser import REQUEST
+from tests.orchestration.planned import now, work_all
 
 
 def publish(case: Case, text: str, files: dict[str, str] | None = None) -> None:
@@ -40,11 +44,55 @@ def test_a04_an_edit_of_the_environment_asks_everybody_anew(case):
     case.nothing_started()
 
 
-def test_a05_a_definition_cannot_name_a_secret_so_none_can_be_exchanged_behind_an_approval(case):
-    for line in (
-        'env: {TOKEN: "{{secrets.token}}"}',
-        "secrets: [token]",
-    ):
+SECRET = {"path": "payments/db-password", "owner": "payments", "environments": ["production"],
+          "services": ["web-bank"], "workflows": ["deploy"]}  # fmt: skip
+SIGNED, EXCHANGED = "Tr0ub4dor&3-signed", "exchanged-behind-the-approval"
+
+
+def secretly(case: Case, said: str) -> str:
+    """A definition whose step tells how long its secret is; Mara stores the secret, and its key is returned."""
+    mara = case.at["mara"]
+    made = mara.post("secrets/", SECRET).json()["id"]
+    assert mara.post(f"secrets/{made}/versions/", {"value": SIGNED}).status_code == 201
+    counts = """{argv: [/bin/sh, -c, 'wc -c < "$STEP_SECRETS/PASSWORD"'], env: {V: "{{inputs.version}}"}}"""
+    text = ECHO.replace('{argv: [/bin/echo, "one {{inputs.version}} {{service}}"]}', counts)
+    publish(case, text.replace(f"with: {counts}", f"with: {counts}, secrets: {{PASSWORD: {said}}}"))
+    return str(made)
+
+
+def test_a05_a_secret_that_is_exchanged_behind_an_approval_is_not_what_the_run_gets(case):
+    key = secretly(case, "payments/db-password")
+    change = case.approved()
+    assert [(one["path"], one["version"]) for one in change["secrets"]] == [("payments/db-password", "1")]
+    assert case.at["mara"].post(f"secrets/{key}/versions/", {"value": EXCHANGED}).status_code == 201
+    work()
+    assert printed().strip() == str(len(SIGNED))
+    assert state(change) == "succeeded"
+
+
+def test_a05_where_the_signed_version_is_gone_the_run_stops_and_takes_no_other(case):
+    key = secretly(case, "payments/db-password")
+    change = case.approved()
+    case.at["mara"].post(f"secrets/{key}/versions/", {"value": EXCHANGED})
+    assert case.at["mara"].post(f"secrets/{key}/versions/1/destroy/").status_code == 200
+    case.nothing_started()
+    was_refused("secret_gone")
+    assert state(change) == "approved"
+
+
+def test_a05_the_newest_is_taken_only_where_reviewers_were_told_so_and_the_ledger_tells_which(case):
+    key = secretly(case, "{path: payments/db-password, version: latest}")
+    change = case.approved()
+    assert change["secrets"][0]["version"] == "latest"
+    case.at["mara"].post(f"secrets/{key}/versions/", {"value": EXCHANGED})
+    work()
+    assert printed().strip() == str(len(EXCHANGED))
+    told = parse(bytes(Entry.objects.get(kind="secret.handed_over").body))["data"]["secrets"][0]
+    assert (told["version"], told["latest"]) == ("2", True)
+
+
+def test_a05_nothing_else_in_a_definition_reaches_a_secret(case):
+    for line in ('env: {TOKEN: "{{secrets.token}}"}', "secrets: [token]"):
         text = ECHO.replace("with: {", f"with: {{{line}, ")
         answer = case.at["mara"].post("workflows/deploy/versions/", {"source": text})
         case.refused("mara", answer, 422, "bad_definition")
@@ -210,6 +258,62 @@ def test_a16_an_approval_that_has_expired_starts_nothing_and_takes_no_more(case,
     assert state(change) == "approved"
 
 
+def a17(case, place):
+    """A change that was planned while this stood there: it waits for both owners and Security."""
+    now(place, "version 41\n")
+    asked = case.asked(inputs={"version": "42", "place": str(place)})
+    assert (asked["state"], asked["digest"], asked["chain"]) == ("draft", None, None)
+    work_all()
+    return case.seen(asked)
+
+
+def test_a17_what_stood_there_changed_after_the_plan_and_what_was_read_is_applied(planning_case, tmp_path):
+    case = planning_case
+    change = a17(case, tmp_path)
+    now(tmp_path, "everything else\n")
+    for who in ("jonas", "noor"):
+        assert case.says(who, change).status_code == 201
+    work()
+    assert (state(change), (tmp_path / "next").read_text()) == ("succeeded", "version 41\nversion 42\n")
+
+
+def test_a17_a_plan_that_differs_under_the_same_title_voids_what_was_signed(planning_case, tmp_path):
+    case = planning_case
+    change = a17(case, tmp_path)
+    assert case.says("jonas", change).status_code == 201
+    now(tmp_path, "everything else\n")
+    again = case.at["mara"].post(f"changes/{change['key']}/plan/")
+    assert again.status_code == 201, again.content
+    work_all()
+    seen = case.seen(change)
+    assert (seen["title"], seen["inputs"], seen["revision"]) == (change["title"], change["inputs"], 2)
+    assert seen["digest"] != change["digest"]
+    case.refused("noor", case.says("noor", change), 409, "stale_version")
+    assert [one["sign_offs"] for one in seen["chain"]["stages"]] == [[], []]
+    work()
+    assert not (tmp_path / "next").exists()
+    assert not Run.objects.applying().exists()
+
+
+def test_a17_a_file_exchanged_in_the_database_after_the_approval_starts_nothing(planning_case, tmp_path):
+    case = planning_case
+    change = a17(case, tmp_path)
+    for who in ("jonas", "noor"):
+        assert case.says(who, change).status_code == 201
+    sql("UPDATE orchestration_artifact SET data = 'everything else'")
+    work()
+    was_refused("artifact_altered")
+    assert not (tmp_path / "next").exists()
+
+
+def test_a17_a_step_that_could_change_something_never_plans(case):
+    for effect in ("idempotent", "at_most_once"):
+        text = ECHO.replace("say: {", f"say: {{phase: plan, effect: {effect}, ")
+        answer = case.at["mara"].post("workflows/deploy/versions/", {"source": text})
+        case.refused("mara", answer, 422, "bad_definition")
+        assert "read_only" in answer.json()["detail"]
+
+
 def test_a18_a_schedule_that_is_pointed_elsewhere_asks_everybody_anew(case):
     begins = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     times = {"not_before": begins.isoformat(), "not_after": (begins + timedelta(hours=1)).isoformat()}
@@ -227,17 +331,9 @@ def test_a18_a_schedule_that_is_pointed_elsewhere_asks_everybody_anew(case):
         assert edited.json()["state"] == "waiting"
         case.refused("jonas", case.says("jonas", change), 409, "stale_version")
         case.nothing_started()
-        now = case.seen(change)
-        assert now["digest"] != change["digest"]
+        seen = case.seen(change)
+        assert seen["digest"] != change["digest"]
         for who in ("jonas", "noor"):
-            assert case.says(who, now).status_code == 201
+            assert case.says(who, seen).status_code == 201
         change = case.seen(change)
         assert change["state"] == "scheduled"
-
-
-def test_a17_no_step_may_plan_what_another_applies(case):
-    """Nothing is planned in this version, so no plan can differ from the one that was read."""
-    text = ECHO.replace("say: {", "say: {phase: plan, ")
-    answer = case.at["mara"].post("workflows/deploy/versions/", {"source": text})
-    case.refused("mara", answer, 422, "bad_definition")
-    assert "plan" in answer.json()["detail"]

@@ -42,6 +42,60 @@ def test_b04_whoever_wrote_the_version_agrees_neither_to_it_nor_to_its_changes(c
     case.nothing_started()
 
 
+TWO = """
+apiVersion: countersign.dev/v1
+kind: Workflow
+metadata: {name: deploy, title: Deploy, owner: payments}
+spec:
+  summary: Deploy {{service}} {{version}} to {{environment}}
+  inputs:
+    version: {type: string, pattern: '^[0-9]+([.][0-9]+)*$', title: Version}
+  environments: [staging, production]
+  steps:
+    pause: {uses: wait, with: {seconds: 0}, effect: at_most_once}
+    rest: {uses: wait, with: {seconds: 0}, effect: at_most_once}
+"""
+
+
+def stored(case, who, text, approver, **more):
+    digest = case.at[who].post("workflows/deploy/versions/", {"source": text, **more}).json()["digest"]
+    return case.at[approver].post(f"workflows/deploy/versions/{digest}/approve/")
+
+
+def test_b04_a_harmless_edit_by_another_does_not_free_who_wrote_the_rest(case):
+    """Jonas writes a step, Mara changes the title: what runs is his still."""
+    teams.join(case.bank.teams["payments"], case.bank.user("sam"), by=TEST)
+    assert stored(case, "jonas", TWO, "mara").status_code == 200
+    assert (
+        stored(case, "mara", TWO.replace("title: Deploy,", "title: Deploy it,"), "jonas").status_code == 200
+    )
+    change = case.asked()
+    case.refused("jonas", case.says("jonas", change), 403, "own_change")
+    case.nothing_started()
+
+
+def test_b04_who_wrote_a_step_that_is_gone_is_free_again(case):
+    assert stored(case, "jonas", TWO, "mara").status_code == 200
+    gone = TWO.replace("    rest: {uses: wait, with: {seconds: 0}, effect: at_most_once}\n", "")
+    gone = gone.replace("pause: {uses: wait, with: {seconds: 0}", "pause: {uses: wait, with: {seconds: 1}")
+    assert stored(case, "mara", gone, "jonas").status_code == 200
+    assert case.says("jonas", case.asked()).status_code == 201
+
+
+def test_b04_commit_authors_agree_neither_to_the_version_nor_to_its_changes(case):
+    """Sam stores what Jonas committed; Ravi is the one who is left to agree."""
+    for name in ("sam", "ravi"):
+        teams.join(case.bank.teams["payments"], case.bank.user(name), by=TEST)
+    case.at["sam"] = Browser(case.bank, "sam")
+    refused = stored(case, "sam", TWO, "jonas", authors=["jonas"])
+    case.refused("jonas", refused, 403, "own_version")
+    assert stored(case, "sam", TWO, "mara", authors=["jonas"]).status_code == 200
+    case.refused("jonas", case.says("jonas", case.asked()), 403, "own_change")
+    unknown = case.at["sam"].post("workflows/deploy/versions/", {"source": TWO, "authors": ["nobody"]})
+    assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (422, "/authors")
+    case.nothing_started()
+
+
 def test_b05_whoever_answers_for_the_machine_that_asked_never_counts(case):
     jonas = case.bank.user("jonas")
     robot = teams.create_service_account(username="ci", name="ci@payments", person=jonas.person, by=TEST)

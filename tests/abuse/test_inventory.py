@@ -8,9 +8,10 @@ KNOWN = {
     "a": (2, 4, 5, 7, 9, 10, 11, 12, 13, 14, 16, 17, 18),
     "b": (2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 15, 16, 17, 20),
     "c": (2, 5, 6, 7, 8, 9, 10, 11, 12),
+    "x": (10, 11, 12),
     "d": (1, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 18, 19),
 }
-NUMBER = re.compile(r"_([abcd]\d\d)(?=_)")
+NUMBER = re.compile(r"_([abcdx]\d\d)(?=_)")
 
 
 def test_each_known_case_of_abuse_has_a_test_with_its_number():

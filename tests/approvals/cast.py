@@ -183,7 +183,6 @@ def start(chain: Chain, **changed: Any) -> gate.Start:
         "permit_id": None,
         "first": True,
         "by": TEST,
-        "uses": "command",
     }
     return gate.Start(**{**known, **changed})
 

@@ -48,7 +48,7 @@ def test_whatever_a_shipped_pack_answers_can_be_used(name):
     places = {one.id: one.place for one in candidate.rules}
     asked = itertools.product(
         ("production", "test", "control-room"), (1, 2, 3), ("channels", "treasury"), (["channels"], ["vendors"], []),
-        ("person", "service"), (False, True), ("deploy-service", "run-migration"),
+        ("person", "service"), (False, True), ("deploy-service", "run-migration"), ("no", None, 0, 2),
     )  # fmt: skip
     for one in asked:
         told = facts(*one)
@@ -56,11 +56,13 @@ def test_whatever_a_shipped_pack_answers_can_be_used(name):
         assert contract.check_output(answer, facts=told, places=places), one
 
 
-def facts(environment, tier, owner, teams, kind, emergency, workflow):
+def facts(environment, tier, owner, teams, kind, emergency, workflow, destroys):
+    plan = {"digest": "sha256:" + "b" * 64, "changes": destroys, "destroys": destroys}
     return {
         "api": "v1", "phase": "request", "now": "2026-01-05T09:00:00.000000Z",
         "change": {
-            "id": "CHG-1", "revision": 1, "inputs": {}, "reason": "Fix it", "emergency": emergency, "plan": None,
+            "id": "CHG-1", "revision": 1, "inputs": {}, "reason": "Fix it", "emergency": emergency,
+            "plan": None if destroys == "no" else plan,
         },
         "workflow": {
             "slug": workflow, "title": "Deploy", "version": 3, "digest": "sha256:" + "a" * 64, "owner": "platform",

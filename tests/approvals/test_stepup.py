@@ -3,20 +3,23 @@
 import base64
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from cbor2 import loads
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from django.conf import settings
 
 from accounts.acting import Acting
 from approvals import enrolment, gate, stepup
 from approvals.chain import Verdict
 from approvals.policy.engine import PolicyRefused
 from audit.canonical import canonical, parse
+from audit.ledger import export
 from audit.models import Entry
-from tests.approvals.authenticator import Authenticator, asked, trusted
+from tests.approvals.authenticator import Authenticator, asked, b64, trusted
 from tests.approvals.cast import (
     OTHER,
     Bank,
@@ -28,6 +31,7 @@ from tests.approvals.cast import (
     sql,
     stage,
 )
+from tests.audit.log import sequence
 
 WHAT_RUNS = {"change": "c", "revision": 1}
 
@@ -191,3 +195,101 @@ def test_b13_a_row_forged_by_sql_is_no_proof_whatever_it_says(chain, phone):
     sql("UPDATE approvals_chain SET state = 'complete' WHERE id = %s", made.pk)
     with pytest.raises(gate.SignOffForged):
         authorise(made, content=WHAT_RUNS)
+
+
+# --- years later, from an exported ledger alone ------------------------------------------------------------
+
+
+def exported(folder):
+    """Every entry of an export, read as an offline tool reads it: a file of lines, in the order of the log."""
+    sequence()
+    export.write(folder)
+    return [json.loads(line) for line in (folder / "entries.jsonl").read_bytes().splitlines()]
+
+
+def proved(entries, trust):
+    """Of each decision with a passkey whether it is proved: by entries before it and the workers' public key.
+
+    By docs/reference/ledger-format.md; with no line of the product, and no table.
+    """
+    keys, found = {}, []
+    for entry in entries:
+        data = entry["data"]
+        if entry["type"] == "passkey.trusted" and vouched(data, trust):
+            keys[data["passkey"]] = data
+        elif entry["type"] == "passkey.revoked":
+            keys.pop(data["passkey"], None)
+        elif entry["type"] == "sign_off.given" and "passkey" in data:
+            found.append(holds(data, keys.get(data["passkey"]["passkey"])))
+    return found
+
+
+def vouched(data, trust):
+    """Whether the key that the auditor noted signed exactly this key of exactly this person."""
+    named = ("passkey", "credential", "public_key", "rp", "person", "account")
+    message = (
+        b"countersign/trust/v1\0"
+        + json.dumps(
+            {name: data[name] for name in named}, separators=(",", ":"), sort_keys=True, ensure_ascii=False
+        ).encode()
+    )
+    try:
+        trust.verify(base64.b64decode(data["trust"].split(":")[2]), message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def holds(data, key):
+    try:
+        return key is not None and (verify(data, key), True)[1]
+    except (AssertionError, InvalidSignature):
+        return False
+
+
+def the_workers_key():
+    """As it is handed to an auditor: the file that `public/worker/` holds."""
+    text = (Path(settings.KEY_DIR) / "public/worker/trust.pub").read_text().split()[-1]
+    return ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
+
+
+def test_an_export_proves_a_decision_that_its_table_has_lost(chain, phone, tmp_path):
+    """Signed, the key revoked, and then everything but the log is gone: the decision stands, as it was made."""
+    bank, made = chain
+    sign(made, bank.sam, "Security", passkey=presented(made, bank.sam, "Security", phone))
+    enrolment.revoke(enrolment.mine(Acting(bank.sam, "session"))[0].pk, by=Acting(bank.sam, "session"))
+    sql("UPDATE approvals_passkey SET public_key = 'AAAA', trust = '', state = 'asked'")
+    sql("DELETE FROM approvals_signoff")
+    entries = exported(tmp_path)
+    assert proved(entries, the_workers_key()) == [True]
+
+
+def test_an_export_proves_nothing_that_was_signed_after_the_key_was_revoked(chain, phone, tmp_path):
+    bank, made = chain
+    sign(made, bank.sam, "Security", passkey=presented(made, bank.sam, "Security", phone))
+    entries = exported(tmp_path)
+    [place] = [
+        at for at, one in enumerate(entries) if "authenticator_data" in str(one["data"].get("passkey"))
+    ]
+    used = entries[place]["data"]["passkey"]["passkey"]
+    [trusted_] = [
+        one for one in entries if one["type"] == "passkey.trusted" and one["data"]["passkey"] == used
+    ]
+    revoked = {**trusted_, "type": "passkey.revoked"}
+    assert proved([*entries[:place], revoked, *entries[place:]], the_workers_key()) == [False]
+
+
+def test_an_export_proves_nothing_by_a_key_for_which_nobody_vouched(chain, phone, tmp_path):
+    """Whoever writes the log without the workers' key can say that a key is trusted, not show it."""
+    bank, made = chain
+    sign(made, bank.sam, "Security", passkey=presented(made, bank.sam, "Security", phone))
+    entries = exported(tmp_path)
+    stranger = ed25519.Ed25519PrivateKey.generate()
+    assert proved(entries, stranger.public_key()) == [False]
+    assert proved([one for one in entries if one["type"] != "passkey.trusted"], the_workers_key()) == [False]
+    other = b64(Authenticator().cose)
+    swapped = [
+        {**one, "data": {**one["data"], "public_key": other}} if one["type"] == "passkey.trusted" else one
+        for one in entries
+    ]
+    assert proved(swapped, the_workers_key()) == [False]

@@ -248,3 +248,36 @@ def test_only_what_the_checkpoint_covers_is_tested(settings, tmp_path):
     assert len(again.tested[0].rows) == 2
     evaluate.known.cache_clear()
     assert evaluate.evaluate(newest, Scope()).bytes() == again.bytes()
+
+
+def planned(**changed):
+    """A plan's run before anything was asked, as the product writes it; `changed` is what its permit says instead."""
+    permit = {
+        "permit": "p", "run": "run-p", "purpose": "plan", "digest": "sha256:p", "chain": None, "sign_offs": [],
+        "document_digest": "x", "checkpoint_size": 1, **changed,
+    }  # fmt: skip
+    told = {
+        "run": "RUN-P",
+        "change": "CHG-1",
+        "digest": "sha256:p",
+        "permit": "p",
+        "environment": "production",
+    }
+    return [("permit.issued", "CHG-1", "s-p", permit), ("run.running", "RUN-P", "s-run-p", told)]
+
+
+def test_what_only_planned_is_no_execution():
+    assert results([*planned(), *history()]) == results(history())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"purpose": "apply"}, {"purpose": None}, {"digest": DIGEST}, {"chain": "chain-1"}, {"permit": "q"}],
+)
+def test_a_start_is_no_plan_because_it_says_so(changed):
+    assert results([*planned(**changed), *history()])["CT-01"] == ["fail", "pass"]
+
+
+def test_a_permit_for_a_plan_that_came_later_excuses_nothing():
+    permit, start = planned()
+    assert results([start, permit, *history()])["CT-01"] == ["fail", "pass"]

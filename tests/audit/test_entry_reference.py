@@ -9,9 +9,12 @@ import pytest
 from approvals.models import Chain, Passkey
 from audit.canonical import parse
 from audit.models import Entry
+from orchestration import planning
 from orchestration.lifecycle import MOVES, RUN_MOVES, STEP_MOVES
 from orchestration.models import WorkflowVersion
+from tests.factories import Bank as Planning
 from tests.orchestration.bank import Bank
+from tests.orchestration.planned import FILES, PLANNED, edited, now, planned, work_all
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("accounts", "approvals", "audit", "config", "orchestration")
@@ -74,3 +77,19 @@ def test_a_change_that_ran_wrote_only_data_that_is_told():
         seen
     )
     assert {kind: data - told[kind] for kind, data in seen.items() if data - told[kind]} == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_that_was_planned_twice_wrote_only_data_that_is_told(tmp_path):
+    now(tmp_path, "version 41\n")
+    bank = Planning(PLANNED, FILES)
+    change = planned(bank, tmp_path)
+    now(tmp_path, "version 41.5\n")
+    planning.again(change, by=bank.people["mara"])
+    work_all()
+    edited(bank, change, "43", tmp_path)
+    told = reference()
+    seen = [(entry.kind, set(parse(bytes(entry.body))["data"])) for entry in Entry.objects.all()]
+    kinds = {kind for kind, _ in seen}
+    assert {"plan.asked", "artifact.kept", "plan.settled", "change.draft", "permit.issued"} <= kinds
+    assert [(kind, data - told[kind]) for kind, data in seen if data - told[kind]] == []

@@ -183,3 +183,48 @@ def test_keys_move_open_and_explain_and_none_decides(person):
     noor.keyboard.press("Escape")
     noor.keyboard.press("Control+k")
     assert noor.evaluate("document.activeElement.type") in {"search", "text"}
+
+
+def test_what_would_change_is_found_out_reviewed_and_exactly_that_is_applied(person, stack):
+    ines = person("Ines Prado")
+    ines.goto("/workflows/firewall-rules/new/")
+    ines.select_option("#f-service", "edge-gateway")
+    ines.check("input[value=production]")
+    ines.check("input[value=Close]")
+    ines.fill("#f-inputs-port", "22")
+    ines.fill("#f-inputs-source", "10.0.0.0/8")
+    ines.fill("#f-reason", "Nobody logs in from there any more.")
+    key = submit(ines)
+    expect(ines.locator("#found")).to_contain_text("-allow 22 from 10.0.0.0/8", timeout=LATE)
+    expect(ines.locator("#part-planning")).to_be_hidden(timeout=LATE)
+    expect(ines.locator("#part-head")).to_contain_text("Waiting for approval", timeout=LATE)  # by itself
+    expect(ines.locator("#part-rail")).to_contain_text("Security")
+    for reviewer in ("Sam Okoye", "Noor Haddad"):
+        page = person(reviewer)
+        page.goto(f"/changes/{key}/")
+        expect(page.locator("[data-flags]")).to_contain_text("allow 22 from 10.0.0.0/8")
+        approve(page, key)
+    expect(ines.locator("#part-head")).to_contain_text("Succeeded", timeout=LATE)
+    rules = stack.home / "demo/envs/production/edge-gateway/firewall.rules"
+    assert rules.read_text() == "allow 443 from 0.0.0.0/0\ndeny all\n"
+    found = Axe().run(ines)
+    assert found.response["violations"] == [], found.generate_report()
+
+
+def test_a_change_is_rolled_back_with_one_button_and_a_reason(person):
+    mara = person("Mara Lindqvist")
+    served = []
+    for version in ("2026.60", "2026.61"):
+        ask(mara, version=version)
+        run_to_its_end(mara, person, submit(mara))
+        served.append(mara.request.get("/demo/site/production/web-bank/").text())
+    assert "2026.61" in served[1]
+
+    mara.get_by_role("link", name="Roll back").click()
+    expect(mara.locator("#preview")).to_contain_text("This needs 2 approvals")
+    mara.fill("#f-reason", "It shows the wrong rates.")
+    mara.get_by_role("button", name="Ask for the rollback").click()
+    expect(mara.locator("#part-head")).to_contain_text("Roll back CHG-")
+    run_to_its_end(mara, person, mara.url.rstrip("/").rsplit("/", 1)[1])
+    assert mara.request.get("/demo/site/production/web-bank/").text() == served[0]
+    assert Axe().run(mara).violations_count == 0

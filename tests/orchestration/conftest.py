@@ -2,7 +2,15 @@
 
 import pytest
 
+from orchestration.engine import supervise
+from tests.orchestration.tooling import PATH
 from tests.orchestration.world import World
+
+
+@pytest.fixture(autouse=True)
+def tools(monkeypatch):
+    """A step finds the tools of the machine, and behind them those that were put beside the environment."""
+    monkeypatch.setattr(supervise, "STEP_PATH", PATH)
 
 
 @pytest.fixture

@@ -151,9 +151,7 @@ def test_a_good_definition_keeps_its_order_and_its_author_s_words():
         ("needs: [build]", "needs: [biuld]", "line 20, column 21", "no such step"),
         ("needs: [build]", "needs: [pause]", "line 20, column 21", "needs itself"),
         ("needs: [build]", "needs: [verify]", "line 20, column 21", "pause needs verify needs pause"),
-        ("needs: [build]", "when: 'true'", "line 20, column 19", "not supported yet"),
-        ("needs: [build]", "phase: plan", "line 20, column 20", "not supported yet"),
-        ("needs: [build]", "rollback: {}", "line 20, column 23", "not supported yet"),
+        ("needs: [build]", "phase: plan", "line 20", "wait cannot plan"),
         (
             "  environments:",
             "  lock: '{{inputs.nothing}}'\n  environments:",
@@ -407,4 +405,4 @@ def test_the_document_is_canonical_and_holds_only_the_scripts_that_a_step_names(
     assert [sorted(step["files"]) for step in held["steps"]] == [["build.sh"], [], []]
     assert sorted(held["files"]) == ["build.sh", "unused.txt"]
     assert held["files"]["build.sh"] == digest.digest_of_text(FILES["build.sh"])
-    assert held["effects"] == ["at_most_once", "idempotent", "read_only"]
+    assert held["effects"] == ["idempotent", "read_only"]

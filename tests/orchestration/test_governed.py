@@ -20,7 +20,8 @@ from orchestration.engine.nodes import Node
 from orchestration.engine.work import work
 from orchestration.governed.action import Govern, acts
 from orchestration.governed.install import definition, install
-from orchestration.models import Environment, Service, Step, Workflow
+from orchestration.models import Environment, Secret, Service, Step, Workflow
+from orchestration.secrets import store
 from tests.factories import TEST, Bank
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -231,3 +232,32 @@ def test_the_form_offers_the_records_there_are(bank, client):
     assert '<option value="security"' in page
     assert "Ravi (ravi)" in page
     assert "Web bank" not in page, "Countersign itself is the only service here"
+
+
+def test_a_secret_is_used_in_more_places_only_when_others_agree(bank, node):
+    scope = {"environments": ["staging"], "services": ["web-bank"], "workflows": ["deploy"]}
+    store.create(path="payments/key", owner=bank.teams["payments"], scope=scope, by=bank.people["mara"])
+    wider = {"environments": "production staging", "services": "web-bank", "workflows": "deploy"}
+    change = ask(bank, "secret-scope", path="payments/key", **wider)
+    assert change.title == "Let payments/key be used in production staging"
+    agree(change, bank, "sam", "noor")
+    assert run(change, node).state == C.SUCCEEDED
+    assert Secret.objects.get().environments == ["production", "staging"]
+    assert Entry.objects.get(kind="secret.edited").actor == f"change:{change.key}"
+    with pytest.raises(Invalid, match="There is no environment moon"):
+        ask(bank, "secret-scope", path="payments/key", **{**wider, "environments": "moon"})
+    with pytest.raises(Invalid, match="There is no such secret"):
+        ask(bank, "secret-scope", path="payments/none", **wider)
+
+
+def test_what_a_vault_keeps_is_named_only_when_others_agree(bank, node):
+    where = {"environments": "production", "services": "", "workflows": ""}
+    given = {"path": "payments/db", "provider": "vault", "source": "payments/db#password", "team": "payments"}
+    change = ask(bank, "secret-register", **given, **where)
+    agree(change, bank, "sam", "noor")
+    assert run(change, node).state == C.SUCCEEDED
+    made = Secret.objects.get()
+    assert (made.provider, made.source, made.owner.slug) == ("vault", "payments/db#password", "payments")
+    for wrong in ({"source": "../../sys"}, {"path": "payments/db", "source": "other"}, {"team": "moon"}):
+        with pytest.raises(Invalid):
+            ask(bank, "secret-register", **{**given, **wrong}, **where)

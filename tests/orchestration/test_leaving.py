@@ -61,6 +61,8 @@ def test_after_somebody_left_a_colleague_can_approve_and_the_same_run_starts(ban
     leave(bank, "jonas", "payments")
     reconcile()
     assert state(change) == "waiting"
+    asked = Change.objects.waiting_on
+    assert list(asked(bank.people["lena"].user)) == [change], "the inbox counts what counts"
     bank.say(change, "lena", "Service owner")
     assert state(change) == "approved"
     bank.run()

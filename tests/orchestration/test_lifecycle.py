@@ -62,7 +62,7 @@ def test_a_run_makes_no_move_that_the_table_does_not_name(rolled_back, was, refu
 
 @pytest.mark.parametrize(("was", "refused"), [one for one in illegal(S, STEP_MOVES) if one[0] != S.BLOCKED])
 def test_a_step_makes_no_move_that_the_table_does_not_name(rolled_back, was, refused):
-    one = rolled_back.run(step("a")).steps.get()
+    one = rolled_back.run(step("a"), step("b", needs=["a"])).steps.get(key="b")
     with transaction.atomic():
         walked(one, was, STEP_MOVES, move_step)
         for to in refused:

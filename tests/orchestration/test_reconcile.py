@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.acting import Acting
 from audit.refusals import MoveNotAllowed, NotAllowed
 from orchestration.engine import cancel, runs
-from orchestration.engine.advance import following
+from orchestration.engine.flow import following
 from orchestration.engine.reconcile import reconcile, redispatch
 from orchestration.engine.resolve import resolve
 from orchestration.models import Step, StepAttempt

@@ -99,7 +99,7 @@ def test_the_environment_is_made_and_never_inherited(monkeypatch):
     step.run()
     names = {line.partition("=")[0] for line in step.text.splitlines()}
     own = {"PATH", "LANG", "HOME", "IDEMPOTENCY_KEY", "STEP", "STEP_ATTEMPT", "STEP_FENCE"}
-    own |= {"STEP_OUTPUTS", "STEP_REASON", "STEP_TIMEOUT_SECONDS", "STEP_WITH"}
+    own |= {"STEP_OUTPUTS", "STEP_PHASE", "STEP_PLANS", "STEP_REASON", "STEP_TIMEOUT_SECONDS", "STEP_WITH"}
     assert names == own | {"COLOUR", "COUNTERSIGN_RUN", "COUNTERSIGN_BOOT"}
 
 

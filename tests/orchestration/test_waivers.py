@@ -117,7 +117,7 @@ def test_the_one_that_ends_soonest_comes_first_and_what_is_over_is_shown_as_over
     client = Client()
     client.force_login(bank.user("jonas"))
     page = client.get("/exceptions/").content.decode()
-    assert page.index("In force") < page.index(f"reason-{soon.pk}") < page.index(f"reason-{late.pk}")
+    assert page.index("To a rule") < page.index(f"reason-{soon.pk}") < page.index(f"reason-{late.pk}")
     assert "It is mended." in page[page.index("Over") :]
 
 

@@ -14,6 +14,7 @@ from audit.ledger.record import record
 from orchestration import lifecycle
 from orchestration.engine import runs
 from orchestration.models import Change, Environment, Revision, Run, Service, Step, Workflow, WorkflowVersion
+from orchestration.secrets import references
 from tests.approvals.cast import Bank, complete, facts, team
 
 SETUP = system("system:setup")
@@ -119,6 +120,7 @@ class World:
             "effects": asked["workflow"]["effects"],
             "requesters": [str(self.requester.person_id)],
             "steps": steps,
+            "secrets": references.resolve(steps, self.workflow, self.service, self.environment),
         }
 
     def run(self, *steps: dict[str, Any], **more: Any) -> Run:

@@ -210,6 +210,33 @@ test_two_decide_an_emergency_within_the_hour if {
 	}
 }
 
+# --- plans ---
+
+planned(destroys, told) := object.union(told, {"change": {"plan": {"digest": "sha256:0", "changes": 2, "destroys": destroys}}})
+
+test_what_is_destroyed_needs_security if {
+	stages == {["Service owner", 1], ["Security", 1]} with input as planned(1, facts)
+	asked("Security").signature == "session" with input as planned(1, facts)
+}
+
+test_a_plan_that_does_not_say_needs_security if {
+	["Security", 1] in stages with input as planned(null, facts)
+}
+
+test_a_plan_that_destroys_nothing_and_no_plan_need_nobody_more if {
+	stages == {["Service owner", 1]} with input as planned(0, facts)
+	stages == {["Service owner", 1]} with input as facts
+}
+
+test_what_is_destroyed_outside_of_protected_environments_is_the_owners_matter if {
+	stages == {["Service owner", 1]} with input as planned(1, in_test)
+}
+
+test_for_critical_services_security_is_asked_once_and_by_passkey if {
+	count([one | some one in data.countersign.change.require; one.stage == "Security"]) == 1 with input as planned(1, tier(1))
+	asked("Security").signature == "passkey" with input as planned(1, tier(1))
+}
+
 # --- governed acts ---
 
 test_a_governed_act_needs_its_owner_and_security_by_passkey if {

@@ -85,6 +85,13 @@ class NewVersion(StrictSerializer):
         child=serializers.CharField(trim_whitespace=False, allow_blank=True), required=False, default=dict
     )
     origin = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
+    authors = serializers.ListField(
+        child=serializers.CharField(max_length=150),
+        required=False,
+        default=list,
+        max_length=100,
+        help_text="usernames of commit authors, who agree to nothing that it does",
+    )
 
 
 class Refuse(StrictSerializer):

@@ -113,8 +113,41 @@ class Repeats(StrictSerializer):
         return Repeat(**attrs)
 
 
+class PlanRow(serializers.Serializer[Any]):
+    """The newest plan of a change: where its run is, and what came of it."""
+
+    number = serializers.IntegerField()
+    again = serializers.BooleanField()
+    digest = serializers.CharField()
+    run = serializers.CharField(source="run.key")
+    state = serializers.CharField(source="run.state")
+    outcome = serializers.CharField()
+    why = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class ArtifactRow(serializers.Serializer[Any]):
+    """A file that a plan step left; `intact` says whether it still is what is signed."""
+
+    step = serializers.CharField()
+    name = serializers.CharField()
+    digest = serializers.CharField()
+    bytes = serializers.IntegerField(source="size")
+    intact = serializers.BooleanField()
+
+
+class PlanDetail(serializers.Serializer[Any]):
+    """A plan with what it found: the riskiest first, then the files."""
+
+    plan = PlanRow()
+    changes = serializers.ListField(child=serializers.DictField(), source="items")
+    left_out = serializers.IntegerField()
+    steps_without_summary = serializers.ListField(child=serializers.CharField())
+    artifacts = ArtifactRow(many=True)
+
+
 class ChangeDetail(ChangeRow):
-    """A change, whole."""
+    """A change, whole. While its plan steps look it is a draft, without revision and chain."""
 
     reason = serializers.CharField()
     incident = serializers.CharField(allow_null=True)
@@ -125,9 +158,13 @@ class ChangeDetail(ChangeRow):
     workflow_version = serializers.IntegerField()
     workflow_digest = serializers.CharField()
     steps = serializers.ListField(child=serializers.DictField())
-    chain = ChainRow()
-    policy_decision = Judged()
+    secrets = serializers.ListField(child=serializers.DictField())
+    chain = ChainRow(allow_null=True)
+    policy_decision = Judged(allow_null=True)
+    plan = PlanRow(allow_null=True)
     run = serializers.CharField(allow_null=True)
+    rolls_back = serializers.CharField(source="undoes", allow_null=True)
+    rolled_back_by = serializers.ListField(child=serializers.CharField(), source="undone_by")
 
 
 class Request(StrictSerializer):
@@ -171,6 +208,10 @@ class Previewed(serializers.Serializer[Any]):
     deny = serializers.ListField(child=serializers.DictField())
     require = serializers.ListField(child=serializers.DictField())
     warn = serializers.ListField(child=serializers.DictField())
+    steps = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="what would run, each matrix step by step; `omitted` is known already",
+    )
     digest_preview = serializers.CharField()
 
 
@@ -233,6 +274,12 @@ class Decided(serializers.Serializer[Any]):
     verdict = serializers.CharField()
     state = serializers.CharField()
     run = serializers.CharField(allow_null=True)
+
+
+class Rollback(StrictSerializer):
+    """Why; all else comes from what was signed."""
+
+    reason = serializers.CharField(max_length=MAX_TEXT)
 
 
 class Remark(StrictSerializer):

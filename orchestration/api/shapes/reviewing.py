@@ -22,6 +22,12 @@ class ObligationRow(serializers.Serializer[Any]):
     note = serializers.CharField()
 
 
+class Recuse(StrictSerializer):
+    """A conflict of interest, in a few words."""
+
+    reason = serializers.CharField(max_length=1000)
+
+
 class ConclusionRow(serializers.Serializer[Any]):
     """What one reviewer found."""
 

@@ -18,17 +18,23 @@ class AttemptRow(serializers.ModelSerializer[StepAttempt]):
 
 
 class StepRow(serializers.ModelSerializer[Step]):
-    """A step of a run as it stands; `exit_code` is that of its last attempt."""
+    """A step of a run as it stands; `exit_code` is that of its last attempt. `omitted`: its own condition was false;
+    `skipped`: something before it was wrong. `reason` says which, and what."""
 
     name = serializers.CharField(source="key")
+    when = serializers.CharField(source="spec.when", default="")
+    continue_on_error = serializers.BooleanField(source="spec.continue_on_error", default=False)
+    phase = serializers.CharField(source="spec.phase", default="apply")
+    matrix = serializers.DictField(source="spec.matrix", allow_null=True, default=None)
     exit_code = serializers.SerializerMethodField()
     attempts = AttemptRow(many=True)
 
     class Meta:
         model = Step
         fields = [
-            "id", "name", "title", "uses", "needs", "effect", "state", "attempt", "max_attempts", "held_reason",
-            "started_at", "ended_at", "exit_code", "outputs", "attempts",
+            "id", "name", "title", "uses", "needs", "when", "matrix", "phase", "continue_on_error", "effect", "state",
+            "reason", "attempt", "max_attempts", "held_reason", "started_at", "ended_at", "exit_code",
+            "outputs", "attempts",
         ]  # fmt: skip
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
@@ -48,6 +54,7 @@ class RunRow(serializers.Serializer[Any]):
     environment = serializers.CharField(source="change.environment.slug")
     state = serializers.CharField()
     lock = serializers.CharField()
+    purpose = serializers.ChoiceField(choices=["apply", "plan"])
     digest = serializers.CharField()
     version = serializers.IntegerField()
     event_seq = serializers.IntegerField()
@@ -57,6 +64,7 @@ class RunRow(serializers.Serializer[Any]):
     cancel_requested_at = serializers.DateTimeField(allow_null=True)
     paused_at = serializers.DateTimeField(allow_null=True)
     deadline_at = serializers.DateTimeField(allow_null=True)
+    reason = serializers.CharField()
     permit = serializers.UUIDField(source="permit_id", allow_null=True)
 
 

@@ -12,12 +12,14 @@ import socket
 import time
 from typing import Any
 
-from orchestration.engine.supervisor import frames, tree
+from orchestration.engine.supervisor import frames, opening, tree
 from orchestration.engine.supervisor.output import Output
+from orchestration.engine.supervisor.redact import Redactor, Stream
 
 AFTER_EXIT_SECONDS = 0.5  # how long a daemon may hold the pipe after the step's own process has ended
 OUTPUTS_BYTES = 64 << 10
-REASON_BYTES = 2000
+REASON_BYTES = 64 << 10  # read; masked as a whole, then cut
+REASON_LENGTH = 2000
 READ_BYTES = 256 << 10
 SEND_AHEAD_BYTES = 512 << 10
 
@@ -30,6 +32,7 @@ class Supervisor:
         self.reader, self.unsent = frames.Reader(), bytearray()
         self.output = Output(time.monotonic())
         self.pipes: dict[int, bytes] = {}
+        self._mask(Redactor([]))
         self.leader = -1
         self.status: int | None = None
         self.ended_at = self.kill_at = 0.0
@@ -40,6 +43,42 @@ class Supervisor:
     def run(self) -> None:
         os.setsid()
         tree.adopt_orphans()
+        self.worker.setblocking(False)
+        try:
+            if self._open():
+                self._run()
+        finally:
+            if "opener" in self.spec:
+                opening.remove(self.spec["opener"]["directory"])
+
+    def _mask(self, redactor: Redactor) -> None:
+        """From now on nothing leaves that this redactor knows."""
+        self.redactor = redactor
+        self.masked = {b"1": Stream(redactor), b"2": Stream(redactor)}
+
+    def _open(self) -> bool:
+        """Let the step's secrets be laid out; False, and it is told, when the step must not be started."""
+        if "opener" not in self.spec:
+            return True
+        opener = opening.Opener(self.spec["opener"]["argv"], self.spec["opener"]["env"])
+        while not opener.ended and not self.why:
+            said, heard = opening.wait(opener, self.worker.fileno(), self._pause())
+            if said:
+                opener.read()
+            if heard:
+                self._hear()
+            self._check_clocks()
+        opener.close()
+        answer = opener.answer
+        if self.why:
+            self._report(self.why, None, REASONS[self.why])
+        elif "problem" in answer:
+            self._report("unstarted" if answer["again"] else "failed", None, answer["problem"])
+        else:
+            self._mask(opening.redactor_of(answer))
+        return not self.why and "problem" not in answer
+
+    def _run(self) -> None:
         problem = self._start()
         if problem:
             return self._report("failed", None, problem)
@@ -66,7 +105,6 @@ class Supervisor:
         self.pipes = {out: b"1", err: b"2"}
         for handle in self.pipes:
             os.set_blocking(handle, False)
-        self.worker.setblocking(False)
         self.exit_handle = os.pidfd_open(self.leader)
         return problem
 
@@ -135,9 +173,9 @@ class Supervisor:
             data = os.read(handle, READ_BYTES)
         except BlockingIOError:
             return False
-        if data:
-            self.output.put(self.pipes[handle], data, time.monotonic())
-        else:
+        stream = self.pipes[handle]
+        self.output.put(stream, self.masked[stream].put(data, ended=not data), time.monotonic())
+        if not data:
             del self.pipes[handle]
             os.close(handle)
         return bool(data)
@@ -208,6 +246,11 @@ class Supervisor:
 
     def _finish(self, survivors: list[int]) -> None:
         """The rest of the log, then the one outcome."""
+        for (
+            stream,
+            masked,
+        ) in self.masked.items():  # of a pipe that a process outside the tree still holds open
+            self.output.put(stream, masked.put(b"", ended=True), time.monotonic())
         while (piece := self.output.take(time.monotonic(), ended=True)) is not None:
             self.unsent += frames.log_frame(*piece)
         for piece in self.output.lost():
@@ -219,7 +262,8 @@ class Supervisor:
         if self.why:
             return self._report(self.why, code, REASONS[self.why])
         if code in self.spec["success_codes"]:
-            return self._report("succeeded", code, "")
+            leaks = opening.leaks(self.spec["env"].get("STEP_ARTIFACTS", ""), self.redactor)
+            return self._report("failed", code, LEAKS) if leaks else self._report("succeeded", code, "")
         if code < 0:
             return self._report("failed", code, f"Ended by signal {-code} ({signal.strsignal(-code)}).")
         return self._report("failed", code, self._reason() or f"Exit code {code}.")
@@ -229,8 +273,8 @@ class Supervisor:
         told = {
             "state": "failed" if problem else state,
             "exit_code": code,
-            "reason": problem or reason,
-            "outputs": outputs,
+            "reason": self.redactor.text(problem or reason)[:REASON_LENGTH],
+            "outputs": self.redactor.flat(outputs),
             "log_bytes": self.output.sent_bytes,
             "dropped_bytes": self.output.dropped_bytes,
         }
@@ -272,6 +316,7 @@ class Supervisor:
         )
 
 
+LEAKS = "What the plan step left holds the value of a secret, so nothing of it was kept."
 REASONS = {
     "timed_out": "It ran longer than its timeout and was ended.",
     "cancelled": "A person stopped the run.",

@@ -10,7 +10,7 @@ import resource
 import signal
 import time
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -21,6 +21,12 @@ def adopt_orphans() -> None:
 
 def die_with_parent() -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def be_private() -> None:
+    """Nobody of the same user reads this process's memory, and no core of it is written."""
+    _libc.prctl(PR_SET_DUMPABLE, 0)
+    limit({"CORE": 0})
 
 
 def descendants(of: int) -> list[int]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from orchestration import planning
 from orchestration.engine import reconcile
 
 
@@ -18,6 +19,8 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         found = reconcile.reconcile()
+        planned = planning.sweep()
+        found = {**found, "planned": planned} if found else found
         broken = {name: count for name, count in found.items() if name[0] == "I" and count}
         if options["json"]:
             self.stdout.write(json.dumps(found))

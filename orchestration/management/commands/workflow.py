@@ -19,13 +19,24 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("act", choices=["check", "install"])
         parser.add_argument("directory", type=Path, help="workflow.yaml, and scripts in files/")
+        parser.add_argument(
+            "--author",
+            action="append",
+            default=[],
+            help="username of a commit author, who never agrees to it",
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             found = _load(options["directory"])
             if options["act"] == "install":
-                catalogue.install(found, origin=options["directory"].name, by=system("system:terminal"))
+                catalogue.install(
+                    found,
+                    origin=options["directory"].name,
+                    by=system("system:terminal"),
+                    authors=options["author"],
+                )
         except Refusal as refusal:
             if options["json"]:
                 self.stdout.write(json.dumps({"passed": False, "errors": refusal.errors}))

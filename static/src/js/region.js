@@ -9,8 +9,13 @@ const again = new WeakSet(); // regions hinted at while being fetched
 export const regions = () => [...document.querySelectorAll("[data-live]")];
 export const topicsOf = (element) => (element.dataset.topic || "").split(/\s+/).filter(Boolean);
 
+// What stands on the page now in the place of a region: an answer replaces the element, never its address.
+const current = (region) => (region.isConnected ? region : regions().find((one) => one.dataset.live === region.dataset.live));
+
 // true: the server was reached (news or not); false: it was not.
-export async function refresh(region) {
+export async function refresh(known) {
+  const region = current(known);
+  if (!region) return true;
   if (under.has(region)) return again.add(region), true;
   under.add(region);
   try {

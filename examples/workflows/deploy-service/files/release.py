@@ -8,12 +8,9 @@ import shutil
 import sys
 import time
 
-phase, environment, service, version, strategy = sys.argv[1:]
+phase, environment, service, version = sys.argv[1:]
 root = pathlib.Path(os.environ["DEMO_ROOT"])
 artifact = root / "artifacts" / service / version
-if phase == "canary" and strategy != "canary":
-    print("no canary: all at once was asked for")
-    sys.exit()
 names = ["canary"] if phase == "canary" else ["one", "two", "three"]
 for number, name in enumerate(names, start=1):
     target = root / "envs" / environment / service / f"instance-{name}"
@@ -22,6 +19,9 @@ for number, name in enumerate(names, start=1):
     time.sleep(0.4)
 if phase == "live":
     served = root / "envs" / environment / service / "index.html"
+    before = served.with_name(f"before-{version}.html")  # what a rollback of this version serves again
+    if served.exists() and not before.exists():
+        shutil.copy(served, before)
     part = served.with_suffix(".part")
     shutil.copy(artifact / "index.html", part)
     part.rename(served)  # whoever reads sees the old page or the new one, never half of it

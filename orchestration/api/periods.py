@@ -1,11 +1,10 @@
 """The doors of the API about freezes and windows. Each shows what one may see, calls one function and answers."""
 
-from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics
 from rest_framework.request import Request
@@ -14,30 +13,14 @@ from rest_framework.views import APIView
 
 from accounts import once
 from accounts.acting import acting
-from approvals import freezes, windows
+from approvals import freezes
 from approvals.api.serializers import FreezeRow, Lift, NewPeriod, WindowRow
 from approvals.models import Freeze, Window
-from approvals.plans import EVERYWHERE, Known
 from audit.refusals import NotFound
 from audit.rest.versions import require_match, versioned
+from orchestration import calendar
 
 SCOPES: dict[str, str] = {"GET": "changes:read", "POST": "admin", "PATCH": "admin"}
-# Given in config/urls.py, for environments live above: every slug there is, and those that a user may see.
-KnownSlugs = Callable[[], Known]
-SeenSlugs = Callable[[Any], Collection[str]]
-
-
-def nothing_known() -> Known:
-    return Known(())
-
-
-def nothing_seen(user: Any) -> Collection[str]:
-    return ()
-
-
-def visible(rows: QuerySet[Any], slugs: Collection[str]) -> QuerySet[Any]:
-    """Those of everywhere, and of the environments that one may see."""
-    return rows.filter(Q(environments__contains=[EVERYWHERE]) | Q(environments__overlap=list(slugs)))
 
 
 class Freezes(generics.ListAPIView[Freeze]):
@@ -45,20 +28,18 @@ class Freezes(generics.ListAPIView[Freeze]):
 
     scopes: ClassVar[dict[str, str]] = SCOPES
     serializer_class = FreezeRow
-    known: KnownSlugs = staticmethod(nothing_known)
-    seen: SeenSlugs = staticmethod(nothing_seen)
 
     def get_queryset(self) -> QuerySet[Freeze]:
-        return visible(Freeze.objects.all(), self.seen(self.request.user))
+        return calendar.visible(Freeze, self.request.user)
 
     @extend_schema(request=NewPeriod, responses={201: FreezeRow})
     def post(self, request: Request) -> Response:
         asked = NewPeriod(data=request.data)
         asked.is_valid(raise_exception=True)
-        by, known = acting(request), self.known()
+        by = acting(request)
 
         def work(_: None) -> tuple[int, dict[str, Any]]:
-            return 201, FreezeRow(freezes.plan(asked.plan("freeze"), known=known, by=by)).data
+            return 201, FreezeRow(calendar.make(Freeze, asked.plan("freeze"), by=by)).data
 
         return once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))
 
@@ -67,7 +48,6 @@ class OneFreeze(APIView):
     """One freeze. PATCH does not lift it: it names the governed act that does."""
 
     scopes: ClassVar[dict[str, str]] = SCOPES
-    seen: SeenSlugs = staticmethod(nothing_seen)
 
     @extend_schema(responses=FreezeRow)
     def get(self, request: Request, key: UUID) -> Response:
@@ -84,7 +64,7 @@ class OneFreeze(APIView):
         return Response(FreezeRow(lifted).data, headers=versioned(lifted))
 
     def _found(self, request: Request, key: UUID) -> Freeze:
-        found: Freeze | None = visible(Freeze.objects.filter(pk=key), self.seen(request.user)).first()
+        found: Freeze | None = calendar.visible(Freeze, request.user).filter(pk=key).first()
         if found is None:
             raise NotFound("There is no such freeze, or it is not yours to see.")
         return found
@@ -95,20 +75,18 @@ class Windows(generics.ListAPIView[Window]):
 
     scopes: ClassVar[dict[str, str]] = SCOPES
     serializer_class = WindowRow
-    known: KnownSlugs = staticmethod(nothing_known)
-    seen: SeenSlugs = staticmethod(nothing_seen)
 
     def get_queryset(self) -> QuerySet[Window]:
-        return visible(Window.objects.all(), self.seen(self.request.user))
+        return calendar.visible(Window, self.request.user)
 
     @extend_schema(request=NewPeriod, responses={201: WindowRow})
     def post(self, request: Request) -> Response:
         asked = NewPeriod(data=request.data)
         asked.is_valid(raise_exception=True)
-        by, known = acting(request), self.known()
+        by = acting(request)
 
         def work(_: None) -> tuple[int, dict[str, Any]]:
-            return 201, WindowRow(windows.plan(asked.plan("window"), known=known, by=by)).data
+            return 201, WindowRow(calendar.make(Window, asked.plan("window"), by=by)).data
 
         return once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))
 
@@ -117,11 +95,10 @@ class OneWindow(APIView):
     """One window."""
 
     scopes: ClassVar[dict[str, str]] = SCOPES
-    seen: SeenSlugs = staticmethod(nothing_seen)
 
     @extend_schema(responses=WindowRow)
     def get(self, request: Request, key: UUID) -> Response:
-        found: Window | None = visible(Window.objects.filter(pk=key), self.seen(request.user)).first()
+        found: Window | None = calendar.visible(Window, request.user).filter(pk=key).first()
         if found is None:
             raise NotFound("There is no such window, or it is not yours to see.")
         return Response(WindowRow(found).data, headers=versioned(found))

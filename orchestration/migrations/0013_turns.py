@@ -10,8 +10,8 @@ from audit.ledger.coupling import couple
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0013_kill_switches"),
-        ("orchestration", "0007_repeats"),
+        ("approvals", "0016_kill_switches"),
+        ("orchestration", "0012_secrets"),
     ]
 
     operations = [

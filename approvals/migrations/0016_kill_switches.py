@@ -8,7 +8,7 @@ from audit.ledger.coupling import couple
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0012_replay"),
+        ("approvals", "0015_freeze_exception"),
     ]
 
     operations = [
