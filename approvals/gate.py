@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from approvals import chain as chains
-from approvals import demand, directory, emergency, exempt, freezes, passkeys, planned, signoffs
+from approvals import demand, directory, emergency, exempt, freezes, passkeys, planned, signoffs, switches
 from approvals import permit as permits
 from approvals.chain import Verdict
 from approvals.clock import database_time
@@ -116,6 +116,7 @@ def authorise(start: Start) -> Permit:
     if not connection.in_atomic_block:
         raise RuntimeError("the gate needs the transaction of the claim")
     _check_state(start)
+    switches.check(environment=start.environment, action=start.step.get("uses", ""))  # an emergency too
     if start.purpose == Permit.Purpose.PLAN:
         return _plan(start)
     if planned.only_reads(start.step):

@@ -19,7 +19,7 @@ from django.conf import settings
 
 from audit.canonical import canonical
 
-Purpose = Literal["policy", "chain", "plan", "signoff", "permit", "trust"]
+Purpose = Literal["policy", "chain", "plan", "signoff", "permit", "trust", "identity"]
 Side = Literal["web", "worker"]
 
 # Whose signature is believed. A worker may ask for a change by itself, so it opens chains and asks for plans too; it
@@ -31,6 +31,7 @@ BELIEVED: dict[Purpose, tuple[Side, ...]] = {
     "permit": ("worker",),
     "policy": ("worker",),
     "trust": ("worker",),
+    "identity": ("worker",),  # one host's own; known by its enrolment, not by the folder
 }
 
 
@@ -54,6 +55,24 @@ def verify(purpose: Purpose, document: object, signature: str) -> bool:
         )
         key = next((one for one in found if one is not None), None)
         if scheme != "ed25519" or key is None:
+            return False
+        key.verify(base64.b64decode(encoded, validate=True), _message(purpose, document))
+    except (ValueError, InvalidSignature):
+        return False
+    return True
+
+
+def public(purpose: Purpose) -> str:
+    """The public half of this side's key, as hex."""
+    return _private(_folder(), _side(purpose), purpose).public_key().public_bytes_raw().hex()
+
+
+def verify_by(public_key: str, purpose: Purpose, document: object, signature: str) -> bool:
+    """Whether the holder of just this key signed exactly this document."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
+        scheme, named, encoded = signature.split(":")
+        if scheme != "ed25519" or named != _id(key):
             return False
         key.verify(base64.b64decode(encoded, validate=True), _message(purpose, document))
     except (ValueError, InvalidSignature):

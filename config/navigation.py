@@ -13,7 +13,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts import personas
 from accounts.models import User
 from audit.access import may_read
-from orchestration import access, waivers
+from orchestration import access, stopping, waivers, workers
 
 Item = dict[str, Any]
 ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
@@ -28,6 +28,8 @@ ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
     ("/compliance/", "Compliance", "chart", "Govern"),
     ("/exceptions/", "Exceptions", "exception", "Govern"),
     ("/audit/", "Audit log", "ledger", "Govern"),
+    ("/admin/workers/", "Workers", "node", "Operate"),
+    ("/kill-switches/", "Kill switches", "cancelled", "Operate"),
     ("/secrets/", "Secrets", "lock", "Operate"),
     ("/people/", "People and teams", "person", "Operate"),
 ]
@@ -40,6 +42,7 @@ COUNTS: dict[str, Callable[[User], int]] = {
 OPEN_TO: dict[str, Callable[[User], bool]] = {
     "/break-glass/": lambda user: access.visible_environments(user, "break_glass").exists(),
     "/workflows/": lambda user: access.visible_workflows(user).exists(),
+    "/admin/workers/": workers.may_see,
     "/audit/": may_read,
     "/compliance/": may_read,
 }
@@ -50,6 +53,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "organisation": settings.ORGANISATION,
         "demo": settings.DEMO,
+        "stops": SimpleLazyObject(lambda: stopping.banners(getattr(request, "user", None))),
         "nav": SimpleLazyObject(lambda: rail(request)),
         "personas": SimpleLazyObject(lambda: personas.shown(request)),
     }

@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 
 from accounts import permissions
 from audit.models import Pending
+from orchestration import workers
 from orchestration.engine import reconcile
 from orchestration.models import Review, Step
 
@@ -58,6 +59,34 @@ def reviews() -> Gauge:
     return Gauge("countersign_reviews", "Reviews of emergencies by state.", counts, label="state")
 
 
+def processes() -> Gauge:
+    """Who runs the steps."""
+    return Gauge(
+        "countersign_workers", "Worker processes seen within the hour.", workers.by_state(), label="state"
+    )
+
+
+def queue() -> Gauge:
+    """What is due, by the pool that has to take it."""
+    counts: dict[str, int] = {}
+    for one in workers.depth():
+        name = " ".join(one.pool) or "any"
+        counts[name] = counts.get(name, 0) + one.ready
+    return Gauge("countersign_queue", "Steps that are due, by pool.", counts or {"any": 0}, label="pool")
+
+
+def wait() -> Gauge:
+    """How long the one that waits longest has waited."""
+    longest = max((one.oldest_seconds for one in workers.depth()), default=0)
+    return Gauge("countersign_queue_oldest_seconds", "Age of the oldest step that is due.", {"": longest})
+
+
+def skew() -> Gauge:
+    """How far the clock of a worker that is there is off."""
+    offsets = [abs(one.node.clock_offset_ms) for one in workers.processes() if one.state != "offline"]
+    return Gauge("countersign_worker_clock_offset_ms", "Largest clock offset.", {"": max(offsets, default=0)})
+
+
 def invariants() -> Gauge:
     """Each must be 0; an alarm belongs on each."""
     counts = reconcile.violations() | {"membership_behind_group": permissions.strays()}
@@ -70,6 +99,10 @@ GAUGES: list[Callable[[], Gauge]] = [
     ledger,
     steps,
     reviews,
+    processes,
+    queue,
+    wait,
+    skew,
     invariants,
 ]  # who adds one names its function here
 
@@ -83,7 +116,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """503 until the database and the broker answer. Says which, never why."""
-    states = {"database": _database(), "broker": _broker()}
+    states = {"database": _database(), "broker": broker_answers()}
     lines = "".join(f"{name} {'ok' if up else 'down'}\n" for name, up in states.items())
     return HttpResponse(lines, content_type=PLAIN, status=200 if all(states.values()) else 503)
 
@@ -113,7 +146,8 @@ def _database() -> bool:
     return False
 
 
-def _broker() -> bool:
+def broker_answers() -> bool:
+    """Within a second."""
     options = {"socket_connect_timeout": BROKER_TIMEOUT_SECONDS, "socket_timeout": BROKER_TIMEOUT_SECONDS}
     with (
         suppress(OperationalError, OSError),

@@ -9,9 +9,10 @@ from approvals.models.obligation import Obligation
 from approvals.models.passkey import Passkey
 from approvals.models.policy import Bundle, Decision
 from approvals.models.replay import Difference, Replay, Shadow
+from approvals.models.switch import KillSwitch
 
 __all__ = [
     "Bundle", "Chain", "Claim", "Decision", "Difference", "Feed", "Freeze", "FreezeException", "HandOver",
-    "Obligation", "Passkey", "Period", "Permit", "PolicyCommit", "PolicySource", "Recusal", "Replay",
+    "KillSwitch", "Obligation", "Passkey", "Period", "Permit", "PolicyCommit", "PolicySource", "Recusal", "Replay",
     "Shadow", "SignOff", "Stage", "Window",
 ]  # fmt: skip

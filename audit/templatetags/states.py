@@ -72,6 +72,7 @@ LOOKS: dict[str, Look] = {
     "not_verified": Look("bad", "warn", "Not verified"),
     # what stands beside a state
     "freeze": Look("ice", "freeze", "Freeze"),
+    "kill_switch": Look("bad", "cancelled", "Kill switch"),
     "frozen": Look("ice", "freeze", "Frozen"),
     "window": Look("run", "calendar", "Window"),
     "lifted": Look("idle", "cancelled", "Lifted"),

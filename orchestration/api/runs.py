@@ -1,5 +1,6 @@
 """Doors about runs: follow, stop, answer an unknown step. Each authorises, calls one function and answers."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from django.db.models import QuerySet
@@ -18,6 +19,7 @@ from orchestration.api.lists import after, filtered, parameters
 from orchestration.api.shapes import runs as shapes
 from orchestration.engine import answers, logs
 from orchestration.engine import cancel as cancelling
+from orchestration.engine import pause as pausing
 from orchestration.engine import resolve as resolving
 from orchestration.models import Run, Step
 from orchestration.search import RUN_KEYS
@@ -46,7 +48,7 @@ class OneRun(APIView):
 
     @extend_schema(responses=shapes.RunDetail)
     def get(self, request: Request, key: str) -> Response:
-        return _run(access.get_run_or_404(request.user, key))
+        return _run(access.get_run_or_404(request.user, key), request)
 
 
 class Steps(APIView):
@@ -93,12 +95,27 @@ class Cancel(APIView):
 
     @extend_schema(request=shapes.Stop, responses=shapes.RunDetail)
     def post(self, request: Request, key: str) -> Response:
-        run = access.get_run_or_404(request.user, key)
-        access.require_operate(request.user, run.change)
-        asked = shapes.Stop(data=request.data)
-        asked.is_valid(raise_exception=True)
-        cancelling.cancel(run, by=acting(request), reason=asked.validated_data["reason"])
-        return _run(access.get_run_or_404(request.user, key))
+        return _asked(request, key, cancelling.cancel)
+
+
+class Pause(APIView):
+    """Hold a run between its steps: what runs ends by itself, nothing new starts."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "runs:write"}
+
+    @extend_schema(request=shapes.Stop, responses=shapes.RunDetail)
+    def post(self, request: Request, key: str) -> Response:
+        return _asked(request, key, pausing.pause)
+
+
+class Resume(APIView):
+    """Let a paused run go on."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "runs:write"}
+
+    @extend_schema(request=shapes.Stop, responses=shapes.RunDetail)
+    def post(self, request: Request, key: str) -> Response:
+        return _asked(request, key, pausing.resume)
 
 
 class Resolve(APIView):
@@ -113,7 +130,7 @@ class Resolve(APIView):
         given = asked.validated_data
         step = _step(run, given["step"])
         resolving.resolve(step, given["decision"], by=acting(request), reason=given["reason"])
-        return _run(access.get_run_or_404(request.user, key))
+        return _run(access.get_run_or_404(request.user, key), request)
 
 
 class Answer(APIView):
@@ -131,7 +148,7 @@ class Answer(APIView):
         answers.answer(
             found, given["decision"], by=acting(request), note=given["note"], outputs=given["outputs"]
         )
-        return _run(access.get_run_or_404(request.user, key))
+        return _run(access.get_run_or_404(request.user, key), request)
 
 
 class OnePermit(APIView):
@@ -147,10 +164,21 @@ class OnePermit(APIView):
         return Response(shapes.PermitRow(shown.permit(run.permit)).data)
 
 
-def _run(run: Run) -> Response:
+def _asked(request: Request, key: str, verb: Callable[..., Run]) -> Response:
+    """What is asked of a run as a whole, by those who may operate it, with a reason."""
+    run = access.get_run_or_404(request.user, key)
+    access.require_operate(request.user, run.change)
+    asked = shapes.Stop(data=request.data)
+    asked.is_valid(raise_exception=True)
+    verb(run, by=acting(request), reason=asked.validated_data["reason"])
+    return _run(access.get_run_or_404(request.user, key), request)
+
+
+def _run(run: Run, request: Request) -> Response:
     row = shapes.RunRow(run).data
     steps = shapes.StepRow(shown.run_steps(run), many=True).data
-    return Response({**row, "steps": steps}, headers=versioned(run))
+    stand = shapes.Stand(shown.stand(request.user, run)).data
+    return Response({**row, "queue": stand, "steps": steps}, headers=versioned(run))
 
 
 def _step(run: Run, key: str) -> Step:

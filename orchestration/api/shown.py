@@ -11,10 +11,12 @@ from approvals.chain import Progress, Verdict
 from approvals.models import Chain, Permit
 from audit.canonical import parse
 from audit.models import ActorName, Entry
+from orchestration import access
 from orchestration.api.shapes import changes as shapes
 from orchestration.asking import content_of, window_of
 from orchestration.definitions import repeats as times
 from orchestration.definitions.digest import emergency_of
+from orchestration.engine import queue
 from orchestration.models import Change, Plan, Revision, Run, Step
 
 TIMELINE = 500  # entries of one change; the audit log holds the rest
@@ -142,6 +144,18 @@ def timeline(row: Change) -> list[Entry]:
 def run_steps(run: Run) -> QuerySet[Step]:
     """The steps of a run with their attempts."""
     return run.steps.order_by("position").prefetch_related(Prefetch("attempts"))
+
+
+def stand(user: Any, run: Run) -> dict[str, Any]:
+    """The place of a run in the queue for its lock."""
+    line = queue.line(run) or queue.Line("", None, [])
+    seen = line.holder is not None and access.visible_runs(user).filter(pk=line.holder.pk).exists()
+    return {
+        "holder": line.holder.key if line.holder and seen else None,
+        "waits": run in line.waiting,
+        "ahead": line.waiting.index(run) if run in line.waiting else 0,
+        "waiting": len(line.waiting),
+    }
 
 
 def permit(row: Permit) -> dict[str, Any]:

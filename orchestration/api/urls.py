@@ -13,6 +13,8 @@ from orchestration.api import (
     runs,
     secrets,
     signing,
+    stopping,
+    workers,
 )
 
 workflow_urls = [
@@ -56,6 +58,8 @@ run_urls = [
     path("<str:key>/steps/<str:step>/answer/", runs.Answer.as_view()),
     path("<str:key>/events", runs.Events.as_view()),
     path("<str:key>/cancel/", runs.Cancel.as_view()),
+    path("<str:key>/pause/", runs.Pause.as_view()),
+    path("<str:key>/resume/", runs.Resume.as_view()),
     path("<str:key>/resolve/", runs.Resolve.as_view()),
     path("<str:key>/permit/", runs.OnePermit.as_view()),
 ]
@@ -76,6 +80,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("secrets/<uuid:key>/versions/", secrets.SecretVersions.as_view()),
     path("secrets/<uuid:key>/versions/<int:number>/destroy/", secrets.DestroySecretVersion.as_view()),
     path("break-glass/", break_glass.Emergencies.as_view()),
+    path("workers/", workers.Workers.as_view()),
+    path("kill-switches/", stopping.KillSwitches.as_view()),
     path("runs/", include(run_urls)),
     path("me/inbox/", changes.MyInbox.as_view()),
 ]

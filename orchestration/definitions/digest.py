@@ -15,7 +15,7 @@ from approvals.calendar.schedule import Schedule
 from audit.canonical import canonical, parse
 from audit.ledger.record import timestamp
 from orchestration.actions import registry
-from orchestration.definitions import beside, checks, flow, limits, phases
+from orchestration.definitions import beside, checks, flow, limits, phases, turn
 from orchestration.definitions import repeats as times
 from orchestration.definitions.inputs import InputsInvalid
 from orchestration.definitions.substitution import begins_with, resolved, substitute
@@ -102,11 +102,12 @@ def document(content: Content) -> bytes:
 
 
 def _sometimes(content: Content) -> dict[str, Any]:
-    """What only some documents say: how long a run may take, and which change this one rolls back."""
+    """What only some documents say: how long a run may take, whose turn it is, and which change this one rolls back."""
     if content.undo is not None:
-        return {"rolls_back": content.undo.told}
-    timeout = content.version.document["spec"].get("timeout")
-    return {"timeout_seconds": _seconds(str(timeout))} if timeout else {}
+        return {"rolls_back": content.undo.told, **turn.kept(content.undo.document)}
+    spec = content.version.document["spec"]
+    timeout = {"timeout_seconds": _seconds(str(spec["timeout"]))} if spec.get("timeout") else {}
+    return {**timeout, **turn.signed(spec, content.known)}
 
 
 def _named_files(content: Content) -> dict[str, str]:

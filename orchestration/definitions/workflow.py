@@ -24,9 +24,6 @@ from orchestration.definitions.substitution import BadReference, references, res
 from orchestration.models import WorkflowVersion
 
 DOMAIN = "countersign/workflow/v1"
-NOT_YET = {
-    "lock": "locks between runs are not supported yet",
-}
 SCHEMA = Path(__file__).with_name("workflow.schema.json")
 MAX_FILES, MAX_FILES_BYTES = 50, 256_000
 Problem = dict[str, str]
@@ -59,7 +56,7 @@ def schema() -> dict[str, Any]:
 def load(text: str, files: Mapping[str, str] | None = None) -> Definition:
     """A definition from its YAML; BadDefinition names every fault with line and column."""
     source = sources.read(text)
-    _refuse([*_not_yet(source), *_misshapen(source)])
+    _refuse(_misshapen(source))
     _refuse(list(_wrong_needs(source)))
     files = files or {}
     spec = source.value["spec"]
@@ -104,15 +101,6 @@ def _problem(source: Source, path: sources.Path, detail: str) -> Problem:
     return {"pointer": pointer, "detail": f"{source.at(path)}: {detail}"}
 
 
-def _not_yet(source: Source) -> list[Problem]:
-    """What a later version will understand is refused by name, not ignored."""
-    return [
-        _problem(source, path, f"{path[-1]}: {NOT_YET[str(path[-1])]}; take it out.")
-        for path in source.places
-        if path == ("spec", "lock")
-    ]
-
-
 @cache
 def _validator() -> Draft202012Validator:
     return Draft202012Validator(schema(), format_checker=FormatChecker())
@@ -120,12 +108,7 @@ def _validator() -> Draft202012Validator:
 
 def _misshapen(source: Source) -> list[Problem]:
     faults = sorted(_validator().iter_errors(source.value), key=lambda fault: str(list(fault.absolute_path)))
-    return [
-        _problem(source, path, words)
-        for fault in faults[:20]
-        for path, words in _told(fault)
-        if path[-1:] not in [(key,) for key in NOT_YET]  # told already, in better words
-    ]
+    return [_problem(source, path, words) for fault in faults[:20] for path, words in _told(fault)]
 
 
 def _told(fault: ValidationError) -> Iterator[tuple[sources.Path, str]]:
@@ -168,6 +151,7 @@ def _wrong_steps(source: Source, files: Mapping[str, str]) -> Iterator[Problem]:
     yield from _unknown(source, ("spec", "summary"), spec["summary"], known | set(rules))
     for words in limits.beyond(limits.signed(spec, {}).get("limits", {})):
         yield _problem(source, ("spec", "limits"), f"{words}.")
+    yield from _unknown(source, ("spec", "lock"), spec.get("lock"), known)
     for path, step, more in _works(spec):
         parts = ("title", "with", "env", "check")
         wrong = [

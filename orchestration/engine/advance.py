@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from audit.canonical import parse
 from audit.ledger.entry import Actor
 from orchestration import lifecycle, reviews
-from orchestration.engine import dispatch, events, runs
+from orchestration.engine import dispatch, events, queue, runs
 from orchestration.engine.flow import NO_WAY, Way, following
 from orchestration.engine.plan import source_of
 from orchestration.models import Change, Run, Step
@@ -72,6 +72,8 @@ def move_both(run: Run, to: Run.State, *, by: Actor, reason: str = "") -> events
     reason = reason or ("" if to == R.SUCCEEDED else run.reason)
     ended = {"ended_at": Now(), "reason": reason} if lifecycle.is_terminal(to) else {}
     lifecycle.move_run(run, to, by=by, columns=ended, reason=reason)
+    if ended:
+        queue.call_next(run.lock)
     if run.plan_id is not None:
         return _planned(run, to, reason)
     if to == R.SUCCEEDED and run.occurs_at is not None and runs.follow(run.change, by=by):

@@ -25,10 +25,10 @@ from audit.ledger.entry import Actor, system
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import lifecycle
-from orchestration.definitions import limits, phases
+from orchestration.definitions import limits, phases, turn
 from orchestration.definitions import repeats as times
 from orchestration.definitions.digest import digest, emergency_of, plan_digest, told
-from orchestration.engine import artifacts, asks, events
+from orchestration.engine import artifacts, asks, enrolled, events, queue
 from orchestration.engine.attempt import Attempt, Files
 from orchestration.engine.failpoints import failpoint
 from orchestration.engine.plan import Planned, Source, source_of, step_of
@@ -97,6 +97,9 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
         with transaction.atomic():
             claimed = _claim(step_id, judged, newest, boot_id=boot_id, worker=worker)
             failpoint("claim.before_commit")
+    except (enrolled.WorkerUnknown, enrolled.NotForThisWorker) as refusal:
+        enrolled.refused(boot_id, refusal)  # the step is for another worker, and waits for nothing else
+        return None
     except Refusal as refusal:
         _hold(step_id, refusal, by=worker)
         return None
@@ -107,7 +110,7 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
 def _judge(step_id: UUID) -> Judged | None:
     """Before the first start: ask policy again about the bytes that will run. Judged under locks thereafter."""
     rows = Step.objects.select_related("run__revision").filter(state=S.READY, run__state=R.READY)
-    step = rows.filter(pk=step_id, run__cancel_requested_at=None).first()
+    step = rows.filter(pk=step_id, run__cancel_requested_at=None, run__paused_at=None).first()
     revision = step.run.revision if step else None
     if revision is None:  # taken, stopped, or a plan: nobody has agreed to anything yet
         return None
@@ -126,12 +129,15 @@ def _claim(
     step_id: UUID, judged: Judged | None, newest: Newest, *, boot_id: UUID, worker: Actor
 ) -> Claimed | None:
     step = lock_startable(step_id)
-    if step is None or step.run.state not in {R.READY, R.RUNNING} or step.run.cancel_requested_at:
+    if step is None or step.run.state not in {R.READY, R.RUNNING} or _is_stopped(step.run):
         return None
     run = step.run
     source = _source(run)
     signed_off = step_of(source, step)
+    its = turn.of(source)
+    enrolled.check(boot_id, environment=its.environment, pool=its.pool, runner=its.runner)
     permit = gate.authorise(_start(run, source, signed_off, judged, by=worker))
+    queue.take(run, its.lock)
     plans = {} if isinstance(source, Plan) else artifacts.signed(source)
     news = _start_run(run, source, permit, by=worker)
     if asks.is_asked(signed_off):
@@ -150,6 +156,10 @@ def _claim(
         permit_expires_at=permit.expires_at,
         actor=worker,
     )
+
+
+def _is_stopped(run: Run) -> bool:
+    return run.cancel_requested_at is not None or run.paused_at is not None
 
 
 def _source(run: Run) -> Source:
@@ -295,6 +305,7 @@ def _hold(step_id: UUID, refusal: Refusal, *, by: Actor) -> None:
     later = Now() + timedelta(seconds=random.uniform(*span))  # noqa: S311 - spreads the load
     ready = Step.objects.filter(pk=step_id, state=S.READY)
     ready.update(not_before=later)
+    step = Step.objects.select_related("run").get(pk=step_id)
+    queue.asked(step.run, refusal)
     if ready.exclude(held_reason=str(refusal)).update(held_reason=str(refusal)):
-        step = Step.objects.select_related("run").get(pk=step_id)
         record_refusal(refusal, attempted="step.running", subject=step.run.key, actor=by)

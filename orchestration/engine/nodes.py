@@ -20,9 +20,10 @@ from django.conf import settings
 from django.db import Error, close_old_connections, connection
 from django.db.models.functions import Now
 
+from orchestration.engine import enrolled
 from orchestration.engine.attempt import Attempt, Control
 from orchestration.engine.plan import REPEATABLE
-from orchestration.models import WorkerNode
+from orchestration.models import Worker, WorkerNode
 
 CANCEL_CHANNEL = "countersign_cancel"  # wakes the hearts; losing it costs one heartbeat
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Node:
         self._held: dict[UUID, tuple[Attempt, Control]] = {}
         self._lock = threading.Lock()
         self._offset_seconds = 0.0
+        self.worker: Worker | None = None
         self._registered = False
         self._drain_from: float | None = None
         self._stopped = threading.Event()
@@ -56,6 +58,7 @@ class Node:
 
     def register(self) -> None:
         """Make this process known; only then may it claim, and only then is its boot id alive."""
+        self.worker = enrolled.this_host()
         WorkerNode.objects.create(
             boot_id=self.boot_id,
             host=socket.gethostname(),
@@ -63,6 +66,9 @@ class Node:
             started_at=Now(),
             seen_at=Now(),
             release=settings.RELEASE,
+            runner=enrolled.RUNNER,
+            worker=self.worker,
+            signature=enrolled.proof(self.boot_id),
         )
         self._registered = True
 

@@ -14,10 +14,11 @@ from django.conf import settings
 from django.db import Error, close_old_connections, connection
 from django.db.models.functions import Now
 
+from orchestration.engine import enrolled
 from orchestration.engine.nodes import Node
-from orchestration.engine.reconcile import reconcile
+from orchestration.engine.reconcile import TURNS, reconcile
 from orchestration.engine.work import work
-from orchestration.models import Run, Step
+from orchestration.models import Run, Step, Worker
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def poll(node: Node) -> None:
     reconcile()
     tried: set[UUID] = set()  # a step that could not be claimed is not asked for twice in a row
     while node.is_idle and node.may_claim:
-        step_id = _oldest_ready(but=tried)
+        step_id = _oldest_ready(node.worker, but=tried)
         if step_id is None:
             return
         tried.add(step_id)
@@ -51,7 +52,10 @@ def _live(node: Node, also: Callable[[], object]) -> None:
             connection.close()
 
 
-def _oldest_ready(*, but: set[UUID]) -> UUID | None:
+def _oldest_ready(worker: Worker | None, *, but: set[UUID]) -> UUID | None:
     open_runs = [Run.State.READY, Run.State.RUNNING]
-    ready = Step.objects.filter(state=Step.State.READY, not_before__lte=Now(), run__state__in=open_runs)
-    return ready.exclude(pk__in=but).order_by("not_before").values_list("pk", flat=True).first()
+    ready = Step.objects.filter(
+        state=Step.State.READY, not_before__lte=Now(), run__state__in=open_runs, run__paused_at=None
+    )
+    mine = enrolled.fitting(ready, worker)
+    return mine.exclude(pk__in=but).order_by(*TURNS).values_list("pk", flat=True).first()

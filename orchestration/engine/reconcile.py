@@ -19,7 +19,7 @@ from approvals.models import Stage
 from audit.ledger.entry import system
 from audit.refusals import MoveNotAllowed, StaleVersion
 from orchestration import lifecycle, notify, reviews
-from orchestration.engine import answers, cancel, dispatch, runs
+from orchestration.engine import answers, cancel, dispatch, enrolled, halt, queue, runs
 from orchestration.engine.advance import advance
 from orchestration.engine.complete import lost
 from orchestration.engine.rows import lock_change, lock_run, steps_of
@@ -30,6 +30,7 @@ LOCK = 0x436F756E74  # advisory lock of the reconciler
 REAP_AFTER = timedelta(seconds=5)  # past the lease: whoever holds it has fenced itself by then
 REDISPATCH_AFTER = timedelta(seconds=30)
 RECONCILER = system("system:reconciler")
+TURNS = (F("run__turn_at").asc(nulls_first=True), "not_before")  # whose turn it is
 S, R, C = Step.State, Run.State, Change.State
 BEFORE_START = (C.WAITING, C.APPROVED, C.SCHEDULED)
 OVER = (C.SUCCEEDED, C.FAILED, C.CANCELLED, C.EXPIRED)
@@ -46,9 +47,11 @@ def reconcile() -> dict[str, int]:
             "dispatched": redispatch(),
             "reaped": _each(overdue(), reap),
             "advanced": _each(stale_runs(), heal),
+            "called": queue.call_all(),
             "lapsed": _each(lapsed_changes(), ask_again),
             "missed": _each(missed_runs(), miss),
             "expired": _each(expired_changes(), expire),
+            "halted": halt.halt_all(by=RECONCILER),
             "overdue_runs": _each(overdue_runs(), stop),
             "unanswered": _each(answers.overdue(), unanswered),
             "overdue_stages": _each(due.overdue(), remind),
@@ -60,10 +63,10 @@ def redispatch() -> int:
     """Wake workers for steps that nobody took: the message was lost, or never sent."""
     stale = Q(dispatched_at=None) | Q(dispatched_at__lt=Now() - REDISPATCH_AFTER)
     due = Step.objects.filter(
-        stale, state=S.READY, not_before__lte=Now(), run__state__in=[R.READY, R.RUNNING]
+        stale, state=S.READY, not_before__lte=Now(), run__state__in=[R.READY, R.RUNNING], run__paused_at=None
     )
     with transaction.atomic():
-        ids = due.order_by("not_before").select_for_update(no_key=True, skip_locked=True, of=("self",))
+        ids = due.order_by(*TURNS).select_for_update(no_key=True, skip_locked=True, of=("self",))
         chosen = list(ids.values_list("pk", flat=True)[:BATCH])
         Step.objects.filter(pk__in=chosen).update(dispatched_at=Now())
         for step_id in chosen:
@@ -186,6 +189,7 @@ def violations() -> dict[str, int]:
         "I2_permit_for_another_digest": foreign.count(),
         "I8_run_and_change_disagree": pairless.count(),
         "I9_running_without_attempt": early.count(),
+        "I9_running_by_unknown_worker": enrolled.strangers(),
         "I14_emergency_without_review": unreviewed.count(),
         "I19_events_with_a_gap": gaps.filter(state__in=[R.READY, R.RUNNING, R.UNKNOWN]).count(),
     }

@@ -15,6 +15,7 @@ from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from orchestration import lifecycle
 from orchestration.definitions import repeats as times
+from orchestration.definitions import turn
 from orchestration.engine import dispatch, events
 from orchestration.engine.flow import first
 from orchestration.engine.plan import Planned, Source, planned
@@ -98,7 +99,12 @@ def void(change: Change, *, by: Actor, reason: str) -> None:
 
 def _insert(change: Change, source: Source, *, by: Actor, time: Time) -> Run:
     of = {"plan": source} if isinstance(source, Plan) else {"revision": source}
+    said = turn.of(source)
     run = Run.objects.create(
+        lock=said.lock,
+        pool=list(said.pool),
+        runner=said.runner,
+        turn_at=time.begins - said.head_start,
         change=change,
         digest=source.digest,
         deadline_at=time.begins + RUN_DEADLINE,

@@ -10,7 +10,7 @@ from django.db import transaction
 from audit.ledger.entry import system
 from audit.refusals import NotAllowed, Refusal
 from orchestration.actions.base import Cancelled, Context, Effect, InProcessAction, Result
-from orchestration.governed import exceptions, passkeys, people, places, policy, secrets, times
+from orchestration.governed import exceptions, passkeys, people, places, policy, secrets, switches, times
 from orchestration.governed.act import Act, Given
 from orchestration.models import CONTROL_ROOM, Step
 
@@ -31,6 +31,7 @@ ACTS: tuple[type[Act], ...] = (
     times.CreateWindow,
     times.EditWindow,
     times.LiftWindow,
+    switches.LiftKillSwitch,
     exceptions.GrantException,
     policy.ActivatePolicy,
     secrets.EditScope,

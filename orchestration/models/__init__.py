@@ -10,10 +10,12 @@ from orchestration.models.catalogue import (
 )
 from orchestration.models.change import Change, Comment, Revision
 from orchestration.models.plan import Artifact, Plan
+from orchestration.models.queue import Place
 from orchestration.models.review import Conclusion, Review
 from orchestration.models.run import LogChunk, Run, RunEvent, Step, StepAttempt, WorkerNode
 from orchestration.models.secret import Secret, SecretVersion
 from orchestration.models.waiver import Waiver
+from orchestration.models.worker import Worker
 
 __all__ = [
     "CONTROL_ROOM",
@@ -24,6 +26,7 @@ __all__ = [
     "Conclusion",
     "Environment",
     "LogChunk",
+    "Place",
     "Plan",
     "Review",
     "Revision",
@@ -35,6 +38,7 @@ __all__ = [
     "Step",
     "StepAttempt",
     "Waiver",
+    "Worker",
     "WorkerNode",
     "Workflow",
     "WorkflowVersion",

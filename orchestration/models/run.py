@@ -3,6 +3,7 @@
 from typing import ClassVar
 from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q, QuerySet
 
@@ -11,6 +12,7 @@ from audit.canonical import uuid7
 from audit.models import Coupled
 from orchestration.models.change import Change, Revision, next_number
 from orchestration.models.plan import Plan
+from orchestration.models.worker import Worker
 
 
 class RunQuerySet(QuerySet["Run"]):
@@ -46,7 +48,16 @@ class Run(Coupled):
     permit = models.OneToOneField(Permit, on_delete=models.PROTECT, null=True, related_name="+")
     occurs_at = models.DateTimeField(null=True, blank=True, help_text="which time of what comes back")
     start_by = models.DateTimeField(null=True, blank=True, help_text="the end of that time")
+    lock = models.CharField(max_length=200, blank=True, db_default="", help_text="under which it runs alone")
+    pool = ArrayField(
+        models.CharField(max_length=50), default=list, db_default=[], help_text="labels of who may take it"
+    )
+    runner = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="the lowest that understands it"
+    )
+    turn_at = models.DateTimeField(null=True, blank=True, help_text="the earlier goes first; by its priority")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True, help_text="no further step starts")
     deadline_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -69,6 +80,11 @@ class Run(Coupled):
                 fields=["revision"], condition=Q(occurs_at=None), name="run_once_per_revision"
             ),
             models.UniqueConstraint(fields=["revision", "occurs_at"], name="run_once_per_occurrence"),
+            models.UniqueConstraint(
+                fields=["lock"],
+                condition=~Q(lock="") & Q(state__in=["running", "unknown"]),
+                name="run_alone_under_its_lock",
+            ),
         ]
         indexes = [models.Index(fields=["state", "-number"], name="run_by_state")]
 
@@ -232,3 +248,7 @@ class WorkerNode(models.Model):
     draining = models.BooleanField(default=False)
     clock_offset_ms = models.IntegerField(default=0, help_text="this clock less the database's, as last seen")
     release = models.CharField(max_length=50)
+    runner = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="what it understands")
+    worker = models.ForeignKey(Worker, on_delete=models.PROTECT, null=True, related_name="nodes")
+    signature = models.CharField(max_length=200, blank=True, db_default="", help_text="by its host's key")
+    refused_at = models.DateTimeField(null=True, help_text="when it was told that it is not known")

@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from accounts.models import Team, User
-from approvals import periods
+from approvals import periods, switches
 from approvals.models import Freeze, Passkey, PolicyCommit, Window
 from orchestration.models import Environment, Service
 
@@ -58,6 +58,7 @@ CHOICES: dict[str, Callable[[], list[tuple[str, str]]]] = {
         .select_related("user")
         .order_by("-created_at")
     ],
+    "kill_switches": lambda: [(one.key, f"{one.about}: {one.reason}"[:100]) for one in switches.standing()],
     "services": lambda: _rows(Service.objects.all(), "slug"),
     "teams": lambda: _rows(Team.objects.all(), "slug"),
     "windows": lambda: _standing(Window),

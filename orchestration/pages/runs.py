@@ -18,9 +18,10 @@ from accounts.acting import acting
 from orchestration import access
 from orchestration.engine import cancel as cancelling
 from orchestration.engine import logs
+from orchestration.engine import pause as pausing
 from orchestration.engine import resolve as resolving
 from orchestration.models import Run, Step
-from orchestration.pages import answering, fragments, listing, run_view, undoing
+from orchestration.pages import answering, fragments, listing, run_view, standing, undoing
 
 
 @require_GET
@@ -55,6 +56,8 @@ def context(request: HttpRequest, key: str, *, typed: answering.Typed | None = N
         {"label": f"Open {run.change.key}", "url": f"/changes/{run.change.key}/"}
     ]
     if may_operate and run.state in {Run.State.READY, Run.State.RUNNING}:
+        verb = ("Go on", "resume") if run.paused_at else ("Pause the run", "pause")
+        actions.append({"label": verb[0], "url": f"/runs/{run.key}/{verb[1]}/", "method": "post"})
         stop = {"label": "Stop the run", "url": f"/runs/{run.key}/cancel/", "method": "post", "danger": True}
         actions.append(stop)
     actions = [*undoing.offer(request, run.change), *actions]
@@ -69,11 +72,30 @@ def context(request: HttpRequest, key: str, *, typed: answering.Typed | None = N
         "meta": f"{run.change.service.name} in {run.change.environment.name}, {_of(run)}.",
         **run_view.context(run, run.source, chosen),
         **answering.context(request.user, run, typed),
+        **standing.context(request.user, run),
     }
 
 
 def _of(run: Run) -> str:
     return f"plan {run.plan.number}: it only reads" if run.plan else f"revision {run.source.number}"
+
+
+@require_POST
+@login_required
+def pause(request: HttpRequest, key: str) -> HttpResponse:
+    run = access.get_run_or_404(request.user, key)
+    access.require_operate(request.user, run.change)
+    pausing.pause(run, by=acting(request), reason=request.POST.get("reason", ""))
+    return redirect("orchestration:run", key=run.key)
+
+
+@require_POST
+@login_required
+def resume(request: HttpRequest, key: str) -> HttpResponse:
+    run = access.get_run_or_404(request.user, key)
+    access.require_operate(request.user, run.change)
+    pausing.resume(run, by=acting(request), reason=request.POST.get("reason", ""))
+    return redirect("orchestration:run", key=run.key)
 
 
 @require_POST

@@ -48,6 +48,8 @@ VERBS = {
     "window.created": ("made the window", "window"),
     "window.edited": ("changed the window", "window"),
     "window.lifted": ("lifted the window", "lifted"),
+    "run.paused": ("paused the run", "waiting"),
+    "run.resumed": ("let the run go on", "running"),
     "run.cancel_requested": ("asked to stop the run", "cancelled"),
 }
 DECIDED = {

@@ -17,8 +17,10 @@ from orchestration.pages import (
     reviewing,
     runs,
     secrets,
+    stopping,
     undoing,
     versions,
+    workers,
     workflows,
 )
 
@@ -62,6 +64,8 @@ run_urls = [
     path("", runs.index, name="runs"),
     path("<str:key>/", runs.detail, name="run"),
     path("<str:key>/live/<slug:part>/", runs.live, name="run_live"),
+    path("<str:key>/pause/", runs.pause, name="pause_run"),
+    path("<str:key>/resume/", runs.resume, name="resume_run"),
     path("<str:key>/cancel/", runs.cancel, name="cancel_run"),
     path("<str:key>/steps/<str:step>/log/", runs.log, name="step_log"),
     path("<str:key>/steps/<str:step>/log.txt", runs.log_text, name="step_log_text"),
@@ -106,6 +110,10 @@ urlpatterns = [
     path("calendar/", include(calendar_urls)),
     path("secrets/", include(secret_urls)),
     path("calendar.ics", feed.ics, name="calendar_ics"),
+    path("admin/workers/", workers.index, name="workers"),
+    path("admin/workers/live/", workers.live, name="workers_live"),
+    path("kill-switches/", stopping.index, name="kill_switches"),
+    path("kill-switches/throw/", stopping.throw, name="throw_kill_switch"),
     path("environments/", environments.matrix, name="environments"),
     path("demo/site/<slug:environment>/<slug:service>/", demo.site, name="demo_site"),
 ]

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.db.models.functions import Now
 
@@ -11,11 +11,19 @@ from orchestration.engine.attempt import Outcome
 from orchestration.engine.claim import Claimed, claim
 from orchestration.engine.complete import complete
 from orchestration.engine.logs import Log
+from orchestration.engine.nodes import Node
 from orchestration.models import Run, Step
 
 
 def claimed(one: Step, boot_id: UUID | None = None) -> Claimed | None:
-    return claim(one.pk, boot_id=boot_id or uuid4())
+    return claim(one.pk, boot_id=boot_id or known())
+
+
+def known() -> UUID:
+    """The boot id of a process of an enrolled worker."""
+    node = Node()
+    node.register()
+    return node.boot_id
 
 
 def holding(one: Step) -> Claimed:

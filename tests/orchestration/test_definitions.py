@@ -152,7 +152,12 @@ def test_a_good_definition_keeps_its_order_and_its_author_s_words():
         ("needs: [build]", "needs: [pause]", "line 20, column 21", "needs itself"),
         ("needs: [build]", "needs: [verify]", "line 20, column 21", "pause needs verify needs pause"),
         ("needs: [build]", "phase: plan", "line 20", "wait cannot plan"),
-        ("  environments:", "  lock: x\n  environments:", "line 11, column 9", "not supported yet"),
+        (
+            "  environments:",
+            "  lock: '{{inputs.nothing}}'\n  environments:",
+            "line 11, column 9",
+            "refers to nothing",
+        ),
         ("needs: [build]", "depends: [build]", "line 20", "takes no depends"),
         ("kind: Workflow\n", "", "line 2", "lacks kind"),
         ("uses: wait", "uses: shell", "line 20", "no action named shell"),

@@ -76,12 +76,12 @@ class World:
         record("change.requested", of=change, subject=change.key, actor=self.by.actor)
         return change
 
-    def approved(self, *steps: dict[str, Any], not_after: datetime | None = None) -> Change:
+    def approved(self, *steps: dict[str, Any], not_after: datetime | None = None, **says: Any) -> Change:
         """A change that went from draft over waiting to approved, signed off by everybody who was asked."""
         with transaction.atomic():
             change = self.draft()
         asked = self.facts()
-        document = self.document(change, asked, list(steps))
+        document = {**self.document(change, asked, list(steps)), **says}
         named = digest("countersign/change/v1", document)
         chain = complete(self.bank, digest=named, **asked)
         with transaction.atomic():

@@ -62,6 +62,7 @@ class RunRow(serializers.Serializer[Any]):
     service = serializers.CharField(source="change.service.slug")
     environment = serializers.CharField(source="change.environment.slug")
     state = serializers.CharField()
+    lock = serializers.CharField()
     purpose = serializers.ChoiceField(choices=["apply", "plan"])
     digest = serializers.CharField()
     version = serializers.IntegerField()
@@ -70,14 +71,25 @@ class RunRow(serializers.Serializer[Any]):
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
     cancel_requested_at = serializers.DateTimeField(allow_null=True)
+    paused_at = serializers.DateTimeField(allow_null=True)
     deadline_at = serializers.DateTimeField(allow_null=True)
     reason = serializers.CharField()
     permit = serializers.UUIDField(source="permit_id", allow_null=True)
 
 
-class RunDetail(RunRow):
-    """A run with its steps."""
+class Stand(serializers.Serializer[Any]):
+    """Who holds the lock of a run, if one may see it, and how many wait for it: before this one, and in all."""
 
+    holder = serializers.CharField(allow_null=True)
+    waits = serializers.BooleanField()
+    ahead = serializers.IntegerField()
+    waiting = serializers.IntegerField()
+
+
+class RunDetail(RunRow):
+    """A run with its place in the queue for its lock, and its steps."""
+
+    queue = Stand()
     steps = StepRow(many=True)
 
 

@@ -1,0 +1,178 @@
+"""Is this installation well? Looks at every part and says of each what is wrong and what to do. Repairs nothing.
+
+A part that cannot be looked at is ill, not skipped.
+"""
+
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from approvals.policy import bundles
+from audit.ledger import guarded
+from audit.ledger.freshness import lag
+from config import probes
+from orchestration import stopping, workers
+from orchestration.engine import reconcile
+
+Verdict = Literal["ok", "look", "ill"]
+POSTGRES = 150000  # 15: what the guards and the claims are tested with
+SKEW_SECONDS = 2.0
+ROOM, LITTLE_ROOM = 0.02, 0.10  # of the disk
+LAG_SECONDS = 60
+MEET = "doctor"
+
+
+class Finding(NamedTuple):
+    """What was looked at, how it is, and what to do; nothing to do where it is well."""
+
+    part: str
+    verdict: Verdict
+    says: str
+    do: str = ""
+
+
+def examine() -> list[Finding]:
+    """Every part, in the order in which they rest on one another."""
+    return [finding for part, look in PARTS.items() for finding in _look(part, look)]
+
+
+def _look(part: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    try:
+        return list(look()) or [Finding(part, "ok", "well")]
+    except Exception as error:  # noqa: BLE001 - whatever it is, somebody has to know
+        says = f"could not be looked at: {type(error).__name__}: {error}".strip()[:300]
+        return [Finding(part, "ill", says, "See what the part above it says; then run the doctor again.")]
+
+
+def _keys() -> Iterator[Finding]:
+    folder = Path(settings.KEY_DIR)
+    if not folder.is_dir():
+        yield Finding(
+            "keys", "ill", f"{folder} is not there", "Start the product once, or restore the folder."
+        )
+    for one in folder.rglob("*.key"):
+        if stat.S_IMODE(one.stat().st_mode) & 0o077:
+            yield Finding(
+                "keys", "ill", f"{one} can be read by others", f"chmod 600 {one}, and make a new key."
+            )
+    if not (folder / "public" / "worker" / "permit.pub").exists():
+        do = "Wait for the first start of a run, or copy `public/` from a host where workers run."
+        yield Finding("keys", "look", "no worker's key of permits is known here", do)
+
+
+def _database() -> Iterator[Finding]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_version_num')::int, clock_timestamp()")
+        version, now = cursor.fetchone()
+        cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        (is_superuser,) = cursor.fetchone()
+    if version < POSTGRES:
+        yield Finding("database", "ill", f"PostgreSQL {version // 10000}", "Move to PostgreSQL 15 or newer.")
+    if is_superuser:
+        do = "Give the product a role of its own that owns its tables and is no superuser."
+        yield Finding("database", "look", "the product is a superuser there, which no guard can hold", do)
+    behind = (datetime.now(UTC) - now).total_seconds()
+    if abs(behind) > SKEW_SECONDS:
+        do = "Let both hosts follow a time server. The database's clock decides; logs of this host mislead."
+        yield Finding("clock", "look", f"this host is {behind:+.1f} s off the database", do)
+
+
+def _migrations() -> Iterator[Finding]:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        first = f"{plan[0][0].app_label}.{plan[0][0].name}"
+        yield Finding("migrations", "ill", f"{len(plan)} not applied, first {first}", "manage.py migrate")
+
+
+def _guards() -> Iterator[Finding]:
+    for fault in guarded.faults():
+        do = "Find out who changed it: entries may be missing. Restore it from the migration that made it."
+        yield Finding("guards", "ill", fault, do)
+
+
+def _broker() -> Iterator[Finding]:
+    if not probes.broker_answers():
+        do = "Start it, or correct COUNTERSIGN_VALKEY_URL. Nothing is lost meanwhile; workers poll."
+        yield Finding("broker", "look", "it does not answer", do)
+
+
+def _live() -> Iterator[Finding]:
+    async_to_sync(get_channel_layer().group_send)(MEET, {"type": "hint"})
+    yield Finding("live pages", "ok", "hints can be sent")
+
+
+def _disk() -> Iterator[Finding]:
+    for folder in {Path(settings.DATA_DIR), Path(settings.KEY_DIR)}:
+        disk = shutil.disk_usage(next(one for one in (folder, *folder.parents) if one.exists()))
+        free = disk.free / disk.total
+        if free < LITTLE_ROOM:
+            verdict: Verdict = "ill" if free < ROOM else "look"
+            yield Finding("disk", verdict, f"{free:.0%} free at {folder}", "Make room before it is full.")
+
+
+def _workers() -> Iterator[Finding]:
+    found = workers.processes()
+    if not any(one.state == "online" for one in found):
+        do = "Start a worker; until then nothing starts, and nothing is lost."
+        yield Finding("workers", "ill", "none was seen within half a minute", do)
+    for one in found:
+        if one.state != "offline":
+            for fault in one.faults:
+                yield Finding(
+                    "workers", "look", f"{one.node.host}: {fault}", "docs/how-to/run-more-workers.md"
+                )
+    for waiting in workers.depth():
+        if why := workers.unserved(waiting):
+            yield Finding("queue", "look", why, "Enrol or start such a worker, or cancel what waits.")
+
+
+def _ledger() -> Iterator[Finding]:
+    behind = lag()
+    if behind.oldest_seconds > LAG_SECONDS:
+        says = f"{behind.pending} entries wait, the oldest for {behind.oldest_seconds:.0f} s"
+        yield Finding("ledger", "ill", says, "Start the sequencer; the gate is shut until it has caught up.")
+
+
+def _invariants() -> Iterator[Finding]:
+    for name, count in reconcile.violations().items():
+        if count:
+            do = "Run `manage.py ledger verify`, and find out who wrote to the database."
+            yield Finding("invariants", "ill", f"{name}: {count}", do)
+
+
+def _policy() -> Iterator[Finding]:
+    bundle = bundles.active()  # refuses what was altered
+    yield Finding("policy", "ok", f"version {bundle.serial} is what was signed")
+
+
+def _switches() -> Iterator[Finding]:
+    for one in stopping.standing():
+        yield Finding(
+            "kill switches", "look", f"{one.about}: {one.reason}", "Request kill-switch-lift when it is over."
+        )
+
+
+PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
+    "keys": _keys,
+    "database": _database,
+    "migrations": _migrations,
+    "guards": _guards,
+    "broker": _broker,
+    "live pages": _live,
+    "disk": _disk,
+    "workers": _workers,
+    "ledger": _ledger,
+    "invariants": _invariants,
+    "policy": _policy,
+    "kill switches": _switches,
+}

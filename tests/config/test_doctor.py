@@ -1,0 +1,79 @@
+"""The doctor finds what is wrong, says what to do, and is never content with a part that it could not look at."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db.models.functions import Now
+
+from approvals import switches
+from config import doctor
+from orchestration.engine.nodes import Node
+from orchestration.models import WorkerNode
+from tests.approvals.cast import sql
+from tests.factories import TEST
+from tests.orchestration.world import World
+
+
+@pytest.fixture
+def well(transactional_db):
+    world = World()
+    node = Node()
+    node.register()
+    return world
+
+
+def found(part):
+    return [(one.verdict, one.says) for one in doctor.examine() if one.part == part and one.verdict != "ok"]
+
+
+def test_an_installation_that_is_well_has_nothing_ill(well):
+    assert [one for one in doctor.examine() if one.verdict == "ill"] == []
+    assert {one.part for one in doctor.examine()} >= set(doctor.PARTS) - {"database"}
+
+
+def test_a_guard_that_sleeps_a_bundle_that_was_edited_and_workers_that_are_gone_are_found(well):
+    sql("ALTER TABLE orchestration_run DISABLE TRIGGER orchestration_run_governed")
+    try:
+        assert "switched off" in found("guards")[0][1]
+    finally:
+        sql("ALTER TABLE orchestration_run ENABLE TRIGGER orchestration_run_governed")
+    WorkerNode.objects.update(seen_at=Now() - timedelta(minutes=2))
+    assert found("workers")[0][0] == "ill"
+    sql("UPDATE approvals_bundle SET digest = 'sha256:0'")
+    assert found("policy")[0][0] == "ill"
+
+
+def test_a_readable_key_a_broker_that_is_away_and_a_switch_are_found(well, settings, tmp_path):
+    switches.throw(environment="*", action="*", hard=False, reason="It burns.", by=TEST)
+    assert found("kill switches") == [("look", "all environments: It burns.")]
+    settings.BROKER_URL = f"redis+socket://{tmp_path}/none.sock"
+    assert found("broker")[0][0] == "look"
+    settings.KEY_DIR = tmp_path / "keys"
+    assert found("keys")[0][0] == "ill"
+    (tmp_path / "keys/worker").mkdir(parents=True)
+    (tmp_path / "keys/worker/trust.key").write_text("00")
+    (tmp_path / "keys/worker/trust.key").chmod(0o644)
+    assert any("read by others" in says for _, says in found("keys"))
+
+
+def test_a_part_that_cannot_be_looked_at_is_ill(well, monkeypatch):
+    def broken():
+        raise OSError("no such disk")
+
+    monkeypatch.setitem(doctor.PARTS, "disk", broken)
+    assert found("disk") == [("ill", "could not be looked at: OSError: no such disk")]
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("look", 2), ("ill", 1)])
+def test_the_command_speaks_json_and_exits_by_what_it_found(well, monkeypatch, verdict, code):
+    monkeypatch.setattr(doctor, "PARTS", {"fine": lambda: iter(())})
+    out = StringIO()
+    call_command("doctor", "--json", stdout=out)
+    assert json.loads(out.getvalue())["verdict"] == "ok"
+    monkeypatch.setitem(doctor.PARTS, "one", lambda: iter([doctor.Finding("one", verdict, "hm", "Look.")]))
+    with pytest.raises(SystemExit) as left:
+        call_command("doctor", stdout=out)
+    assert (left.value.code, "Look." in out.getvalue()) == (code, True)
