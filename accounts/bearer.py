@@ -106,7 +106,12 @@ class ScopedPermission(BasePermission):
         needed = scopes.get(verb)
         if needed is None:
             raise SessionOnly("A token cannot do this; sign in with a browser.")
-        if needed != ANY and needed not in request.auth.scopes:
+        if needed != ANY and needed not in request.auth.usable:
+            if needed in request.auth.scopes:
+                raise tokens.BeyondCeiling(
+                    f"Nothing was done: no token of {request.user.name} may have {needed} any more, whatever was"
+                    " given. Ask for it: account-scopes."
+                )
             raise ScopeMissing(f"Nothing was done: this needs a token with the scope {needed}.")
         return True
 

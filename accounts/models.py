@@ -1,6 +1,7 @@
 """People, their accounts, teams, tokens. An account is never deleted: entries point at its id for ever."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
@@ -55,6 +56,11 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin, Coupled):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     joined_at = models.DateTimeField(auto_now_add=True)
+    ceiling = ArrayField(
+        models.CharField(max_length=30),
+        default=list,
+        help_text="scopes that a machine's tokens may have at most",
+    )
 
     USERNAME_FIELD = "username"
     EMAIL_FIELD = "email"
@@ -75,6 +81,10 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin, Coupled):
         """Up to two letters for the round chip."""
         words = self.name.split()
         return (words[0][0] + (words[-1][0] if len(words) > 1 else "")).upper() if words else "?"
+
+    def within_ceiling(self, scopes: Iterable[str]) -> set[str]:
+        """Those that its tokens may have: all for a person, up to its ceiling for a machine."""
+        return set(scopes) if self.kind == User.Kind.PERSON else set(scopes) & set(self.ceiling)
 
 
 class TeamQuerySet(models.QuerySet["Team"]):
@@ -190,6 +200,11 @@ class Token(Coupled):
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     objects = TokenQuerySet.as_manager()
+
+    @property
+    def usable(self) -> set[str]:
+        """The scopes that open something now: a ceiling that came down counts at once, whatever the row says."""
+        return self.user.within_ceiling(self.scopes)
 
 
 class UserSession(AbstractBaseSession):

@@ -3,6 +3,8 @@
 Who may call is the door's question; whoever calls is in the entry.
 """
 
+from collections.abc import Iterable
+
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -70,10 +72,17 @@ def create_person(
         return _create(user, by)
 
 
-def create_service_account(*, username: str, name: str, person: Person, by: Actor) -> User:
-    """An account of a machine, for which a person answers: it conflicts with that person's sign-offs."""
+def create_service_account(
+    *, username: str, name: str, person: Person, by: Actor, ceiling: Iterable[str] = tokens.READING
+) -> User:
+    """An account of a machine, for which a person answers: it conflicts with that person's sign-offs.
+
+    Its tokens have no scope beyond the ceiling; whoever calls without being the root of trust leaves it at reading.
+    """
     with transaction.atomic():
-        user = User(person=person, kind=User.Kind.SERVICE, username=username, name=name)
+        user = User(
+            person=person, kind=User.Kind.SERVICE, username=username, name=name, ceiling=sorted(set(ceiling))
+        )
         user.set_unusable_password()
         return _create(user, by)
 
@@ -168,6 +177,7 @@ def _create(user: User, by: Actor) -> User:
         kind_of_account=str(user.kind),
         person=str(user.person_id),
         superuser=user.is_superuser,
+        scopes=list(user.ceiling),
     )
     return user
 

@@ -1,6 +1,7 @@
 """Keys of machines: `cs_<prefix>_<secret>`, shown once, kept as SHA-256. A token never signs off.
 
-A token that makes a token makes one that is neither wider nor longer-lived than itself.
+A token that makes a token makes one that is neither wider nor longer-lived than itself; one of a machine goes no
+higher than the machine's ceiling (accounts/ceiling.py).
 """
 
 import hashlib
@@ -27,6 +28,7 @@ SCOPES = (
     "reports:read",
     "admin",
 )
+READING = ("changes:read", "audit:read", "reports:read")  # the ceiling of a new machine
 MAX_LIFE = timedelta(days=365)
 SEEN_EVERY = timedelta(minutes=1)  # `last_used_at` is a hint, not worth a write per request
 
@@ -35,6 +37,12 @@ class AlreadyRevoked(Refusal):
     """The token was ended before."""
 
     code = "already_revoked"
+
+
+class BeyondCeiling(NotAllowed):
+    """No token of this machine may have this scope; a governed act widens its ceiling."""
+
+    code = "beyond_ceiling"
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,9 @@ def create(
     """A token for oneself, or for a service account that one answers for."""
     _check_scopes(scopes, by)
     _check_life(expires_at, by, at)
-    if not _answers_for(by.user, user):
+    if not answers_for(by.user, user):
         raise NotAllowed(f"{user.name} is not an account you answer for; no token was made.")
+    _check_ceiling(scopes, user)
     prefix = secrets.token_hex(4)
     value = f"cs_{prefix}_{secrets.token_urlsafe(32)}"
     with transaction.atomic():
@@ -70,7 +79,7 @@ def create(
 
 def revoke(token: Token, *, by: Acting) -> None:
     """End a token of one's own, or of a service account that one answers for."""
-    if not _answers_for(by.user, token.user):
+    if not answers_for(by.user, token.user):
         raise NotAllowed("This is not your token; it was not revoked.")
     with transaction.atomic():
         end(token, by=by.actor)
@@ -110,7 +119,8 @@ def fingerprint(value: str) -> str:
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _answers_for(person: User, user: User) -> bool:
+def answers_for(person: User, user: User) -> bool:
+    """Whether the account is one's own, or a machine of the same person."""
     if user.pk == person.pk:
         return True
     return user.kind == User.Kind.SERVICE and user.person_id == person.person_id
@@ -121,10 +131,18 @@ def _check_scopes(scopes: list[str], by: Acting) -> None:
     if unknown or not scopes:
         words = f"Unknown: {', '.join(unknown)}." if unknown else "Choose at least one scope."
         raise Invalid(f"No token was made. {words}", errors=[{"pointer": "/scopes", "detail": words}])
-    if by.token is not None and not set(scopes) <= set(by.token.scopes):
+    if by.token is not None and not set(scopes) <= by.token.usable:
         raise NotAllowed("A token cannot make a wider one; no token was made.")
     if "admin" in scopes and not by.user.is_superuser:
         raise NotAllowed("Only an administrator can make a token with the scope admin; no token was made.")
+
+
+def _check_ceiling(scopes: list[str], user: User) -> None:
+    """For a clear answer only: what counts is the ceiling at each use (accounts/bearer.py)."""
+    if beyond := sorted(set(scopes) - user.within_ceiling(scopes)):
+        raise BeyondCeiling(
+            f"No token of {user.name} may have {', '.join(beyond)}; no token was made. Ask for it: account-scopes."
+        )
 
 
 def _check_life(expires_at: datetime, by: Acting, at: datetime) -> None:

@@ -86,7 +86,7 @@ def _people(bank: Bank) -> dict[str, User]:
     for username, one in bank["service_accounts"].items():
         person = people[one["person"]].person
         people[username] = teams.create_service_account(
-            username=username, name=one["name"], person=person, by=SEEDER
+            username=username, name=one["name"], person=person, ceiling=one["scopes"], by=SEEDER
         )
     for slug, one in bank["teams"].items():
         team = teams.create_team(slug=slug, name=one["name"], by=SEEDER)

@@ -54,6 +54,25 @@ class Account(serializers.ModelSerializer[User]):
         return list(TeamName(Team.objects.of(user).order_by("name"), many=True).data)
 
 
+class Machine(serializers.ModelSerializer[User]):
+    """A service account and the scopes that its tokens may have at most."""
+
+    scopes = serializers.ListField(child=serializers.CharField(), source="ceiling")
+    person = serializers.CharField(source="person.name")
+
+    class Meta:
+        model = User
+        fields = ["id", "username", "name", "person", "scopes"]
+
+
+class Narrowing(StrictSerializer):
+    """The scopes to take away."""
+
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=SCOPES), allow_empty=False, max_length=len(SCOPES)
+    )
+
+
 class TokenRow(serializers.ModelSerializer[Token]):
     """A token without its value."""
 

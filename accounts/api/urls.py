@@ -10,6 +10,8 @@ urlpatterns: list[URLPattern] = [
     path("me/delegations/<uuid:pk>/end/", delegations.EndDelegation.as_view()),
     path("me/tokens/", views.Tokens.as_view()),
     path("me/tokens/<str:token>/revoke/", views.RevokeToken.as_view()),
+    path("machines/", views.Machines.as_view()),
+    path("machines/<str:machine>/narrow/", views.NarrowMachine.as_view()),
     path("teams/", views.Teams.as_view()),
     path("teams/<str:key>/", views.OneTeam.as_view()),
 ]

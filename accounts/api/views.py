@@ -10,9 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import once, tokens
+from accounts import ceiling, once, tokens
 from accounts.acting import acting
-from accounts.api.serializers import Account, IssuedToken, NewToken, TeamRow, TokenRow
+from accounts.api.serializers import Account, IssuedToken, Machine, Narrowing, NewToken, TeamRow, TokenRow
 from accounts.bearer import ANY
 from accounts.models import Membership, Team, Token, User
 from audit.refusals import NotFound
@@ -67,6 +67,33 @@ class RevokeToken(APIView):
         found = by_key(Token.objects.answered_for_by(by.user), token, field="prefix")
         tokens.revoke(found, by=by)
         return Response(TokenRow(found).data)
+
+
+class Machines(generics.ListAPIView[User]):
+    """The service accounts that one answers for, with what their tokens may have at most; an admin sees all."""
+
+    scopes = {"GET": "admin"}
+    serializer_class = Machine
+
+    def get_queryset(self) -> QuerySet[User]:
+        if getattr(self, "swagger_fake_view", False):
+            return User.objects.none()
+        return ceiling.narrowable_by(acting(self.request).user)
+
+
+class NarrowMachine(APIView):
+    """Take scopes from the tokens of a service account, at once. To give more is the governed act account-scopes."""
+
+    scopes = {"POST": "admin"}
+
+    @extend_schema(request=Narrowing, responses=Machine)
+    def post(self, request: Request, machine: str) -> Response:
+        asked = Narrowing(data=request.data)
+        asked.is_valid(raise_exception=True)
+        by = acting(request)
+        found = by_key(ceiling.narrowable_by(by.user), machine, field="username")
+        ceiling.narrow(found, asked.validated_data["scopes"], by=by)
+        return Response(Machine(found).data)
 
 
 class Teams(generics.ListAPIView[Team]):

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts import tokens
+from accounts import ceiling, tokens
 from accounts.acting import acting
 from accounts.models import Team, Token, User
 from accounts.sessions import SignedIn, end, signed_in
@@ -57,6 +57,16 @@ def revoke_token(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_POST
 @login_required
+def narrow(request: HttpRequest, machine: str) -> HttpResponse:
+    """Take one scope from the tokens of a machine."""
+    by = acting(request)
+    found = by_key(ceiling.narrowable_by(by.user), machine, field="username")
+    ceiling.narrow(found, request.POST.getlist("scopes"), by=by)
+    return HttpResponseRedirect("/me/#machines")
+
+
+@require_POST
+@login_required
 def end_session(request: HttpRequest, handle: str) -> HttpResponse:
     """Sign out another browser of one's own."""
     end(acting(request), handle)
@@ -81,6 +91,7 @@ def _show(request: HttpRequest, *, value: str = "", refusal: Refusal | None = No
     context: dict[str, Any] = {
         "teams": Team.objects.of(user).order_by("name"),
         "tokens": Token.objects.answered_for_by(user).order_by("-id"),
+        "machines": ceiling.narrowable_by(user).order_by("username"),
         "now": datetime.now(UTC),
         "value": value,
         "errors": refusal.errors if refusal else [],

@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern] = [
     path("me/", me.profile, name="me"),
     path("me/tokens/", me.create_token, name="create_token"),
     path("me/tokens/<str:token>/revoke/", me.revoke_token, name="revoke_token"),
+    path("me/machines/<str:machine>/narrow/", me.narrow, name="narrow_machine"),
     path("me/sessions/<str:handle>/end/", me.end_session, name="end_session"),
     path("me/away/", away.away, name="away"),
     path("me/away/<uuid:pk>/end/", away.end, name="end_delegation"),

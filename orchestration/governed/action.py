@@ -20,6 +20,7 @@ ACTS: tuple[type[Act], ...] = (
     people.Grant,
     people.Revoke,
     people.MakeAdmin,
+    people.WidenScopes,
     places.EnvironmentTier,
     places.EnvironmentUnprotect,
     places.ServiceTier,

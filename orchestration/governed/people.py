@@ -6,7 +6,7 @@ from uuid import UUID
 from django.apps import apps
 from django.db import models
 
-from accounts import permissions, teams
+from accounts import ceiling, permissions, teams, tokens
 from accounts.models import Membership, Team, User
 from audit.ledger.entry import Actor
 from orchestration.governed.act import Act, Faults, Given, chosen
@@ -124,6 +124,51 @@ class MakeAdmin(Act):
 
     def perform(self, given: Given, prepared: Any, *, by: Actor) -> None:
         teams.promote(User.objects.get(username=given["account"]), by=by)
+
+
+class WidenScopes(Act):
+    name = "account.scopes"
+    title = "Let the tokens of a machine do more"
+    summary = "Let tokens of {{inputs.account}} have {{inputs.scopes}} too"
+    description = "The scopes are open to whoever holds its tokens. Whoever answers for it never agrees."
+    inputs: ClassVar = {
+        "account": chosen("Service account", "machines"),
+        "scopes": {
+            "type": "string",
+            "title": "Scopes",
+            "description": f"With spaces between them, of: {', '.join(tokens.SCOPES)}",
+            "maxLength": 200,
+            "examples": ["changes:write runs:write"],
+        },
+    }
+
+    def faults(self, given: Given) -> Faults:
+        if not _machines(given).filter(is_active=True).exists():
+            return {"account": "There is no such active service account."}
+        unknown = sorted(_scopes(given) - set(tokens.SCOPES))
+        if unknown:
+            return {"scopes": f"There is no scope {', '.join(unknown)}."}
+        return {} if _scopes(given) else {"scopes": "Name at least one scope."}
+
+    def concerns(self, given: Given) -> frozenset[UUID]:
+        """The machine, and each account of whoever answers for it."""
+        persons = _machines(given).values("person")
+        return frozenset(User.objects.filter(person__in=persons).values_list("pk", flat=True))
+
+    def holds(self, given: Given) -> bool:
+        machine = _machines(given).first()
+        return machine is not None and _scopes(given) <= set(machine.ceiling)
+
+    def perform(self, given: Given, prepared: Any, *, by: Actor) -> None:
+        ceiling.widen(_machines(given).get(), _scopes(given), by=by)
+
+
+def _machines(given: Given) -> models.QuerySet[User]:
+    return User.objects.filter(username=given["account"], kind=User.Kind.SERVICE)
+
+
+def _scopes(given: Given) -> set[str]:
+    return set(given["scopes"].split())
 
 
 def _team(given: Given) -> Team:

@@ -46,6 +46,7 @@ def _standing(kind: type[Freeze] | type[Window]) -> list[tuple[str, str]]:
 
 CHOICES: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "accounts": lambda: _rows(User.objects.filter(is_active=True), "username"),
+    "machines": lambda: _rows(User.objects.filter(is_active=True, kind=User.Kind.SERVICE), "username"),
     "bundles": lambda: [
         (one.digest, f"{one.commit[:12]} of {one.branch}: {one.summary}")
         for one in PolicyCommit.objects.filter(faults=[])[:50]

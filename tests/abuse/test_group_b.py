@@ -98,7 +98,9 @@ def test_b04_commit_authors_agree_neither_to_the_version_nor_to_its_changes(case
 
 def test_b05_whoever_answers_for_the_machine_that_asked_never_counts(case):
     jonas = case.bank.user("jonas")
-    robot = teams.create_service_account(username="ci", name="ci@payments", person=jonas.person, by=TEST)
+    robot = teams.create_service_account(
+        username="ci", name="ci@payments", person=jonas.person, ceiling=["changes:write"], by=TEST
+    )
     teams.join(case.bank.teams["payments"], robot, by=TEST)
     asked = Client().post(
         "/api/v1/changes/", REQUEST, content_type="application/json",

@@ -65,6 +65,14 @@ def test_without_a_password_nobody_signs_in(places):
 def test_a_machine_has_a_person_who_answers_for_it(places):
     people("service", "ci", "ci@payments", "--person", "mara")
     assert User.objects.get(username="ci").person == User.objects.get(username="mara").person
+    assert User.objects.get(username="ci").ceiling == ["audit:read", "changes:read", "reports:read"]
+
+
+def test_the_terminal_says_what_the_tokens_of_a_new_machine_may_do(places):
+    people("service", "ci", "ci@payments", "--person", "mara", "--scopes", "runs:write", "changes:write")
+    assert User.objects.get(username="ci").ceiling == ["changes:write", "runs:write"]
+    with pytest.raises(CommandError, match="everything"):
+        people("service", "other", "other", "--person", "mara", "--scopes", "everything")
 
 
 def test_a_team_is_granted_all_there_are_and_loses_one(places):

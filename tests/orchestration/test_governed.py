@@ -7,6 +7,7 @@ import pytest
 
 from accounts import permissions, teams
 from accounts.models import Membership, User
+from accounts.tokens import READING, BeyondCeiling
 from approvals.models import SignOff
 from approvals.signoffs import OwnChange
 from audit.canonical import uuid7
@@ -22,6 +23,7 @@ from orchestration.governed.action import Govern, acts
 from orchestration.governed.install import definition, install
 from orchestration.models import Environment, Secret, Service, Step, Workflow
 from orchestration.secrets import store
+from tests.accounts.cast import issue
 from tests.factories import TEST, Bank
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -171,6 +173,47 @@ def test_an_admin_is_made_by_an_act(bank, node):
     agree(change, bank, "sam", "noor")
     run(change, node)
     assert User.objects.get(username="ravi").is_superuser
+
+
+def test_the_tokens_of_a_machine_do_more_only_when_others_have_agreed(bank, node):
+    noor = bank.people["noor"]
+    robot = teams.create_service_account(username="ci", name="ci", person=noor.user.person, by=TEST)
+    change = ask(bank, "account-scopes", account="ci", scopes="runs:write changes:write")
+    assert change.title == "Let tokens of ci have runs:write changes:write too"
+    with pytest.raises(OwnChange):
+        agree(change, bank, "noor")
+    agree(change, bank, "sam", "ines")
+    robot.refresh_from_db()
+    with pytest.raises(BeyondCeiling):  # until a worker has done it, the old ceiling judges
+        issue(robot, "runs:write", by=noor)
+    assert run(change, node).state == C.SUCCEEDED
+    robot.refresh_from_db()
+    assert set(robot.ceiling) == {*READING, "runs:write", "changes:write"}
+    assert Entry.objects.get(kind="account.scopes").actor == f"change:{change.key}"
+    assert issue(robot, "runs:write", by=noor).token.usable == {"runs:write"}
+
+
+def test_whoever_asks_for_more_scopes_never_agrees_even_without_answering_for_the_machine(bank):
+    teams.create_service_account(username="ci", name="ci", person=bank.user("mara").person, by=TEST)
+    change = ask(bank, "account-scopes", by="noor", account="ci", scopes="runs:write")
+    with pytest.raises(OwnChange):
+        agree(change, bank, "noor")
+
+
+def test_only_a_machine_has_a_ceiling_and_only_scopes_are_in_it(bank, client):
+    teams.create_service_account(username="ci", name="The pipeline", person=bank.user("mara").person, by=TEST)
+    for field, given in (
+        ("account", {"account": "ravi", "scopes": "runs:write"}),
+        ("scopes", {"account": "ci", "scopes": "runs:write sign_off"}),
+        ("scopes", {"account": "ci", "scopes": " "}),
+    ):
+        with pytest.raises(Invalid) as refused:
+            ask(bank, "account-scopes", **given)
+        assert refused.value.errors[0]["pointer"] == f"/inputs/{field}"
+    client.force_login(bank.user("mara"), backend="django.contrib.auth.backends.ModelBackend")
+    page = client.get("/workflows/account-scopes/new/").content.decode()
+    assert '<option value="ci"' in page
+    assert '<option value="ravi"' not in page
 
 
 def test_what_is_so_already_is_not_done_twice(bank, node):

@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import models
 
-from accounts import permissions, teams
+from accounts import permissions, teams, tokens
 from accounts.models import Team, User
 from audit.ledger.entry import system
 from audit.refusals import NotFound, Refusal
@@ -36,6 +36,13 @@ class Command(BaseCommand):
         add.add_argument("--no-password", action="store_true", help="nobody can sign in to it")
         service = _act(acts, "service", "an account for a machine", "username", "name")
         service.add_argument("--person", required=True, help="username of the person who answers for it")
+        service.add_argument(
+            "--scopes",
+            nargs="+",
+            choices=tokens.SCOPES,
+            default=tokens.READING,
+            help="what its tokens may have at most; without it: reading. Later only a governed act widens it",
+        )
         _act(acts, "team", "an empty team", "slug", "name")
         join = _act(acts, "join", "put an account into a team", "team", "username")
         join.add_argument("--lead", action="store_true")
@@ -64,7 +71,11 @@ class Command(BaseCommand):
     def _service(self, given: dict[str, Any]) -> str:
         answers = _account(given["person"])
         teams.create_service_account(
-            username=given["username"], name=given["name"], person=answers.person, by=TERMINAL
+            username=given["username"],
+            name=given["name"],
+            person=answers.person,
+            ceiling=given["scopes"],
+            by=TERMINAL,
         )
         return f"{answers.name} answers for {given['username']}."
 
