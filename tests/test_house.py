@@ -35,7 +35,10 @@ WRITES_STATE = {
     "orchestration/catalogue.py": "the state of a workflow version",
     "orchestration/lifecycle.py": "the states of a change, a run and a step",
 }
-WRITTEN_TWICE = {"session.ended": "by signing out, and from the list of one's sessions"}
+WRITTEN_TWICE = {
+    "session.ended": "by signing out, and from the list of one's sessions",
+    "account.scopes": "by an edit, and once by the upgrade that brought ceilings",
+}
 WRITERS_OF_ENTRIES = {"record", "_record", "touch", "touch_run", "_create", "_edit", "_record_version"}
 PROCESS_MODULES = {"subprocess", "multiprocessing", "pty"}
 PROCESS_CALL = re.compile(
