@@ -25,6 +25,7 @@ from orchestration.models import Step
 from tests.approvals.authenticator import Authenticator, asked, b64, trusted
 from tests.approvals.cast import demand_passkeys, sql
 from tests.factories import TEST, Bank
+from tests.orchestration.deeds import known as known_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,7 +80,7 @@ def assertion(change, device, **changed):
 
 def started(change) -> bool:
     """Whether a worker takes the first step of this change."""
-    return claim(Step.objects.get(run__change=change).pk, boot_id=uuid7()) is not None
+    return claim(Step.objects.get(run__change=change).pk, boot_id=known_worker()) is not None
 
 
 def refused(change, settings) -> str:

@@ -109,7 +109,7 @@ def test_a_token_needs_the_scope_and_its_account_the_right(client, log, auditor)
 
 
 def test_the_log_is_listed_newest_first_in_few_queries(read, log, django_assert_max_num_queries):
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(24):
         page = read("/audit/")
     assert "Verified to entry" in page
     assert "Attempt refused" in page
