@@ -103,7 +103,7 @@ def test_what_a_person_calls_failed_is_borne_where_that_was_signed(world):
     vanish()
     reconcile()
     assert states(run)["a"] == "unknown"
-    resolving.resolve(of(run, "a"), "fail", by=world.by)
+    resolving.resolve(of(run, "a"), "fail", by=world.witness, reason="The log says so.")
     assert states(run) == {"a": "failed", "b": "ready"}
 
 
