@@ -50,6 +50,12 @@ class DemandUnmet(GateClosed):
     code = "gate_demand_unmet"
 
 
+class PlanUnderPasskey(GateClosed):
+    """Plan steps run before anybody signs, which does not go together with a passkey that policy demands."""
+
+    code = "gate_plan_under_passkey"
+
+
 @dataclass(frozen=True)
 class Judged:
     """The worker's own answer, for the decision and the bytes that it was found for."""
@@ -60,9 +66,13 @@ class Judged:
     output: Mapping[str, Any]
 
 
-def judge(chain_id: UUID, *, told: Mapping[str, Any], requesters: Iterable[str]) -> Judged:
-    """Ask again. `told` is what the bytes that will run say about the question, by path; any difference closes."""
-    decision = Decision.objects.select_related("bundle").get(chains=chain_id)
+def judge(
+    chain: UUID | None = None, *, told: Mapping[str, Any], requesters: Iterable[str], plan: UUID | None = None
+) -> Judged:
+    """Ask again what was decided for a chain, or before a plan by the decision that it names. `told` is what the bytes
+    that will run say about the question, by path; any difference closes."""
+    which = {"chains": chain} if chain else {"pk": plan}
+    decision = Decision.objects.select_related("bundle").get(**which)
     newest = _newest(decision.bundle)
     _check_told(decision.input, told)
     _check_people(decision.input, set(requesters))
@@ -91,6 +101,23 @@ def check(judged: Judged | None, chain: Chain, stages: Iterable[Stage], told: Ma
         raise DemandUnmet(
             "The approval chain does not ask what policy demands, so nothing starts. Request it again."
         )
+
+
+def check_plan(judged: Judged | None, told: Mapping[str, Any]) -> None:
+    """The same before a plan, for which nobody has signed anything: where a passkey is demanded, nothing starts so."""
+    if judged is None or judged.told != told:
+        raise DecisionAltered(
+            "Policy was not asked about exactly this, so nothing starts. It is asked again."
+        )
+    if needs_passkey(judged.output):
+        raise PlanUnderPasskey(
+            "Policy demands a passkey here, and a plan step would start before anybody has signed, so nothing starts."
+        )
+
+
+def needs_passkey(output: Mapping[str, Any]) -> bool:
+    """Whether any stage that policy demands is signed by a device."""
+    return any(one["signature"] == "passkey" for one in output["require"])
 
 
 def facts_of(facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

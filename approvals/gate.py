@@ -182,6 +182,7 @@ def _plan(start: Start) -> Permit:
     if not start.first:
         return _later(start, now)
     _check_unpermitted(start)
+    demand.check_plan(start.judged, start.told)
     expires_at = now + permits.lifetime(is_emergency=False)
     document = planned.document(
         run_id=start.run_id, change=start.change_key, digest=start.digest, document_digest=start.document_digest,

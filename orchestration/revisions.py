@@ -7,12 +7,12 @@ nor evaluate a policy: what it is given is judged already.
 from django.db.models import F
 
 from approvals import chain as chains
-from approvals import planned, recusal
+from approvals import demand, planned, recusal
 from approvals.clock import database_time
 from approvals.models import Chain
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
-from audit.refusals import StaleVersion
+from audit.refusals import Refusal, StaleVersion
 from orchestration import lifecycle
 from orchestration.asking import Asked
 from orchestration.definitions import digest as digests
@@ -21,6 +21,12 @@ from orchestration.engine.rows import lock_run
 from orchestration.models import Change, Environment, Plan, Revision, Run, Service
 
 C = Change.State
+
+
+class PlanNotSigned(Refusal):
+    """Plan steps run before anybody signs, which does not go together with a passkey that policy demands."""
+
+    code = "plan_under_passkey"
 
 
 def hold(service: Service, environment: Environment) -> None:
@@ -121,6 +127,11 @@ def _announce(change: Change, revision: Revision, kind: str, asked: Asked) -> No
 
 def _insert_plan(change: Change, asked: Asked) -> Plan:
     """The plan's bytes under the signature of this door, and the run of its plan steps."""
+    if demand.needs_passkey(asked.decision.output):
+        raise PlanNotSigned(
+            f"Nothing was planned: for {change.environment.name} policy demands a passkey, and plan steps run before"
+            " anybody has signed. Use a workflow without plan steps here."
+        )
     draft, document = asked.draft, digests.document(asked.content)
     digest = digests.plan_digest(document)
     made = Plan.objects.create(

@@ -109,13 +109,14 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
 
 def _judge(step_id: UUID) -> Judged | None:
     """Before the first start: ask policy again about the bytes that will run. Judged under locks thereafter."""
-    rows = Step.objects.select_related("run__revision").filter(state=S.READY, run__state=R.READY)
+    rows = Step.objects.select_related("run__revision", "run__plan").filter(state=S.READY, run__state=R.READY)
     step = rows.filter(pk=step_id, run__cancel_requested_at=None, run__paused_at=None).first()
-    revision = step.run.revision if step else None
-    if revision is None:  # taken, stopped, or a plan: nobody has agreed to anything yet
+    if step is None:  # taken, or stopped
         return None
-    document = parse(bytes(revision.document))
-    return demand.judge(revision.chain_id, told=told(document), requesters=document["requesters"])
+    source = source_of(step.run)
+    document = parse(bytes(source.document))
+    which = {"plan": source.decision_id} if isinstance(source, Plan) else {"chain": source.chain_id}
+    return demand.judge(told=told(document), requesters=document["requesters"], **which)
 
 
 def _look_up(step_id: UUID) -> Newest:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import teams
 from accounts.acting import Acting
-from approvals import freezes, gate, keys, planned
+from approvals import demand, freezes, gate, keys, planned
 from approvals import permit as permits
 from approvals.models import Permit
 from approvals.periods import Place
@@ -22,13 +22,18 @@ CONTENT = {"steps": [LOOK, WRITE]}
 PLACE = Place("production", "payments", "deploy-service")
 
 
+def answered(signature: str, **told: Any) -> demand.Judged:
+    """The worker's own answer about a place where one stage is signed like this."""
+    return demand.Judged(uuid7(), told, {}, {"require": [{"signature": signature}]})
+
+
 def plan(**changed: Any) -> Permit:
     """The gate's answer to a plan step; asked for by a door unless said otherwise."""
     known: dict[str, Any] = {
         "run_id": uuid7(), "change_key": "CHG-1", "digest": DIGEST, "document_digest": OTHER, "chain_id": None,
         "place": PLACE, "change_state": "draft", "cancel_requested": False, "not_before": None, "not_after": None,
         "permit_id": None, "first": True, "by": TEST, "purpose": "plan", "content": CONTENT, "step": LOOK,
-        "signature": planned.sign(change="CHG-1", digest=DIGEST),
+        "signature": planned.sign(change="CHG-1", digest=DIGEST), "judged": answered("session"),
     }  # fmt: skip
     with transaction.atomic():
         return gate.authorise(gate.Start(**{**known, **changed}))
@@ -170,3 +175,13 @@ def test_a_chain_is_never_about_a_plan(bank):
     chain = complete(bank)
     with pytest.raises(gate.ChainNotComplete), transaction.atomic():
         gate.authorise(start(chain, chain_id=None))
+
+
+def test_where_policy_demands_a_passkey_no_plan_starts_before_somebody_has_signed(db):
+    """Else whoever has the web server's keys and SQL could let a worker run what they call a plan."""
+    with pytest.raises(demand.PlanUnderPasskey, match="before anybody has signed"):
+        plan(judged=answered("passkey"))
+    for nobody in (None, answered("session", about="something else")):
+        with pytest.raises(demand.DecisionAltered):
+            plan(judged=nobody)
+    assert not Permit.objects.exists()

@@ -130,12 +130,12 @@ def test_a_retired_worker_takes_no_further_step(world, host):
 def test_f29_a_worker_of_the_release_before_leaves_what_it_does_not_understand(world, host, monkeypatch):
     one = world.run(step("a"), runner=2).steps.get()
     plain = world.run(step("a")).steps.get()
-    monkeypatch.setattr(enrolled, "RUNNER", 1)
-    old = host("old")
-    assert claimed(one, boot_id=old.boot_id) is None
-    assert _oldest_ready(old.worker, but=set()) == plain.pk
-    assert claimed(plain, boot_id=old.boot_id) is not None
-    monkeypatch.undo()
+    with monkeypatch.context() as before:
+        before.setattr(enrolled, "RUNNER", 1)
+        old = host("old")
+        assert claimed(one, boot_id=old.boot_id) is None
+        assert _oldest_ready(old.worker, but=set()) == plain.pk
+        assert claimed(plain, boot_id=old.boot_id) is not None
     assert claimed(one, boot_id=host("new").boot_id) is not None
 
 

@@ -15,7 +15,10 @@ from orchestration.changes import NotWaiting
 from orchestration.definitions.repeats import Repeat
 from orchestration.engine.reconcile import reconcile, violations
 from orchestration.models import Artifact, Change, Plan, Run, Step
+from orchestration.revisions import PlanNotSigned
 from tests.abuse.attack import activate
+from tests.approvals.authenticator import Authenticator, trusted
+from tests.approvals.cast import demand_passkeys
 from tests.factories import Bank
 from tests.orchestration.deeds import ended, holding, vanish
 from tests.orchestration.planned import (
@@ -360,12 +363,12 @@ def test_a_plan_that_nobody_could_agree_to_leaves_a_draft_and_no_sign_off(bank, 
     def nobody(*_, **__):
         raise asking.NobodyCanDecide("Nothing was sent. Nobody can.")
 
-    monkeypatch.setattr(asking, "ask_planned", nobody)
-    work_all()
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(asking, "ask_planned", nobody)
+        work_all()
     change = fresh(change)
     assert (change.state, change.revision.chain.state) == ("draft", "void")
     assert (newest(change).outcome, newest(change).why) == ("refused", "Nothing was sent. Nobody can.")
-    monkeypatch.undo()
     planning.again(change, by=bank.people["mara"])
     work_all()
     assert (fresh(change).state, fresh(change).revision.number) == ("waiting", 2)
@@ -399,3 +402,12 @@ def test_no_plan_is_settled_twice(bank, place):
         planning.sweep()
     assert (fresh(change).revision.number, len(told("change.requested"))) == (1, 1)
     assert Plan.objects.get().outcome == "revised"
+
+
+def test_where_policy_demands_a_passkey_nothing_is_planned(bank, place):
+    trusted(bank.user("noor"), Authenticator())
+    demand_passkeys(bank)
+    with pytest.raises(PlanNotSigned, match="before anybody has signed"):
+        asked(bank, place)
+    assert not Plan.objects.exists()
+    assert not Step.objects.exists()
