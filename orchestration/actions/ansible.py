@@ -35,6 +35,7 @@ class Ansible(ChildAction):
     name = "ansible"
     summary = "Runs Ansible; as a plan, in check mode with its differences."
     plans = True
+    checks = True
     schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "additionalProperties": False,

@@ -155,7 +155,12 @@ class ChildAction(ProcessAction, ABC):
         """Do it; raise Cancelled when told to stop. Called in the step's own process only."""
 
     def check(self, context: Context) -> Result:
-        """Whether it has been done, by an attempt whose end nobody saw. To raise anything is to have no answer."""
+        """Whether it has been done, by an attempt whose end nobody saw. To raise anything is to have no answer.
+
+        An action that says `checks` answers here, or in `run` by its phase.
+        """
+        if self.checks:
+            return self.run(context)
         raise LookupError(f"{self.name} cannot tell whether it has been done")
 
 

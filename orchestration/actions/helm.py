@@ -22,6 +22,7 @@ class Helm(ChildAction):
     name = "helm"
     summary = "Installs or upgrades a chart as one release with Helm, and takes it back when that fails."
     plans = True
+    checks = True
     schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "additionalProperties": False,

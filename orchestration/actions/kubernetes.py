@@ -22,6 +22,7 @@ class Kubernetes(ChildAction):
     name = "kubernetes"
     summary = "Applies manifests or a kustomization to a cluster with kubectl; its plan is the cluster's own dry run."
     plans = True
+    checks = True
     schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "additionalProperties": False,

@@ -32,6 +32,7 @@ class Terraform(ChildAction):
     name = "terraform"
     summary = "Plans and applies infrastructure with OpenTofu or Terraform; applies exactly the plan that was signed."
     plans = True
+    checks = True
     inherits = (MIRROR,)
     schema: ClassVar[dict[str, Any]] = {
         "type": "object",

@@ -184,15 +184,18 @@ def test_a_killed_worker_leaves_a_job_that_the_next_attempt_finds(one, tmp_path)
     assert there.cancelled == []
 
 
-def test_a_check_looks_and_never_starts(there, monkeypatch):
-    monkeypatch.setenv("STEP_PHASE", "check")
-    assert "has no job that was started under this key" in reason(there)
+def checked(there):
+    return Trigger().check(context(there.with_(), key=KEY, seconds=20.0)[0])
+
+
+def test_a_check_looks_and_never_starts(there):
+    found = checked(there)
+    assert not found.succeeded
+    assert "has no job that was started under this key" in found.reason
     assert there.jobs == []
-    monkeypatch.setenv("STEP_PHASE", "apply")
     run(there)
-    monkeypatch.setenv("STEP_PHASE", "check")
-    assert run(there)[0].succeeded
-    assert len(there.jobs) == 1
+    assert checked(there).succeeded
+    assert (len(there.jobs), there.cancelled) == (1, [])
 
 
 def test_a_start_that_was_taken_but_not_answered_is_found(there):

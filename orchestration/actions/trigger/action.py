@@ -32,6 +32,7 @@ class Trigger(ChildAction):
     name = "trigger"
     summary = "Starts a job in another orchestrator and waits until it has ended."
     inherits = egress.INHERITS
+    checks = True
     schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
@@ -43,6 +44,22 @@ class Trigger(ChildAction):
     def effect_of(self, with_: Mapping[str, Any]) -> Effect:
         [(name, given)] = with_.items()
         return KINDS[name].effect if KINDS[name].finds(given) else "at_most_once"
+
+    def check(self, context: Context) -> Result:
+        """What became of the job of an earlier attempt. One that goes on, or is not there, is for the run: it finds it
+        and stays with it, or starts it."""
+        [(name, given)] = context.with_.items()
+        there = KINDS[name](given, context)
+        found = _found(there, context)
+        if found is None:
+            return Result(
+                succeeded=False, reason=f"{there.title} has no job that was started under this key."
+            )
+        with _understood(there):
+            seen = there.look(found)
+        if seen.state in ENDED:
+            return _result(there, seen)
+        return Result(succeeded=False, reason=f"{there.title} is still at it: {seen.handle.link}")
 
     def run(self, context: Context) -> Result:
         [(name, given)] = context.with_.items()
@@ -57,13 +74,11 @@ class Trigger(ChildAction):
 
 
 def _job(there: Orchestrator, context: Context) -> Handle:
-    """The job of this step: what an earlier attempt started, or a new one; in a check, never a new one."""
+    """The job of this step: what an earlier attempt started, or a new one."""
     found = _found(there, context)
     if found is not None:
         context.say(f"{there.title}: found the job that was started under this key: {found.link}")
         return found
-    if context.phase == "check":
-        raise Failed(f"{there.title} has no job that was started under this key.")
     try:
         return there.start(context.idempotency_key)
     except MISSHAPEN as error:
