@@ -347,6 +347,7 @@ def _beside(now: datetime) -> dict[str, Any]:
 def context(now: datetime) -> dict[str, Any]:
     """Everything that the page draws, seen from one moment."""
     return {
+        "stops": [],
         "nav": NAV,
         "demo": True,
         "organisation": "Harbourline Bank",
