@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from orchestration.engine import enrolled
 from orchestration.engine.nodes import Node
 from orchestration.engine.reconcile import TURNS, reconcile
+from orchestration.engine.supervise import sweep_secrets
 from orchestration.engine.work import work
 from orchestration.models import Run, Step, Worker
 
@@ -31,6 +32,7 @@ def start(node: Node, *, also: Callable[[], object]) -> None:
 def poll(node: Node) -> None:
     """Reconcile, then take whatever is ready, one step after the other, while this process is idle."""
     close_old_connections()
+    sweep_secrets()  # of a worker that was still dying when this one began
     reconcile()
     tried: set[UUID] = set()  # a step that could not be claimed is not asked for twice in a row
     while node.is_idle and node.may_claim:

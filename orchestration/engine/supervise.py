@@ -386,8 +386,9 @@ def _worker_lives(marker: str) -> bool:
 
 
 def _start_time(pid: int) -> str:
-    """Ticks since boot when `pid` started (proc(5), field 22); empty when there is no such process."""
+    """Ticks since boot when `pid` started (proc(5), field 22); empty when there is no such process, or a dead one."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
+    return "" if parts[0] == "Z" else parts[19]

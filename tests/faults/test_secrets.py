@@ -1,5 +1,6 @@
 """Real processes with a secret in them: where it is while a step runs, and that it is gone however the step ends."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -67,9 +68,10 @@ def in_memory(stack, run):
 def holders(stack):
     """The processes of the step: its supervisor, which the fork server forked, and whatever is below it."""
     for process in psutil.Process(stack.pids()["worker"]).children(recursive=True):
-        parent = process.parent()
-        if parent and all("forkserver.py" in " ".join(one.cmdline()) for one in (process, parent)):
-            yield from (process.pid, *(one.pid for one in process.children(recursive=True)))
+        with contextlib.suppress(psutil.NoSuchProcess):  # dead already, or dying
+            parent = process.parent()
+            if parent and all("forkserver.py" in " ".join(one.cmdline()) for one in (process, parent)):
+                yield from (process.pid, *(one.pid for one in process.children(recursive=True)))
 
 
 def remembers(pid):
@@ -129,8 +131,9 @@ def test_nothing_of_it_is_left_when_the_step_has_ended(stack, holding):
 
 def test_nothing_of_it_is_left_when_its_supervisor_is_killed(stack, holding):
     run, _ = holding
-    for pid in holders(stack):
-        psutil.Process(pid).kill()
+    for pid in list(holders(stack)):
+        with contextlib.suppress(psutil.NoSuchProcess):  # its supervisor has taken it along
+            psutil.Process(pid).kill()
     ends(stack, run, "unknown")
     assert in_memory(stack, run) == []
 
