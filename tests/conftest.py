@@ -13,6 +13,11 @@ from approvals import known
 KEPT = {"django_content_type", "auth_permission"}  # made once by the migrations; no test writes them
 
 
+def pytest_collection_modifyitems(items):
+    """Browser tests come last: their driver keeps an event loop running in its process, where others make theirs."""
+    items.sort(key=lambda item: "playwright" in item.fixturenames)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _flush_governed_tables():
     """Between tests the governed tables are emptied as their owner would: with the guards asleep, here alone.
