@@ -37,7 +37,7 @@ class NotMember(Refusal):
 
 
 class AlreadyAdmin(Refusal):
-    """The account is an admin, or was switched off."""
+    """The account is an admin, was switched off, or is a machine's."""
 
     code = "already_admin"
 
@@ -155,9 +155,13 @@ def promote(user: User, *, by: Actor) -> None:
     """Make an account an admin: it sees everything, and still signs nothing off without a grant."""
     with transaction.atomic():
         seen = User.objects.select_for_update(no_key=True).get(pk=user.pk)
-        row = User.objects.filter(pk=user.pk, version=seen.version, is_active=True, is_superuser=False)
-        if not row.update(is_superuser=True, version=F("version") + 1):
-            raise AlreadyAdmin(f"{user.name} is an admin already, or inactive; nothing was changed.")
+        row = User.objects.filter(pk=user.pk, version=seen.version, kind=User.Kind.PERSON)
+        if not row.filter(is_active=True, is_superuser=False).update(
+            is_superuser=True, version=F("version") + 1
+        ):
+            raise AlreadyAdmin(
+                f"{user.name} is an admin already, inactive or a machine, so nothing was changed."
+            )
         user.is_superuser, user.version = True, seen.version + 1
         record("account.promoted", of=user, subject=f"account:{user.pk}", actor=by)
 

@@ -121,6 +121,22 @@ class DifferenceRow(serializers.ModelSerializer[Difference]):
         fields = ["id", "decision", "subject", "kind", "decided_at", "words", "before", "after", "reason"]
 
 
+class SameRow(serializers.ModelSerializer[Decision]):
+    """A decision that the candidate answers alike, in the shape of one that differs."""
+
+    decision = serializers.UUIDField(source="id")
+    subject = serializers.CharField(source="input.change.id")
+    kind = serializers.SerializerMethodField()
+    before = serializers.DictField(source="output")
+
+    class Meta:
+        model = Decision
+        fields = ["decision", "subject", "kind", "decided_at", "before"]
+
+    def get_kind(self, row: Decision) -> str:
+        return str(replay.Kind.SAME)
+
+
 class Simulate(APIView):
     """What a candidate would answer, beside what judges now. Stores nothing, decides nothing."""
 
@@ -198,19 +214,26 @@ class CancelReplay(APIView):
 
 @extend_schema(parameters=[OpenApiParameter("kind", str)])
 class ReplayRows(generics.ListAPIView[Difference]):
-    """What would be otherwise, of the changes that one may see today."""
+    """What would be otherwise, of the changes that one may see today; `kind=same` lists what would not."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "changes:read"}
     serializer_class = DifferenceRow
     seen: replays.Seen | None = None
 
-    def get_queryset(self) -> QuerySet[Difference]:
+    def get_queryset(self) -> QuerySet[Any]:
         if getattr(self, "swagger_fake_view", False):
             return Difference.objects.none()
         found = replays.get(self.kwargs["key"], user=self.request.user)
-        rows = replays.rows(found, user=self.request.user, seen=self.seen or (lambda _: []))
+        looking: dict[str, Any] = {"user": self.request.user, "seen": self.seen or (lambda _: [])}
         kind = self.request.query_params.get("kind", "")
+        if kind == replay.Kind.SAME:
+            return replays.alike(found, **looking)
+        rows = replays.rows(found, **looking)
         return rows.filter(kind=kind) if kind else rows
+
+    def get_serializer_class(self) -> Any:
+        same = self.request.query_params.get("kind") == replay.Kind.SAME
+        return SameRow if same else DifferenceRow
 
 
 def _candidate(given: Mapping[str, Any]) -> Candidate:

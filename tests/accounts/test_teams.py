@@ -87,3 +87,13 @@ def test_an_account_is_never_deleted():
 def _sql(statement: str) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
+
+
+def test_a_machine_is_never_an_admin():
+    mara = person("Mara")
+    ci = teams.create_service_account(username="ci@payments", name="CI", person=mara.person, by=TEST)
+    with pytest.raises(teams.AlreadyAdmin, match="machine"):
+        teams.promote(ci, by=TEST)
+    assert not User.objects.filter(is_superuser=True).exists()
+    teams.promote(mara, by=TEST)
+    assert User.objects.get(is_superuser=True) == mara

@@ -186,3 +186,9 @@ def test_the_terminal_tells_by_its_exit_code_whether_anything_differs(bank, cand
         call_command("policy", "replay", tmp_path, "--markdown")
     assert differs.value.returncode == 3
     assert "| security | +1 |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "3661", "many", "9" * 30])
+def test_the_terminal_replays_no_days_that_there_were_not(days, tmp_path):
+    with pytest.raises(CommandError, match="give 1 to 3660 days"):
+        call_command("policy", "replay", str(tmp_path), f"--days={days}")

@@ -104,6 +104,10 @@ def test_what_is_the_same_opens_side_by_side_too(bank, as_):
     assert "The same people are asked." in page
     made.refresh_from_db()
     assert replays.alike(made, user=bank.user("mara"), seen=lambda _: [key]).exists()
+    api = f"/api/v1/policies/replay/{made.pk}/rows/?kind=same"
+    [told] = client.get(api).json()["results"]
+    assert (told["subject"], told["kind"], len(told["before"]["require"])) == (key, "same", 2)
+    assert as_(bank.user("ravi")).get(api).status_code == 404
     hidden = replays.alike(made, user=bank.user("mara"), seen=lambda _: [])
     assert not hidden.exists(), "nothing of a change that one may see no more"
     assert as_(bank.user("ravi")).get(row).status_code == 404

@@ -48,10 +48,12 @@ BOUNDED = settings(
     phases=[Phase.generate],
 )
 _numbers = count(1)
+BETWEEN = ["leave", "deactivate", "take_back", "freeze", "pass_time", "edit", "edit_too_late", "cancel"]
 # By how often it should come: most of a walk is people who agree, things that come between, and workers that look.
 ACTS = [
-    *["go_ahead", "two_workers_look"] * 9,
+    *["go_ahead", "two_workers_look"] * 7,
     *["whoever_is_asked_agrees", "ask_anew", "finish"] * 4,
+    *["something_comes_between"] * 6,
     *["lend"] * 7,
     *["everybody_is_back"] * 2,
     *["approve", "leave", "come_back", "take_back", "edit", "lift"] * 2,
@@ -91,6 +93,9 @@ class OneChange(RuleBasedStateMachine):
     @rule(act=sampled_from(ACTS), who=sampled_from(sorted(STAGES)), other=sampled_from(sorted(STAGES)))
     def do(self, act: str, who: str, other: str) -> None:
         """One rule for all, as rules of their own would come equally often, and hardly a walk would come to a start."""
+        self.look_at(act, who, other)
+
+    def look_at(self, act: str, who: str, other: str) -> None:
         before = self.model
         getattr(self, act)(who, other)
         self.looked[act] += self.model != before
@@ -133,6 +138,12 @@ class OneChange(RuleBasedStateMachine):
         self.lift("", "")
         self.whoever_is_asked_agrees(first, "")
 
+    def something_comes_between(self, who: str, other: str) -> None:
+        """Everybody has agreed, this person first, and before a worker looks it is no longer so."""
+        self.go_ahead(who, "")
+        self.look_at(BETWEEN[next(_numbers) % len(BETWEEN)], who, other)
+        self.two_workers_look("", "")
+
     def the_requester_approves(self, who: str, other: str) -> None:
         for stage in TEAM:
             self.decide_as(REQUESTER, stage, "approve")
@@ -162,7 +173,16 @@ class OneChange(RuleBasedStateMachine):
             self.ask(people, frozen=self.model.frozen)
 
     def edit(self, _: str, __: str) -> None:
+        """Whoever has the page of before still open decides at once: rarely would a walk come to that by itself."""
+        before = self.model.revision
         self.expect(self.model.edit(), self.revised)
+        if self.model.revision > before:
+            for who in STAGES:
+                self.approve_what_was_seen_before(who, "")
+
+    def edit_too_late(self, first: str, _: str) -> None:
+        self.edit(first, "")
+        self.pass_time(first, "")
 
     def withdraw(self, _: str, __: str) -> None:
         self.expect(self.model.withdraw(), lambda: changes.withdraw(self.change, by=self.who[REQUESTER]))
@@ -242,12 +262,15 @@ class OneChange(RuleBasedStateMachine):
         self.frozen = None
         self.model = _with(self.model, frozen=False)
 
-    def pass_time(self, _: str, __: str) -> None:
+    def pass_time(self, first: str, _: str) -> None:
+        """The time to decide is over: nobody signs any more, and no worker starts what everybody agreed to."""
         if self.model.state not in OPEN or self.model.expired:
             return
         chain = self.now().revision.chain
         sql("UPDATE approvals_chain SET expires_at = now() WHERE id = %s", chain.pk)
         self.model = _with(self.model, expired=True)
+        self.whoever_is_asked_agrees(first, "")
+        self.two_workers_look("", "")
 
     def sweep(self, _: str, __: str) -> None:
         """The reconciler, which counts the invariants too: none is ever broken."""

@@ -4,6 +4,7 @@ Exit code 0 good, 1 refused, 2 usage, 3 where a replay differs. What is refused 
 """
 
 import json
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from approvals.policy.engine import PolicyRefused
 from audit.ledger.entry import system
 from audit.refusals import Refusal
 
+MAX_DAYS = 3660  # ten years
 STARTER = Path(settings.BASE_DIR) / "examples" / "policies" / "starter"
 
 
@@ -33,7 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("directory", nargs="?", type=Path, default=STARTER)
         parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
         parser.add_argument("--markdown", action="store_true", help="replay: a table for a pull request")
-        parser.add_argument("--days", type=int, default=30, help="replay: how far back, 30 unless told")
+        parser.add_argument("--days", type=_days, default=30, help="replay: how far back, 30 unless told")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -84,6 +86,13 @@ class Command(BaseCommand):
                 bundle = bundles.first_start(directory, by=by)
         told = {"passed": True, "digest": bundle.digest, "serial": bundle.serial}
         return told, [f"Policy {bundle.serial} judges now: {bundle.digest}"]
+
+
+def _days(text: str) -> int:
+    """So far back that it is kept, and no date of a calendar is left."""
+    if not (text.isdecimal() and 1 <= int(text) <= MAX_DAYS):
+        raise ArgumentTypeError(f"give 1 to {MAX_DAYS} days")
+    return int(text)
 
 
 def _sync(source: PolicySource) -> tuple[dict[str, Any], list[str]]:
