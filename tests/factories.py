@@ -18,6 +18,7 @@ from orchestration import asking, catalogue, changes
 from orchestration.definitions.workflow import load
 from orchestration.engine.reconcile import expire
 from orchestration.models import Change, Environment, Service, Workflow
+from tests import kept
 from tests.orchestration.deeds import ended, holding
 
 TEST = system("system:test")
@@ -47,6 +48,10 @@ class Bank:
     """Two environments and a third where nothing is deployed, one service for all and one that is a secret."""
 
     def __init__(self, definition: str = DEPLOY, files: dict[str, str] | None = None) -> None:
+        key = (Bank, definition, tuple(sorted((files or {}).items())))
+        kept.begin(self, key, lambda: self._build(definition, files))
+
+    def _build(self, definition: str, files: dict[str, str] | None) -> None:
         bundles.first_start(Path("examples/policies/starter"), by=TEST)
         self.people: dict[str, Acting] = {}
         self.teams = {slug: teams.create_team(slug=slug, name=slug.title(), by=TEST) for slug in TEAMS}

@@ -15,6 +15,7 @@ from orchestration.definitions.workflow import load
 from orchestration.engine.nodes import Node
 from orchestration.engine.work import work
 from orchestration.models import Change, Environment, Service, Step, Workflow, WorkflowVersion
+from tests import kept
 
 TEST = system("system:test")
 DEFINITION = """
@@ -43,6 +44,9 @@ class Bank:
     """The people by name, and what they do."""
 
     def __init__(self):
+        kept.begin(self, Bank, self._build)
+
+    def _build(self):
         bundles.first_start(Path("examples/policies/starter"), by=TEST)
         self.people = {}
         for team, *members in (
