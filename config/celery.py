@@ -32,6 +32,7 @@ def _begin(**_: Any) -> None:
 
     from orchestration import planning  # apps are ready by now
     from orchestration.engine import nodes, poll, supervise  # apps are ready by now
+    from orchestration.outgoing import sender
     from orchestration.secrets import envelope
 
     envelope.make_key(settings.KEY_DIR)  # so that the web server can seal for the workers
@@ -39,6 +40,7 @@ def _begin(**_: Any) -> None:
     supervise.sweep_secrets()
     supervise.fork_server()  # warm before the first step
     poll.start(nodes.this(), also=planning.sweep)
+    sender.start(nodes.this())
 
 
 @worker_shutting_down.connect

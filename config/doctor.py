@@ -22,6 +22,8 @@ from audit.ledger.freshness import lag
 from config import probes
 from orchestration import stopping, workers
 from orchestration.engine import reconcile
+from orchestration.models import Destination
+from orchestration.outgoing import batches
 
 Verdict = Literal["ok", "look", "ill"]
 POSTGRES = 150000  # 15: what the guards and the claims are tested with
@@ -136,6 +138,14 @@ def _workers() -> Iterator[Finding]:
             yield Finding("queue", "look", why, "Enrol or start such a worker, or cancel what waits.")
 
 
+def _destinations() -> Iterator[Finding]:
+    size = batches.sealed()
+    for one in Destination.objects.standing().exclude(attempts=0, paused_at=None):
+        waits = "it was given up" if one.paused_at else f"{one.attempts} attempts failed"
+        says = f"{one.name}: {waits}, {one.behind(size)} entries behind. {one.last_error}"
+        yield Finding("destinations", "look", says, "docs/how-to/send-events-to-a-siem.md")
+
+
 def _ledger() -> Iterator[Finding]:
     behind = lag()
     if behind.oldest_seconds > LAG_SECONDS:
@@ -172,6 +182,7 @@ PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
     "disk": _disk,
     "workers": _workers,
     "ledger": _ledger,
+    "destinations": _destinations,
     "invariants": _invariants,
     "policy": _policy,
     "kill switches": _switches,

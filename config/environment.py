@@ -174,7 +174,9 @@ class Environment:
         _path, None, "The folder below which git steps may use repositories by path; nothing: none."
     )
     http_allowed_hosts: tuple[str, ...] = _setting(
-        _items, (), "Private hosts that steps may reach, by name, or all below a domain as `.bank.internal`."
+        _items,
+        (),
+        "Private hosts that steps and destinations may reach, by name, or all below a domain as `.bank.internal`.",
     )
     terraform_mirror: Path | None = _setting(
         _path, None, "Where the providers of Terraform and OpenTofu lie: then they come from nowhere else."

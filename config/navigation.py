@@ -14,6 +14,7 @@ from accounts import personas
 from accounts.models import User
 from audit.access import may_read
 from orchestration import access, stopping, waivers, workers
+from orchestration.outgoing import destinations
 
 Item = dict[str, Any]
 ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
@@ -29,6 +30,7 @@ ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
     ("/exceptions/", "Exceptions", "exception", "Govern"),
     ("/audit/", "Audit log", "ledger", "Govern"),
     ("/admin/workers/", "Workers", "node", "Operate"),
+    ("/admin/destinations/", "Destinations", "out", "Operate"),
     ("/kill-switches/", "Kill switches", "cancelled", "Operate"),
     ("/secrets/", "Secrets", "lock", "Operate"),
     ("/people/", "People and teams", "person", "Operate"),
@@ -43,6 +45,7 @@ OPEN_TO: dict[str, Callable[[User], bool]] = {
     "/break-glass/": lambda user: access.visible_environments(user, "break_glass").exists(),
     "/workflows/": lambda user: access.visible_workflows(user).exists(),
     "/admin/workers/": workers.may_see,
+    "/admin/destinations/": destinations.may_see,
     "/audit/": may_read,
     "/compliance/": may_read,
 }

@@ -21,7 +21,8 @@ from accounts import permissions
 from audit.models import Pending
 from orchestration import workers
 from orchestration.engine import reconcile
-from orchestration.models import Review, Step
+from orchestration.models import Destination, Review, Step
+from orchestration.outgoing import batches
 
 BROKER_TIMEOUT_SECONDS = 1
 PLAIN = "text/plain; charset=utf-8"
@@ -87,6 +88,22 @@ def skew() -> Gauge:
     return Gauge("countersign_worker_clock_offset_ms", "Largest clock offset.", {"": max(offsets, default=0)})
 
 
+def sending() -> Gauge:
+    """Whether entries reach whom they are sent to."""
+    counts = dict.fromkeys(("active", "failing", "given_up"), 0)
+    for one in Destination.objects.standing():
+        counts[one.stands] += 1
+    return Gauge("countersign_destinations", "Destinations by state.", counts, label="state")
+
+
+def behind() -> Gauge:
+    """How far each destination is behind what was sealed."""
+    size = batches.sealed()
+    counts = {one.name: one.behind(size) for one in Destination.objects.standing()}
+    name = "countersign_destination_behind"
+    return Gauge(name, "Entries that a destination has still to be sent.", counts, label="destination")
+
+
 def invariants() -> Gauge:
     """Each must be 0; an alarm belongs on each."""
     counts = reconcile.violations() | {"membership_behind_group": permissions.strays()}
@@ -103,6 +120,8 @@ GAUGES: list[Callable[[], Gauge]] = [
     queue,
     wait,
     skew,
+    sending,
+    behind,
     invariants,
 ]  # who adds one names its function here
 

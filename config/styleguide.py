@@ -334,7 +334,7 @@ def _beside(now: datetime) -> dict[str, Any]:
     asked = {"pk": "q1", "author": {"name": "Noor"}, "created_at": now, "text": "Who still reads the column?"}
     stage = {"id": "s1", "pk": "s1", "name": "Security"}
     owed = {"id": "o1", "text": "Watch the error rate.", "state": "open", "set_by": "Jonas", "opened_at": now}
-    told = {"kind": "question", "change": {"key": "CHG-2041"}, "words": "Noor asked you", "at": now}
+    told = {"kind": "question", "key": "CHG-2041", "url": "#", "words": "Noor asked you", "at": now}
     colleagues = [{"stage": stage, "people": [{"user": "u1", "name": "Ines"}]}]
     return {
         "beside": {"url": "#", "requester": "Mara", "stages": [stage], "colleagues": colleagues},

@@ -15,7 +15,8 @@ from approvals.calendar.words import words
 from approvals.clock import database_time
 from approvals.models import Chain, Freeze, HandOver, Obligation, Window
 from orchestration import access, upcoming
-from orchestration.models import Change, Comment, Review
+from orchestration.models import Change, Comment, Destination, Review
+from orchestration.outgoing import batches, destinations
 
 C = Change.State
 WORDS = {
@@ -26,6 +27,7 @@ WORDS = {
     "obligation": ("an obligation is open", "#obligations"),
     "frozen": ("a freeze holds it up {who}", ""),
     "shut": ("no window is open for it {who}", ""),
+    "given_up": ("it was given up, and {who} entries wait for it", ""),
     "expired": ("it expired before it could start; request it again if it is still needed", ""),
 }
 BEFORE_START = (C.WAITING, C.SENT_BACK, C.APPROVED, C.SCHEDULED)
@@ -35,10 +37,10 @@ LIMIT = 50  # of each kind; more than that is a search
 
 @dataclass(frozen=True)
 class Notice:
-    """One thing, on one change."""
+    """One thing, on one change or, for an admin, on a destination."""
 
     kind: str
-    change: Change
+    about: Change | Destination
     text: str
     who: str  # by name, or a moment; empty for the policy
     at: datetime
@@ -49,14 +51,28 @@ class Notice:
         return WORDS[self.kind][0].format(who=self.who)
 
     @property
-    def anchor(self) -> str:
-        """Where on the page of the change it stands."""
-        return WORDS[self.kind][1]
+    def change(self) -> Change | None:
+        return self.about if isinstance(self.about, Change) else None
+
+    @property
+    def key(self) -> str:
+        """What people call what it is about."""
+        return self.about.key if isinstance(self.about, Change) else self.about.name
+
+    @property
+    def title(self) -> str:
+        return self.about.title if isinstance(self.about, Change) else self.about.get_kind_display()
+
+    @property
+    def url(self) -> str:
+        """The page, and where on it the thing stands."""
+        where = f"/changes/{self.key}" if self.change else f"/admin/destinations/{self.about.pk}"
+        return f"{where}/{WORDS[self.kind][1]}"
 
 
 def of(user: User) -> list[Notice]:
     """All of them, the oldest first."""
-    kinds = (_reviews, _questions, _answers, _hand_overs, _obligations, _expired, _held_up)
+    kinds = (_reviews, _questions, _answers, _hand_overs, _obligations, _expired, _held_up, _given_up)
     return sorted((one for kind in kinds for one in kind(user)), key=lambda one: one.at)
 
 
@@ -138,6 +154,17 @@ def _expired(user: User) -> list[Notice]:
     lately = Change.objects.filter(requester=user, state=C.EXPIRED, updated_at__gt=Now() - TOLD)
     return [
         Notice("expired", one, one.title, "", one.updated_at) for one in lately.order_by("number")[:LIMIT]
+    ]
+
+
+def _given_up(user: User) -> list[Notice]:
+    """Destinations that take nothing, for whoever may have them tried again."""
+    if not destinations.may_act(user):
+        return []
+    return [
+        Notice("given_up", one, one.last_error, str(one.behind(batches.sealed())), one.paused_at)
+        for one in Destination.objects.paused()[:LIMIT]
+        if one.paused_at is not None
     ]
 
 

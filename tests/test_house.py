@@ -26,6 +26,7 @@ STARTS_PROCESSES = {
     "config/management/commands/up.py": "becomes config.embedded, by exec",
     "orchestration/actions/program.py": "runs a tool inside the tree of the step that asks for it",
     "orchestration/engine/supervise.py": "starts the fork server of the steps",
+    "orchestration/outgoing/sender.py": "starts the process that opens a destination's secret and sends",
     "orchestration/engine/supervisor": "forks a step's supervisor, and that its process",
 }
 WRITES_STATE = {

@@ -104,6 +104,14 @@ def place(url: str) -> Place:
     return Place(scheme, host.strip("[]"), number, target if target[0] == "/" else f"/{target}")
 
 
+def confidential(url: str) -> Place:
+    """The same, where nobody on the way can read what is sent: by https, or to a host that the operator allows."""
+    found = place(url)
+    if found.scheme == "http" and not _is_listed(found.host):
+        raise PlaceRefused(f"{found.authority} would be sent to in the clear; nothing was sent. Use https.")
+    return found
+
+
 def resolve(host: str, port: int) -> list[str]:
     """The addresses of a host, in the system's order; PlaceRefused when any of them is not allowed."""
     host = host.strip("[]")

@@ -130,6 +130,14 @@ def check(boot_id: UUID, *, environment: str, pool: Iterable[str], runner: int) 
         raise NotForThisWorker(f"{worker.name} may not take this step; another worker has to.")
 
 
+def may_serve(boot_id: UUID, environment: str) -> bool:
+    """Whether a process is of an enrolled worker, by its key, that may act there."""
+    node = WorkerNode.objects.select_related("worker").filter(boot_id=boot_id).first()
+    if node is None or node.worker is None or not is_proved(node):
+        return False
+    return _may_act_in(node.worker, environment)
+
+
 def is_proved(node: WorkerNode) -> bool:
     """Whether the row is what a process of an enrolled worker wrote, and the enrolment what the key of trust signed."""
     return node.worker is not None and node.worker.retired_at is None and is_authentic(node)

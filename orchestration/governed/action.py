@@ -10,7 +10,17 @@ from django.db import transaction
 from audit.ledger.entry import system
 from audit.refusals import NotAllowed, Refusal
 from orchestration.actions.base import Cancelled, Context, Effect, InProcessAction, Result
-from orchestration.governed import exceptions, passkeys, people, places, policy, secrets, switches, times
+from orchestration.governed import (
+    destinations,
+    exceptions,
+    passkeys,
+    people,
+    places,
+    policy,
+    secrets,
+    switches,
+    times,
+)
 from orchestration.governed.act import Act, Given
 from orchestration.models import CONTROL_ROOM, Step
 
@@ -37,6 +47,9 @@ ACTS: tuple[type[Act], ...] = (
     policy.ActivatePolicy,
     secrets.EditScope,
     secrets.Register,
+    destinations.Create,
+    destinations.Edit,
+    destinations.End,
 )
 
 

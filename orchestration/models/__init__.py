@@ -9,6 +9,7 @@ from orchestration.models.catalogue import (
     WorkflowVersion,
 )
 from orchestration.models.change import Change, Comment, Revision
+from orchestration.models.destination import Destination
 from orchestration.models.plan import Artifact, Plan
 from orchestration.models.queue import Place
 from orchestration.models.review import Conclusion, Review
@@ -24,6 +25,7 @@ __all__ = [
     "Change",
     "Comment",
     "Conclusion",
+    "Destination",
     "Environment",
     "LogChunk",
     "Place",

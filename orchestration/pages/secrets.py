@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -16,7 +17,7 @@ from accounts.models import Team
 from audit.ledger.record import record_refusal
 from audit.refusals import NotAllowed, Refusal
 from orchestration import access
-from orchestration.models import CONTROL_ROOM, ITSELF, Secret
+from orchestration.models import CONTROL_ROOM, ITSELF, Environment, Secret
 from orchestration.pages import story
 from orchestration.secrets import store
 
@@ -114,6 +115,7 @@ def _page(request: HttpRequest, secret: Secret, refused: Refusal | None = None) 
         "newest": _newest(secret),
         "versions": secret.versions.select_related("author"),
         "used_by": store.used_by(secret),
+        "destinations": secret.destinations.standing(),
         "may_write": store.is_owner(secret, acting(request).user),
         "entries": story.of_row(secret.pk),
         "page_actions": _actions(request, secret),
@@ -129,7 +131,7 @@ def _form(request: HttpRequest, refused: Refusal | None = None) -> HttpResponse:
         "given": request.POST,
         "chosen": chosen,
         "teams": Team.objects.of(acting(request).user),
-        "environments": access.visible_environments(request.user).exclude(slug=CONTROL_ROOM),
+        "environments": _environments(request.user),
         "services": access.visible_services(request.user).exclude(slug=ITSELF),
         "workflows": [one for one in flows if one.active and one.active.environments != [CONTROL_ROOM]],
         **_shown(refused),
@@ -137,6 +139,12 @@ def _form(request: HttpRequest, refused: Refusal | None = None) -> HttpResponse:
     return render(
         request, "orchestration/secret_form.html", context, status=refused.status if refused else 200
     )
+
+
+def _environments(user: Any) -> QuerySet[Environment]:
+    """Where a secret may be used; in the control room by what admins look after, such as destinations."""
+    found = access.visible_environments(user)
+    return found if user.is_superuser else found.exclude(slug=CONTROL_ROOM)
 
 
 def _shown(refused: Refusal | None) -> dict[str, Any]:

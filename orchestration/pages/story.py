@@ -40,6 +40,12 @@ VERBS = {
     "attempt.refused": ("was refused", "denied"),
     "secret.created": ("named it", "info"),
     "secret.edited": ("changed where it may be used", "info"),
+    "destination.created": ("let entries be sent here", "info"),
+    "destination.edited": ("changed what is sent, or where", "info"),
+    "destination.ended": ("ended it", "ended"),
+    "destination.paused": ("gave it up", "given_up"),
+    "destination.resumed": ("had it tried again", "running"),
+    "destination.skipped": ("skipped", "skipped"),
     "freeze.created": ("made the freeze", "freeze"),
     "freeze.edited": ("changed the freeze", "freeze"),
     "freeze.excepted": ("let it start through a freeze", "exception"),
@@ -96,6 +102,8 @@ def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
     if entry.kind == "permit.issued" and data.get("purpose") == "plan":
         verb = "issued a permit that only lets it read"
     verb, said = (PLANNED[data["outcome"]], data["why"]) if entry.kind == "plan.settled" else (verb, "")
+    if entry.kind.startswith("destination."):
+        said = data.get("reason") or data.get("why", "")
     index = entry.leaf.index if hasattr(entry, "leaf") else None
     return {
         "actor": names.get(entry.actor, _machine(entry.actor)),
@@ -112,6 +120,8 @@ def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
 def _object(kind: str, data: dict[str, Any], names: dict[str, str]) -> str:
     if kind == "sign_off.given":
         return f"as {data['stage_name']}"
+    if kind == "destination.skipped":
+        return str(data["first"]) if data["entries"] == 1 else f"{data['first']} to {data['last']}"
     if kind == "stage.handed_over":
         return f"{names.get(data['to_account'], 'a colleague')} as {data['stage_name']}"
     if kind.startswith(("freeze.", "window.")):

@@ -8,6 +8,7 @@ from orchestration.pages import (
     calendar,
     changes,
     demo,
+    destinations,
     environments,
     exceptions,
     feed,
@@ -94,6 +95,16 @@ secret_urls = [
     path("<uuid:key>/versions/<int:number>/destroy/", secrets.destroy, name="destroy_secret_version"),
 ]
 
+destination_urls = [
+    path("", destinations.index, name="destinations"),
+    path("live/", destinations.live, name="destinations_live"),
+    path("<uuid:key>/", destinations.detail, name="destination"),
+    path("<uuid:key>/live/", destinations.live_detail, name="destination_live"),
+    path("<uuid:key>/test/", destinations.test, name="test_destination"),
+    path("<uuid:key>/resume/", destinations.resume, name="resume_destination"),
+    path("<uuid:key>/skip/", destinations.skip, name="skip_destination"),
+]
+
 app_name = "orchestration"
 urlpatterns = [
     path("", inbox.home, name="home"),
@@ -110,6 +121,7 @@ urlpatterns = [
     path("calendar/", include(calendar_urls)),
     path("secrets/", include(secret_urls)),
     path("calendar.ics", feed.ics, name="calendar_ics"),
+    path("admin/destinations/", include(destination_urls)),
     path("admin/workers/", workers.index, name="workers"),
     path("admin/workers/live/", workers.live, name="workers_live"),
     path("kill-switches/", stopping.index, name="kill_switches"),

@@ -26,7 +26,7 @@ def main(file: str) -> None:
     values: list[str] = []
     try:
         for one in given["secrets"]:
-            value = _open(one)
+            value = value_of(one)
             _keep(Path(given["directory"]) / one["name"], value)
             values.append(base64.b64encode(value).decode())
     except (Unreachable, Gone) as problem:
@@ -39,7 +39,7 @@ def main(file: str) -> None:
     sys.stdout.write(json.dumps(answer))
 
 
-def _open(one: dict[str, Any]) -> bytes:
+def value_of(one: dict[str, Any]) -> bytes:
     """Each place knows how to open what it keeps; only the one that is asked is imported."""
     value: bytes = import_module(f"orchestration.secrets.{PROVIDERS[one['provider']]}").value(one)
     if problem := fault(value):

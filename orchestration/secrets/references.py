@@ -110,6 +110,23 @@ def hand_over(
     return handed
 
 
+def lend(
+    secret: Secret, *, workflow: Workflow, service: Service, environment: Environment
+) -> tuple[Version, dict[str, Any]]:
+    """For what is no step and goes on for long: the newest version, and what an opener is given of it."""
+    if not secret.is_for(workflow, service, environment):
+        raise SecretNotAllowed(
+            f"{secret.path} may not be used by {workflow.slug} in {environment.slug}. Its owner can ask for"
+            " secret-scope."
+        )
+    version = _current(secret)
+    try:
+        given = providers.of(secret).given(secret, version)
+    except Gone as gone:
+        raise SecretGone(f"{secret.path}: {gone}.") from None
+    return version, {"path": secret.path, "provider": str(secret.provider), **given}
+
+
 def _still(one: Signed, change: Change) -> Secret:
     """The secret, if it may still be used here and lies where it lay when it was signed off."""
     secret = Secret.objects.select_related("owner").filter(path=one["path"]).first()

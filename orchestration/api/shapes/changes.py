@@ -7,6 +7,7 @@ from rest_framework import serializers
 from approvals.models import SignOff, Stage
 from approvals.passkeys import Assertion
 from audit.rest.strict import StrictSerializer
+from orchestration import notices
 from orchestration.definitions.repeats import Repeat
 from orchestration.models import Comment
 
@@ -311,11 +312,12 @@ class TimelineRow(serializers.Serializer[Any]):
 
 
 class NoticeRow(serializers.Serializer[Any]):
-    """One thing that waits for this person besides a decision."""
+    """One thing that waits for this person besides a decision; `url` is its page. Not all is about a change."""
 
-    kind = serializers.ChoiceField(choices=["question", "answer", "hand_over", "obligation", "expired"])
-    change = serializers.CharField(source="change.key")
-    title = serializers.CharField(source="change.title")
+    kind = serializers.ChoiceField(choices=sorted(notices.WORDS))
+    change = serializers.CharField(source="change.key", allow_null=True, default=None)
+    title = serializers.CharField()
+    url = serializers.CharField()
     text = serializers.CharField()
     who = serializers.CharField()
     at = serializers.DateTimeField()
