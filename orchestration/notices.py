@@ -27,7 +27,7 @@ WORDS = {
     "obligation": ("an obligation is open", "#obligations"),
     "frozen": ("a freeze holds it up {who}", ""),
     "shut": ("no window is open for it {who}", ""),
-    "given_up": ("it was given up, and {who} entries wait for it", ""),
+    "given_up": ("it was given up, {who} entries behind", ""),
     "expired": ("it expired before it could start; request it again if it is still needed", ""),
 }
 BEFORE_START = (C.WAITING, C.SENT_BACK, C.APPROVED, C.SCHEDULED)
