@@ -10,7 +10,7 @@ from orchestration.outgoing import destinations
 NAME = {
     "type": "string",
     "title": "Destination",
-    "description": "What people call it",
+    "description": "What people call it.",
     "pattern": "^[a-z0-9][a-z0-9-]{0,62}$",
     "maxLength": 63,
     "examples": ["siem"],
@@ -19,8 +19,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "url": {
         "type": "string",
         "title": "Address",
-        "description": "By https, without a query; http only to hosts that the operator allows",
-        "maxLength": 500,
+        "description": "By https, without a query; http only to hosts that the operator allows.",
+        "maxLength": 200,
         "examples": ["https://siem.bank.example/events"],
     },
     "kinds": {
@@ -46,7 +46,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "secret": {
         "type": "string",
         "title": "Secret",
-        "description": "Its path. For a webhook the key that signs; for OTLP the whole value of the header, or nothing",
+        "description": "Its path. The key that signs a webhook; for OTLP the whole value of the header, or nothing.",
         "maxLength": 150,
         "default": "",
         "examples": ["platform/siem-key"],
@@ -56,6 +56,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "title": "Header that holds the secret",
         "description": "For OTLP",
         "pattern": "^[A-Za-z][A-Za-z0-9-]{0,99}$",
+        "maxLength": 100,
         "default": "Authorization",
     },
 }
@@ -79,7 +80,7 @@ class Create(Act):
         "name": NAME,
         "kind": {
             "type": "string",
-            "title": "As",
+            "title": "Sent as",
             "description": "webhook: CloudEvents, signed. otlp: logs by OTLP over HTTP",
             "enum": list(Destination.Kind.values),
         },

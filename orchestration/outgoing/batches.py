@@ -6,6 +6,7 @@ entry has none; nothing else is added to what it says.
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
 from itertools import accumulate
 from operator import or_
@@ -32,6 +33,9 @@ class Event:
     previous: int | None
     leaf_hash: bytes
     kind: str
+    subject: str
+    actor: str
+    at: datetime
     body: bytes
     actor_name: str = ""
 
@@ -41,12 +45,12 @@ class Event:
         return f"{self.index}-{self.leaf_hash.hex()}"
 
     @property
-    def said(self) -> dict[str, Any]:
-        """The entry; empty when its bytes are none, which the other side has to learn as well."""
+    def said(self) -> Any:
+        """What the entry says; None when its bytes are no entry, which the other side has to learn as well."""
         try:
-            return dict(parse(self.body))
-        except (NotCanonical, TypeError, ValueError):
-            return {}
+            return parse(self.body)
+        except NotCanonical:
+            return None
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,9 @@ def following(to: Destination, *, size: int) -> Batch:
     names = _names(leaves) if to.names else {}
     befores = [to.previous, *(one.index for one in leaves)]
     events = tuple(
-        Event(
-            leaf.index, before, bytes(leaf.leaf_hash), leaf.entry.kind, bytes(leaf.entry.body),
-            names.get(leaf.entry.actor, ""),
-        )
+        _event(leaf, before, names.get(leaf.entry.actor, ""))
         for leaf, before in zip(leaves, befores, strict=False)
-    )  # fmt: skip
+    )
     return Batch(events, end if len(leaves) == len(found) else leaves[-1].index + 1)
 
 
@@ -93,6 +94,12 @@ def wanted(to: Destination) -> Q:
     """The leaves of the kinds that it is for, and of its own tests."""
     own = Q(entry__kind=TESTED, entry__subject=to.subject)
     return reduce(or_, (search.FILTERS["kind"](kind) for kind in to.kinds), own)
+
+
+def _event(leaf: Leaf, previous: int | None, name: str) -> Event:
+    entry = leaf.entry
+    about = (entry.kind, entry.subject, entry.actor, entry.occurred_at)
+    return Event(leaf.index, previous, bytes(leaf.leaf_hash), *about, bytes(entry.body), name)
 
 
 def _fitting(sizes: list[int], most: int) -> int:

@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import signal
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ if __name__ == "__main__":  # an isolated interpreter: it must find this package
 
 from orchestration.actions import egress, web
 from orchestration.actions.base import Context, Failed
+from orchestration.engine.supervisor import tree
 from orchestration.secrets import opener
 from orchestration.secrets.provider import Gone, Unreachable
 
@@ -40,7 +42,10 @@ class NoKey(Failed):
 
 
 def main() -> None:
-    """Until the worker hangs up."""
+    """Until the worker hangs up or dies; nobody of its user looks into the memory of this process."""
+    tree.die_with_parent()
+    tree.be_private()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which hangs up
     for line in sys.stdin.buffer:
         sys.stdout.write(json.dumps(deliver(json.loads(line))) + "\n")
         sys.stdout.flush()

@@ -7,6 +7,7 @@ import base64
 import json
 from typing import Any
 
+from audit.ledger.record import timestamp
 from orchestration.outgoing.batches import Batch, Event
 
 TYPE = "dev.countersign"
@@ -22,23 +23,22 @@ def body(batch: Batch, *, source: str, several: bool) -> bytes:
 
 def event(one: Event, *, source: str) -> dict[str, Any]:
     """The envelope and what is in it."""
-    said = one.said
     made = {
         "specversion": "1.0",
         "id": one.id,
         "source": source,
         "type": f"{TYPE}.{one.kind}",
-        "subject": said.get("subject"),
-        "time": said.get("time"),
+        "subject": one.subject,
+        "time": timestamp(one.at),
         "sequence": place(one.index),
         "previous": None if one.previous is None else place(one.previous),
         "leafhash": one.leaf_hash.hex(),
         "actorname": one.actor_name or None,
     }
     kept = {name: value for name, value in made.items() if value is not None}
-    if not said:  # somebody wrote over the entry: what is there now arrives, and the hash of what was
+    if one.said is None:  # somebody wrote over the entry: what is there now arrives, and the hash of what was
         return {**kept, "data_base64": base64.b64encode(one.body).decode()}
-    return {**kept, "datacontenttype": "application/json", "data": said}
+    return {**kept, "datacontenttype": "application/json", "data": one.said}
 
 
 def place(index: int) -> str:

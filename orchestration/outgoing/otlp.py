@@ -25,21 +25,18 @@ def body(batch: Batch, *, source: str, release: str, at: datetime) -> bytes:
 
 def record(one: Event, *, observed: int) -> LogRecord:
     """The body is the entry, byte for byte; what is asked for most stands in attributes."""
-    said = one.said
-    actor = said.get("actor", {})
     about = {
         "countersign.index": one.index,
         "countersign.previous": one.previous,
         "countersign.leaf_hash": one.leaf_hash.hex(),
         "countersign.id": one.id,
-        "countersign.subject": said.get("subject"),
-        "countersign.actor.id": actor.get("id"),
-        "countersign.actor.kind": actor.get("kind"),
+        "countersign.subject": one.subject,
+        "countersign.actor.id": one.actor,
         "countersign.actor.name": one.actor_name or None,
     }
     is_refusal = one.kind == REFUSED
     return LogRecord(
-        time_unix_nano=nanoseconds(datetime.fromisoformat(said["time"])) if said else 0,
+        time_unix_nano=nanoseconds(one.at),
         observed_time_unix_nano=observed,
         severity_number=SeverityNumber.SEVERITY_NUMBER_WARN
         if is_refusal

@@ -110,6 +110,10 @@ def _live(node: Node) -> None:
         except (Error, psycopg.Error) as error:  # the database is away: the next round finds it back
             log.warning("nothing was sent: %s", error)
             connection.close()
+        except (
+            Exception
+        ):  # a fault of ours must not end the thread: whom it concerns is tried again after its lease
+            log.exception("nothing was sent")
     child.close()
 
 
@@ -128,13 +132,22 @@ def turn(node: Node, child: Child) -> int:
 def deliver(delivery: Delivery, child: Child) -> bool:
     """Send one batch; whether it arrived."""
     try:
-        secret = deliveries.lend(delivery)
+        request = {**message(delivery), "secret": deliveries.lend(delivery)}
     except Refusal as refusal:
-        answer: Mapping[str, Any] = {"why": f"{refusal} Nothing was sent."[:500], "again": True, "after": 0}
+        answer: Mapping[str, Any] = _unsent(str(refusal))
+    except (Error, psycopg.Error):
+        raise
+    except Exception as error:  # a fault of ours: it has to be seen where people look
+        log.exception("no message for %s", delivery.to)
+        answer = _unsent(f"It could not be written as a message: {type(error).__name__}.")
     else:
-        answer = child.ask({**message(delivery), "secret": secret})
+        answer = child.ask(request)
         failpoint("outgoing.sent")
     return deliveries.settle(delivery, answer)
+
+
+def _unsent(why: str) -> dict[str, Any]:
+    return {"why": f"{why} Nothing was sent."[:500], "again": True, "after": 0}
 
 
 def message(delivery: Delivery) -> dict[str, Any]:

@@ -89,7 +89,10 @@ def _list(request: HttpRequest) -> dict[str, Any]:
     return {
         "rows": [{"one": one, "behind": one.behind(size)} for one in rows],
         "ended": destinations.visible(request.user).exclude(ended_at=None).order_by("-ended_at"),
-        "page_actions": _asks(request, {"New destination": ("destination-create", {})}),
+        "page_actions": [
+            {**one, "icon": "plus", "primary": True}
+            for one in _asks(request, {"New destination": ("destination-create", {})})
+        ],
     }
 
 

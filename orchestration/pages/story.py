@@ -121,7 +121,8 @@ def _object(kind: str, data: dict[str, Any], names: dict[str, str]) -> str:
     if kind == "sign_off.given":
         return f"as {data['stage_name']}"
     if kind == "destination.skipped":
-        return str(data["first"]) if data["entries"] == 1 else f"{data['first']} to {data['last']}"
+        one = data["first"] == data["last"]
+        return f"entry {data['first']}" if one else f"entries {data['first']} to {data['last']}"
     if kind == "stage.handed_over":
         return f"{names.get(data['to_account'], 'a colleague')} as {data['stage_name']}"
     if kind.startswith(("freeze.", "window.")):

@@ -3,6 +3,7 @@
 import json
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import F
 
@@ -22,8 +23,8 @@ from tests.orchestration.far import Told, far
 
 KEY = "whsec_Q291bnRlcnNpZ24gdGVzdHMgb25seSwgMzIgYnl0ZXM="
 TOKEN = "Bearer of-the-collector-7Zq"
-PLACES = {"environments": ["control-room"], "services": [], "workflows": []}
-SETTINGS = {
+PLACES: dict[str, Any] = {"environments": ["control-room"], "services": [], "workflows": []}
+SETTINGS: dict[str, Any] = {
     "kinds": ["test.*"],
     "batch": 1,
     "names": False,

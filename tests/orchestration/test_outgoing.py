@@ -11,7 +11,6 @@ import sys
 import threading
 from datetime import timedelta
 from itertools import chain
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -237,20 +236,43 @@ def test_a_secret_that_its_owner_took_back_is_used_no_more(monkeypatch):
 
 def test_the_worker_never_sees_the_secret(monkeypatch):
     """What it hands to its child is sealed; the environment of the child holds no credential of ours."""
-    seen = []
+    handed, environments, popen = [], [], subprocess.Popen
+    allowed = {egress.ALLOWED, "SSL_CERT_FILE", "SSL_CERT_DIR", "PATH", "LANG", "COUNTERSIGN_BOOT"}
+
+    def started(argv, **given):
+        environments.append(set(given["env"]))
+        return popen(argv, **given)
+
     with outside(monkeypatch) as out:
+        monkeypatch.setattr("orchestration.outgoing.sender.subprocess.Popen", started)
         out.destination()
         out.write()
         ask = out.child.ask
-        monkeypatch.setattr(
-            out.child, "ask", lambda request: seen.append(json.dumps(request)) or ask(request)
-        )
+
+        def noted(one):
+            handed.append(json.dumps(one))
+            return ask(one)
+
+        monkeypatch.setattr(out.child, "ask", noted)
         out.turn()
-        assert KEY not in seen[0]
-        assert len(out.server.asked) == 1
-        environment = Path(f"/proc/{out.child._process.pid}/environ").read_text()
-        names = {one.partition("=")[0] for one in environment.split("\0") if one}
-        assert names <= {egress.ALLOWED, "SSL_CERT_FILE", "SSL_CERT_DIR", "PATH", "LANG", "COUNTERSIGN_BOOT"}
+        assert len(out.server.asked) == len(handed) == len(environments) == 1
+        assert KEY not in handed[0]
+        assert environments[0] <= allowed
+
+
+def test_a_fault_of_ours_is_seen_where_people_look_and_ends_nothing(monkeypatch):
+    with outside(monkeypatch) as out:
+        out.destination()
+        out.write()
+        with monkeypatch.context() as patch:
+            patch.setattr("orchestration.outgoing.cloudevents.event", lambda *_, **__: 1 / 0)
+            assert out.turn() == 1
+        assert (
+            row().last_error == "It could not be written as a message: ZeroDivisionError. Nothing was sent."
+        )
+        pass_by(minutes=1)
+        assert out.turn() == 1
+        assert row().attempts == 0
 
 
 # --- OTLP ---------------------------------------------------------------------------------------------------------
@@ -403,11 +425,16 @@ def test_f36_a_day_is_not_enough_while_nobody_tried(monkeypatch):
 
 def test_the_pause_is_anything_up_to_a_bound_that_doubles(monkeypatch):
     asked = []
-    monkeypatch.setattr(random, "uniform", lambda low, high: asked.append((low, high)) or high)
+
+    def highest(low, high):
+        asked.append(low)
+        return high
+
+    monkeypatch.setattr(random, "uniform", highest)
     waits = [deliveries.pause(attempts) for attempts in range(1, 14)]
     assert waits[:4] == [5, 10, 20, 40]
     assert waits[-2:] == [3600, 3600]
-    assert {low for low, _ in asked} == {0}
+    assert set(asked) == {0}
     monkeypatch.setattr(random, "uniform", lambda low, _: low)
     assert deliveries.pause(9) == deliveries.LEAST_SECONDS
 
@@ -496,6 +523,8 @@ def test_who_lost_the_lease_writes_nothing_down(monkeypatch):
         slow = deliveries.claim()
         pass_by(seconds=130)
         quick = deliveries.claim()
+        assert slow
+        assert quick
         assert quick.batch == slow.batch
         assert not deliveries.settle(slow, {"why": "", "again": False, "after": 0})
         deliveries.settle(slow, {"why": "It answered with status 500.", "again": False, "after": 0})
