@@ -31,6 +31,7 @@ from orchestration.outgoing import cloudevents, deliveries, otlp
 from orchestration.outgoing.deliveries import Delivery
 
 CHILD = Path(__file__).with_name("child.py")
+TURN = 100  # deliveries, until it is asked again whether this worker may
 ANSWER_SECONDS = 40.0  # the child gives up long before
 LOST: Mapping[str, Any] = {"why": "Its sender vanished; it may have arrived.", "again": True, "after": 0}
 
@@ -101,29 +102,31 @@ def start(node: Node) -> None:
 
 
 def _live(node: Node) -> None:
-    child = Child(supervise.boot_marker(node.boot_id))
-    while not node.wait(settings.POLL_SECONDS * random.uniform(0.7, 1.3)):  # noqa: S311 - spreads the load
+    child, pause = Child(supervise.boot_marker(node.boot_id)), settings.POLL_SECONDS
+    while not node.wait(pause):
+        pause = settings.POLL_SECONDS * random.uniform(0.7, 1.3)  # noqa: S311 - spreads the load
         try:
             close_old_connections()
-            if not turn(node, child):
-                child.close()
+            count = turn(node, child)
         except (Error, psycopg.Error) as error:  # the database is away: the next round finds it back
             log.warning("nothing was sent: %s", error)
             connection.close()
-        except (
-            Exception
-        ):  # a fault of ours must not end the thread: whom it concerns is tried again after its lease
+        except Exception:  # a fault of ours must not end the thread; the lease of whom it concerns will
             log.exception("nothing was sent")
+        else:
+            pause = 0.0 if count == TURN else pause
+            if not count:
+                child.close()
     child.close()
+    connection.close()
 
 
 def turn(node: Node, child: Child) -> int:
-    """Serve whoever is due until nobody is; how many deliveries that were."""
+    """Serve whoever is due until nobody is, or for a while; how many deliveries that were."""
     count = 0
-    while node.may_claim and enrolled.may_serve(node.boot_id, CONTROL_ROOM):
-        delivery = deliveries.claim()
-        if delivery is None:
-            break
+    if not enrolled.may_serve(node.boot_id, CONTROL_ROOM):
+        return count
+    while node.may_claim and count < TURN and (delivery := deliveries.claim()) is not None:
         deliver(delivery, child)
         count += 1
     return count

@@ -35,7 +35,7 @@ from tests.audit.log import TESTER, as_insider, sequence, write
 from tests.orchestration.far import Told, Witness, far
 from tests.orchestration.outgoing import KEY, TOKEN, outside, pass_by
 from tests.orchestration.test_egress import DISGUISED, NO_PLACES, PRIVATE
-from tests.stack import ROOT
+from tests.stack import ROOT, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -564,6 +564,31 @@ def test_a_worker_that_may_not_act_in_the_control_room_sends_nothing(monkeypatch
             assert out.turn() == 0
         assert out.server.asked == []
         assert out.turn() == 1
+
+
+def test_the_thread_goes_on_after_a_fault_of_ours_and_without_a_pause_while_there_is_more(
+    monkeypatch, settings
+):
+    settings.POLL_SECONDS = 0.05
+    monkeypatch.setattr(sender, "TURN", 2)
+    turns, turn = [], sender.turn
+
+    def faulty(*given):
+        turns.append(1)
+        return 1 / 0 if len(turns) == 1 else turn(*given)
+
+    monkeypatch.setattr(sender, "turn", faulty)
+    with outside(monkeypatch) as out:
+        out.destination()
+        written = out.write(5)
+        sender.start(out.node)
+        wait_for(lambda: row().position == batches.sealed(), what="everything has left", seconds=20)
+        assert [one for _, [one] in out.told] == [index_of(one) for one in written]
+        (thread,) = [one for one in threading.enumerate() if one.name == "sender"]
+        out.node.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+    assert len(turns) >= 4
 
 
 # --- X09: no way in through the way out ---------------------------------------------------------------------------
