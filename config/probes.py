@@ -87,6 +87,15 @@ def skew() -> Gauge:
     return Gauge("countersign_worker_clock_offset_ms", "Largest clock offset.", {"": max(offsets, default=0)})
 
 
+def silence() -> Gauge:
+    """Whether messages arrive: a broker that answers may still bring nothing."""
+    return Gauge(
+        "countersign_wakeup_silence_seconds",
+        "Seconds since the broker brought any worker anything.",
+        {"": workers.silence()},
+    )
+
+
 def invariants() -> Gauge:
     """Each must be 0; an alarm belongs on each."""
     counts = reconcile.violations() | {"membership_behind_group": permissions.strays()}
@@ -103,6 +112,7 @@ GAUGES: list[Callable[[], Gauge]] = [
     queue,
     wait,
     skew,
+    silence,
     invariants,
 ]  # who adds one names its function here
 
