@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow
+.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ help: ## list the targets
 run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it (PORT=8001 for another port)
 	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
-test: lint types chromium oracle tools spin sshd ## check everything
+test: lint types chromium oracle tools spin sshd faketime ## check everything
 	$(BIN)/python -m pytest -n 2
 
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
@@ -42,14 +42,19 @@ lock: .venv/installed ## resolve the dependencies anew
 
 assets: $(ASSETS) ## build the style sheet and the scripts
 
-races: .venv/installed ## 500 rounds of every race
-	RACE_ROUNDS=500 $(BIN)/python -m pytest -m races
+races: .venv/installed ## 1,000 rounds of every race
+	RACE_ROUNDS=1000 $(BIN)/python -m pytest -m races
 
 states: .venv/installed ## long random walks over one change, held against the model
 	STATE_EXAMPLES=300 $(BIN)/python -m pytest tests/state
 
 soak: .venv/installed ## 2,000 approvals while workers are killed at random
 	SOAK_APPROVALS=2000 $(BIN)/python -m pytest -s tests/faults/test_approvals.py
+
+CHAOS_MINUTES ?= 60
+chaos: .venv/installed faketime ## kill everything at random under load, for CHAOS_MINUTES (60); then the long forms of the fault tests
+	CHAOS_MINUTES=$(CHAOS_MINUTES) $(BIN)/python -m pytest -n 0 -s tests/faults/test_chaos.py
+	FAULT_ROUNDS=50 $(BIN)/python -m pytest -n 0 tests/faults/test_broker.py tests/faults/test_database.py
 
 bench: .venv/installed $(ASSETS) ## measure, as ratios against controls
 	$(BIN)/python -m benchmarks
@@ -101,6 +106,15 @@ sshd:
 	fi
 	@command -v sshd >/dev/null || [ -x /usr/sbin/sshd ] || \
 		printf '\n*** No OpenSSH server: THE TESTS OF SSH STEPS ARE LEFT OUT. Install openssh-server to run them. ***\n\n'
+
+# Clocks that are wrong or jump: a library that gives a process another time.
+faketime:
+	@if ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libfaketime >/dev/null || true; \
+	fi
+	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || \
+		printf '\n*** No libfaketime: THE TESTS OF WRONG CLOCKS ARE LEFT OUT. Install libfaketime to run them. ***\n\n'
 
 airflow: .venv/installed ## the trigger step against Airflow itself, installed beside the environment (200 MB, minutes)
 	@[ -e .venv/airflow/installed ] || { $(UV) venv --quiet --clear .venv/airflow && $(UV) pip sync --quiet --python .venv/airflow \

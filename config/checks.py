@@ -1,11 +1,14 @@
 """What can only be checked once the settings stand: `manage.py check` and every command that runs it."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+
+from orchestration.engine.failpoints import VARIABLE as FAILPOINT
 
 KEY_MIN_CHARACTERS = 32
 
@@ -24,4 +27,13 @@ def secret_key(app_configs: Any, **_: Any) -> Sequence[checks.CheckMessage]:
                 "The secret key is short.", hint="Use 50 random characters.", id="countersign.W001"
             )
         ]
+    return []
+
+
+@checks.register(checks.Tags.security, deploy=True)
+def failpoints(app_configs: Any, **_: Any) -> Sequence[checks.CheckMessage]:
+    """A process that obeys failpoints ends wherever a file says so; nothing but a test wants that."""
+    if os.environ.get(FAILPOINT):
+        hint = f"Unset {FAILPOINT}: it is for fault tests only."
+        return [checks.Error("This process can be ended by files.", hint=hint, id="countersign.E002")]
     return []

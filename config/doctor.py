@@ -108,6 +108,15 @@ def _broker() -> Iterator[Finding]:
         yield Finding("broker", "look", "it does not answer", do)
 
 
+def _wakeups() -> Iterator[Finding]:
+    """The broker may answer and bring nothing all the same."""
+    quiet = workers.silence()
+    if quiet > workers.SILENT_SECONDS:
+        says = f"no worker got a message for {quiet} s, so work starts late"
+        do = "See whether beat runs, then restart the workers. Nothing is lost meanwhile; workers poll."
+        yield Finding("wake-ups", "look", says, do)
+
+
 def _live() -> Iterator[Finding]:
     async_to_sync(get_channel_layer().group_send)(MEET, {"type": "hint"})
     yield Finding("live pages", "ok", "hints can be sent")
@@ -178,6 +187,7 @@ PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
     "migrations": _migrations,
     "guards": _guards,
     "broker": _broker,
+    "wake-ups": _wakeups,
     "live pages": _live,
     "disk": _disk,
     "workers": _workers,

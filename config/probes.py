@@ -104,6 +104,15 @@ def behind() -> Gauge:
     return Gauge(name, "Entries that a destination has still to be sent.", counts, label="destination")
 
 
+def silence() -> Gauge:
+    """Whether messages arrive: a broker that answers may still bring nothing."""
+    return Gauge(
+        "countersign_wakeup_silence_seconds",
+        "Seconds since the broker brought any worker anything.",
+        {"": workers.silence()},
+    )
+
+
 def invariants() -> Gauge:
     """Each must be 0; an alarm belongs on each."""
     counts = reconcile.violations() | {"membership_behind_group": permissions.strays()}
@@ -122,6 +131,7 @@ GAUGES: list[Callable[[], Gauge]] = [
     skew,
     sending,
     behind,
+    silence,
     invariants,
 ]  # who adds one names its function here
 

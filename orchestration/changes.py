@@ -26,6 +26,7 @@ from orchestration.definitions.source import CONTROL
 from orchestration.draft import Draft
 from orchestration.engine import cancel as cancelling
 from orchestration.engine import dispatch, runs
+from orchestration.engine.failpoints import failpoint
 from orchestration.engine.rows import lock_change
 from orchestration.models import Change, Comment, Environment, Revision, Run, Service, Step
 from orchestration.sense import TEXT_MAX
@@ -60,6 +61,7 @@ def request_change(asked: Asked) -> Change:
         )
         record("change.drafted", of=change, subject=change.key, actor=asked.by.actor, change=change.key)
         _put(change, asked)
+        failpoint("request.before_commit")
     return change
 
 

@@ -12,6 +12,7 @@ from orchestration.engine import dispatch, nodes, reconcile, work
 @shared_task(name=dispatch.TASK)
 def wake(v: int, id: str) -> None:  # noqa: A002 - the message's own field names
     """A step may be ready."""
+    nodes.heard()
     if v == dispatch.VERSION:  # another release's message: that release, or the sweep, will see to it
         close_old_connections()
         work.work(UUID(id), node=nodes.this())
@@ -20,6 +21,7 @@ def wake(v: int, id: str) -> None:  # noqa: A002 - the message's own field names
 @shared_task(name=dispatch.SETTLE)
 def settle(v: int, id: str) -> None:  # noqa: A002 - the message's own field names
     """A plan may have found what it was to find."""
+    nodes.heard()
     if v == dispatch.VERSION:
         close_old_connections()
         planning.settle(UUID(id))
@@ -28,6 +30,7 @@ def settle(v: int, id: str) -> None:  # noqa: A002 - the message's own field nam
 @shared_task(name="orchestration.reconcile")
 def sweep() -> None:
     """Beat's way to the reconciler; every worker also sweeps on its own."""
+    nodes.heard()
     close_old_connections()
     reconcile.reconcile()
     planning.sweep()

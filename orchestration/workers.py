@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Max, Min, Q
+from django.db.models.functions import Coalesce
 
 from accounts import permissions
 from accounts.models import User
@@ -15,6 +16,7 @@ from orchestration.engine import enrolled
 from orchestration.models import Environment, Run, Step, WorkerNode
 
 LISTED = timedelta(hours=1)  # a process that was not seen for longer is history
+SILENT_SECONDS = 30  # then work starts by looking for it only
 ALERT_MS = 2000  # a clock that is further off misleads whoever reads a log
 S = Step.State
 
@@ -93,6 +95,14 @@ def by_state() -> dict[str, int]:
     for one in processes():
         counts[one.state] += 1
     return counts
+
+
+def silence() -> int:
+    """Seconds since the broker brought any worker anything, or since they began. Beat sends something every five."""
+    now = database_time()
+    online = WorkerNode.objects.filter(seen_at__gt=now - enrolled.SEEN_WITHIN)
+    newest = online.aggregate(at=Max(Coalesce("heard_at", "started_at")))["at"]
+    return int((now - newest).total_seconds()) if newest else 0
 
 
 def unserved(waiting: Waiting) -> str:

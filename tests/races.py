@@ -1,4 +1,4 @@
-"""Threads that meet at a barrier, and how often they do in each test of a race; `make races` asks for 500."""
+"""Threads that meet at a barrier, and how often they do in each test of a race; `make races` asks for 1,000."""
 
 import os
 import threading

@@ -131,7 +131,9 @@ class Stack:
         return leftovers(self.home)
 
     def database(self, name: str = "countersign") -> str:
-        """The address of a database of this stack."""
+        """The address of a database of this stack; of the one that it was given, if it was."""
+        if given := self.env.get("COUNTERSIGN_DATABASE_URL"):
+            return given
         return f"postgresql://countersign@/{name}?host={quote(str(self.layout.run), safe='')}"
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:

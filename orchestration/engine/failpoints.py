@@ -6,8 +6,10 @@ A failpoint can only stop a process or a thread; it can never skip a check or ch
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
-VARIABLE = "COUNTERSIGN_FAILPOINT"  # `name`: this process kills itself there, as a lost machine would
+# A folder. A file in it named as a place, or as a place and a pid, ends one process there as a lost machine would.
+VARIABLE = "COUNTERSIGN_FAILPOINT"
 _actions: dict[str, Callable[[], None]] = {}
 
 
@@ -15,8 +17,8 @@ def failpoint(name: str) -> None:
     """Do what a test asked for at this place, else nothing."""
     if name in _actions:
         _actions[name]()
-    if os.environ.get(VARIABLE) == name:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if folder := os.environ.get(VARIABLE):
+        _end_once(Path(folder), name)
 
 
 def at(name: str, action: Callable[[], None] | None) -> None:
@@ -25,3 +27,13 @@ def at(name: str, action: Callable[[], None] | None) -> None:
         _actions.pop(name, None)
     else:
         _actions[name] = action
+
+
+def _end_once(folder: Path, name: str) -> None:
+    """Whoever takes the file away dies; the next one passes."""
+    for asked in (f"{name}.{os.getpid()}", name):
+        try:
+            (folder / asked).unlink()
+        except OSError:
+            continue
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -37,7 +37,8 @@ _BEAT = """
  RETURNING step.id, run.cancel_requested_at IS NOT NULL
 """
 _SEEN = """
-    UPDATE orchestration_workernode SET seen_at = clock_timestamp(), draining = %s, clock_offset_ms = %s
+    UPDATE orchestration_workernode SET seen_at = clock_timestamp(), draining = %s, clock_offset_ms = %s,
+           heard_at = CASE WHEN %s THEN clock_timestamp() ELSE heard_at END
      WHERE boot_id = %s RETURNING clock_timestamp()
 """
 
@@ -52,6 +53,7 @@ class Node:
         self._offset_seconds = 0.0
         self.worker: Worker | None = None
         self._registered = False
+        self._heard = threading.Event()
         self._drain_from: float | None = None
         self._stopped = threading.Event()
         self._heart: threading.Thread | None = None
@@ -86,6 +88,10 @@ class Node:
         if self._heart is not None:
             notify_hearts()
             self._heart.join(settings.HEARTBEAT_SECONDS + 1)
+
+    def hear(self) -> None:
+        """The broker brought a message; told with the next heartbeat."""
+        self._heard.set()
 
     @property
     def may_claim(self) -> bool:
@@ -134,10 +140,12 @@ class Node:
         return bool(time.monotonic() - self._drain_from > settings.DRAIN_SECONDS)
 
     def _seen(self) -> None:
-        offset = int(self._offset_seconds * 1000)
+        offset, heard = int(self._offset_seconds * 1000), self._heard.is_set()
         with connection.cursor() as cursor:
-            cursor.execute(_SEEN, [draining(), offset, self.boot_id])
+            cursor.execute(_SEEN, [draining(), offset, heard, self.boot_id])
             row = cursor.fetchone()
+        if heard:
+            self._heard.clear()
         if row is not None:
             self._offset_seconds = (datetime.now(tz=UTC) - row[0]).total_seconds()
 
@@ -207,3 +215,9 @@ def this() -> Node:
         _this = (os.getpid(), Node())
         _this[1].start()  # its heart makes it known, as soon as the database answers
     return _this[1]
+
+
+def heard() -> None:
+    """The broker brought this process a message."""
+    if _this is not None and _this[0] == os.getpid():
+        _this[1].hear()

@@ -22,6 +22,7 @@ from orchestration import lifecycle, notify, reviews
 from orchestration.engine import answers, cancel, dispatch, enrolled, halt, queue, runs
 from orchestration.engine.advance import advance
 from orchestration.engine.complete import lost
+from orchestration.engine.failpoints import failpoint
 from orchestration.engine.rows import lock_change, lock_run, steps_of
 from orchestration.models import Change, Run, Step
 
@@ -203,6 +204,7 @@ def _each(found: QuerySet, deal: Callable) -> int:  # type: ignore[type-arg]
     """Deal with each in a transaction of its own; one that moved on meanwhile is left alone."""
     count = 0
     for one in list(found[:BATCH]):
+        failpoint("reconcile.found")
         try:
             with transaction.atomic():
                 deal(one)

@@ -247,6 +247,9 @@ class WorkerNode(models.Model):
     seen_at = models.DateTimeField()
     draining = models.BooleanField(default=False)
     clock_offset_ms = models.IntegerField(default=0, help_text="this clock less the database's, as last seen")
+    heard_at = models.DateTimeField(
+        null=True, blank=True, help_text="when the broker last brought it anything"
+    )
     release = models.CharField(max_length=50)
     runner = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="what it understands")
     worker = models.ForeignKey(Worker, on_delete=models.PROTECT, null=True, related_name="nodes")

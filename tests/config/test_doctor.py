@@ -59,6 +59,19 @@ def test_a_readable_key_a_broker_that_is_away_and_a_switch_are_found(well, setti
     assert any("read by others" in says for _, says in found("keys"))
 
 
+def test_workers_that_nothing_reaches_are_found_though_the_broker_answers(well):
+    WorkerNode.objects.update(heard_at=Now() - timedelta(seconds=40), started_at=Now() - timedelta(hours=1))
+    assert found("broker") == []
+    ((verdict, says),) = found("wake-ups")
+    assert (verdict, "no worker got a message for 40 s" in says) == ("look", True)
+    node = Node()
+    node.register()
+    node.hear()
+    node.beat()
+    assert WorkerNode.objects.get(boot_id=node.boot_id).heard_at is not None
+    assert found("wake-ups") == []
+
+
 def test_a_part_that_cannot_be_looked_at_is_ill(well, monkeypatch):
     def broken():
         raise OSError("no such disk")

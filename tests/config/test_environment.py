@@ -80,3 +80,10 @@ def test_values_have_their_types():
 def test_a_missing_or_short_key_is_found_by_check(key, said, settings):
     settings.SECRET_KEY = key
     assert said in {message.id for message in run_checks()}
+
+
+def test_a_deployment_that_obeys_failpoints_is_found_by_check(monkeypatch, tmp_path):
+    found = {message.id for message in run_checks(include_deployment_checks=True)}
+    assert "countersign.E002" not in found
+    monkeypatch.setenv("COUNTERSIGN_FAILPOINT", str(tmp_path))
+    assert "countersign.E002" in {message.id for message in run_checks(include_deployment_checks=True)}

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections import Counter
 from random import Random
@@ -11,8 +9,9 @@ from random import Random
 import psutil
 import pytest
 
-from tests.faults.product import environment, manage
-from tests.stack import ROOT, running, wait_for
+from tests.faults.many import approve_all
+from tests.faults.product import asking, manage
+from tests.stack import running, wait_for
 
 pytestmark = pytest.mark.faults
 APPROVALS = int(os.environ.get("SOAK_APPROVALS", "40"))  # `make soak` asks for 2,000
@@ -48,15 +47,11 @@ def attempts(stack):
 
 def test_none_is_lost_and_none_counts_twice(swift, witness):
     changes = APPROVALS // 2
-    with running(demo=False, env=swift) as stack:
+    with running(demo=False, env=swift) as stack, asking(stack) as ask:
+        cookies = ask.people(witness)
         killer = Killer(stack)
         killer.start()
-        argv = [sys.executable, "-m", "tests.faults.many", str(stack.port), str(changes), str(witness)]
-        done = subprocess.run(
-            argv, env=environment(stack), cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        told = json.loads(done.stdout)
+        told = approve_all(stack.port, cookies, range(changes))
         unfinished = "SELECT count(*) FROM orchestration_change WHERE state <> 'succeeded'"
         killer.enough.set()
         killer.join()
@@ -67,8 +62,8 @@ def test_none_is_lost_and_none_counts_twice(swift, witness):
         )
 
         assert killer.kills > 0
-        assert sorted(one["version"] for one in told["answers"]) == list(range(changes))
-        verdicts = Counter(verdict for one in told["answers"] for verdict in one["verdicts"])
+        assert sorted(one["version"] for one in told.answers) == list(range(changes))
+        verdicts = Counter(verdict for one in told.answers for verdict in one["verdicts"])
         assert verdicts == {"waiting": changes, "complete": changes}, "each completed its chain exactly once"
         assert stack.query("SELECT count(*), count(DISTINCT change_id) FROM orchestration_run") == [
             (changes, changes)
@@ -89,4 +84,4 @@ def test_none_is_lost_and_none_counts_twice(swift, witness):
         wait_for(lambda: stack.query("SELECT count(*) FROM audit_pending") == [(0,)], what="an empty queue")
         code, said, wrong = manage(stack, "ledger", "verify", "--json")
         assert (code, json.loads(said)["findings"]) == (0, []), wrong
-    print(f"{2 * changes} approvals, {killer.kills} kills, {told['repeated']} requests sent again")
+    print(f"{2 * changes} approvals, {killer.kills} kills, {told.repeated} requests sent again")

@@ -6,11 +6,13 @@ import sys
 import time
 import urllib.request
 from random import Random
+from uuid import uuid4
 
 import pytest
 
 import audit.verify
 from tests.faults.product import environment, manage
+from tests.faults.writers import EACH, WRITERS
 from tests.stack import ROOT, running, wait_for
 
 pytestmark = pytest.mark.faults
@@ -77,3 +79,29 @@ def test_what_was_committed_is_in_the_log_once_and_each_checkpoint_that_was_seen
     command = [sys.executable, "-I", audit.verify.__file__, "export", out, "--key", key, *pins]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_f35_writers_killed_between_a_row_and_its_commit_leave_no_gap_and_no_fork(stack):
+    """Thirty-two at once, and the sequencer killed in their midst; the check at the end examines every entry."""
+    tag = uuid4().hex[:8]
+    argv = [sys.executable, "-m", "tests.faults.writers", tag]
+    with subprocess.Popen(
+        argv, env=environment(stack), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as writers:
+        assert writers.stdout is not None
+        first = writers.stdout.readline()
+        stack.kill("sequencer")
+        promised = [first.strip(), *writers.stdout.read().split()]
+    assert writers.returncode == 0
+    teams = {row[0] for row in stack.query("SELECT slug FROM accounts_team WHERE slug LIKE %s", f"{tag}-%")}
+    assert teams == set(promised)
+    assert len(promised) == WRITERS * EACH + WRITERS // 2
+    told = (
+        "SELECT count(*), count(DISTINCT e.stream) FROM audit_entry e JOIN accounts_team t ON t.id = e.stream"
+    )
+    assert stack.query(f"{told} WHERE t.slug LIKE %s", f"{tag}-%") == [(len(promised), len(promised))]
+    sealed = "SELECT count(*) FROM audit_leaf l JOIN audit_entry e ON e.id = l.entry_id JOIN accounts_team t"
+    sealed += " ON t.id = e.stream WHERE t.slug LIKE %s"
+    wait_for(
+        lambda: stack.query(sealed, f"{tag}-%") == [(len(promised),)], what="a place in the log for each"
+    )

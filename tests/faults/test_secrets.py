@@ -11,8 +11,7 @@ import psutil
 import pytest
 
 from orchestration.engine.supervisor.redact import forms
-from tests.faults.product import environment
-from tests.faults.test_engine import ends, kill_workers
+from tests.faults.product import ends, environment, kill_workers
 from tests.stack import ROOT, wait_for
 
 pytestmark = pytest.mark.faults
@@ -21,8 +20,9 @@ PATTERNS = {one for one in forms(CANARY.encode()) if len(one) >= 8}
 
 
 @pytest.fixture(scope="module")
-def canary(stack, ask):
+def canary(product):
     """A team's secret, written at a terminal of the stack."""
+    stack, ask, _ = product
     ask({"key": "a", "seconds": 0})  # there is a team now
     for arguments in (
         ("create", "payments/canary", "--team", "payments", "--environments", "production"),

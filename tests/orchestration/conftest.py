@@ -3,6 +3,7 @@
 import pytest
 
 from orchestration.engine import supervise
+from tests.faults import sound as everything
 from tests.orchestration.tooling import PATH
 from tests.orchestration.world import World
 
@@ -23,3 +24,10 @@ def world(transactional_db):
 def rolled_back(db):
     """The same, undone at the end of the test: for what does not need a commit."""
     return World()
+
+
+@pytest.fixture
+def sound():
+    """What every fault test ends with: the invariants hold, and the ledger is whole."""
+    yield
+    everything.check_here()

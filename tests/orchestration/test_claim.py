@@ -16,6 +16,7 @@ from audit.models import Entry
 from orchestration import lifecycle
 from orchestration.engine import cancel, failpoints
 from orchestration.engine.attempt import Chunk
+from orchestration.engine.claim import Claimed
 from orchestration.engine.logs import Log
 from orchestration.engine.reconcile import overdue, reap, reconcile
 from orchestration.models import Change, LogChunk, Run, RunEvent, Step, StepAttempt
@@ -187,7 +188,7 @@ def test_what_a_fenced_attempt_prints_is_not_stored(world):
     assert [bytes(data) for data in LogChunk.objects.values_list("data", flat=True)] == [b"mine\n"]
 
 
-def test_the_reaper_leaves_a_step_alone_that_was_claimed_again_meanwhile(world):
+def test_f34_the_reaper_leaves_a_step_alone_that_was_claimed_again_meanwhile(world, sound):
     """It fetched a lapsed lease; before it writes, the step was reaped by another and claimed anew."""
     one = world.run(step("a", effect="idempotent")).steps.get()
     claimed(one)
@@ -201,7 +202,7 @@ def test_the_reaper_leaves_a_step_alone_that_was_claimed_again_meanwhile(world):
     assert (one.state, one.attempt, one.lease_owner) == ("running", 2, fresh.attempt.boot_id)
 
 
-def test_the_reaper_leaves_a_lease_alone_that_was_renewed_meanwhile(world):
+def test_f34_the_reaper_leaves_a_lease_alone_that_was_renewed_meanwhile(world, sound):
     one = world.run(step("a")).steps.get()
     claimed(one)
     vanish()
@@ -212,8 +213,30 @@ def test_the_reaper_leaves_a_lease_alone_that_was_renewed_meanwhile(world):
     assert Step.objects.get().state == "running"
 
 
+def test_f34_between_the_look_and_the_write_of_the_reaper_a_job_may_end_and_be_taken_again(world, sound):
+    """All of it inside one round of the reconciler: it looked, and stands still while others go on."""
+    one = world.run(step("a", effect="idempotent", retries=1)).steps.get()
+    first, fresh = holding(one), list[Claimed]()
+    vanish()
+
+    def meanwhile():
+        if not fresh:
+            ended(first, "failed", exit_code=1)  # its worker was slow and not dead
+            Step.objects.update(not_before=Now())
+            fresh.append(holding(one))
+
+    failpoints.at("reconcile.found", lambda: together(meanwhile))
+    try:
+        assert reconcile()["reaped"] == 0
+    finally:
+        failpoints.at("reconcile.found", None)
+    one.refresh_from_db()
+    assert (one.state, one.attempt, one.lease_owner) == ("running", 2, fresh[0].attempt.boot_id)
+    assert [(each.number, each.outcome) for each in one.attempts.all()] == [(1, "failed"), (2, "")]
+
+
 @pytest.mark.races
-def test_two_workers_at_a_barrier_start_one_attempt_in_every_round(world):
+def test_f13_two_workers_at_a_barrier_start_one_attempt_in_every_round(world, sound):
     run = world.run(*[step(f"s{i}") for i in range(ROUNDS)])
     for _, one in zip(rounds(), run.steps.order_by("position"), strict=True):
         said = together(lambda: claimed(one), lambda: claimed(one))  # noqa: B023 - the round's own
@@ -223,7 +246,7 @@ def test_two_workers_at_a_barrier_start_one_attempt_in_every_round(world):
 
 
 @pytest.mark.races
-def test_two_parents_that_finish_together_make_their_child_ready_once(world):
+def test_f32_two_parents_that_finish_together_make_their_child_ready_once(world, sound):
     steps = []
     for i in range(ROUNDS):
         steps += [step(f"a{i}"), step(f"b{i}"), step(f"c{i}", needs=[f"a{i}", f"b{i}"])]

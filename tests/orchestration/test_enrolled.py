@@ -127,7 +127,9 @@ def test_a_retired_worker_takes_no_further_step(world, host):
     assert violations()["I9_running_by_unknown_worker"] == 0  # what it runs it may end
 
 
-def test_f29_a_worker_of_the_release_before_leaves_what_it_does_not_understand(world, host, monkeypatch):
+def test_f29_a_worker_of_the_release_before_leaves_what_it_does_not_understand(
+    world, host, monkeypatch, sound
+):
     one = world.run(step("a"), runner=2).steps.get()
     plain = world.run(step("a")).steps.get()
     with monkeypatch.context() as before:

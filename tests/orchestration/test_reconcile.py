@@ -47,7 +47,7 @@ def test_a_vanished_worker_leaves_a_step_that_may_not_be_repeated_unknown(world)
     assert claimed(b) is None
 
 
-def test_a_worker_that_vanishes_each_time_does_not_make_a_step_run_for_ever(world):
+def test_f30_a_worker_that_vanishes_each_time_does_not_make_a_step_run_for_ever(world, sound):
     run = world.run(step("a", effect="idempotent"))
     for _ in range(4):
         holding(run.steps.get())

@@ -123,7 +123,7 @@ def test_latest_of_a_vault_is_looked_up_at_the_start_and_told(transactional_db, 
     assert (handed["version"], handed["latest"]) == ("2", True)
 
 
-def test_f39_a_vault_that_does_not_answer_costs_the_step_no_try_and_starts_nothing(case, kept):
+def test_f39_a_vault_that_does_not_answer_costs_the_step_no_try_and_starts_nothing(case, kept, sound):
     """The step is `at_most_once` and has no retries: nothing was started, so it may be tried again all the same."""
     registered(case, "vault", "payments/db#password")
     change = case.approved()
@@ -140,7 +140,7 @@ def test_f39_a_vault_that_does_not_answer_costs_the_step_no_try_and_starts_nothi
     assert state(change) == "succeeded"
 
 
-def test_f39_a_try_that_was_really_made_counts_as_before(transactional_db, kept):
+def test_f39_a_try_that_was_really_made_counts_as_before(transactional_db, kept, sound):
     case = Case(
         reading("exit 1")
         .replace("secrets:", "retries: 1, effect: idempotent, secrets:")
@@ -160,7 +160,7 @@ def test_f39_a_try_that_was_really_made_counts_as_before(transactional_db, kept)
     assert state(change) == "failed"
 
 
-def test_f39_whoever_asks_while_it_is_away_is_told_to_come_back(case, kept):
+def test_f39_whoever_asks_while_it_is_away_is_told_to_come_back(case, kept, sound):
     registered(case, "vault", "payments/db#password")
     kept.close()
     with pytest.raises(SecretsUnreachable, match="the Vault does not answer; nothing was done"):
@@ -168,7 +168,7 @@ def test_f39_whoever_asks_while_it_is_away_is_told_to_come_back(case, kept):
     kept.server.server_close()
 
 
-def test_f39_latest_of_a_vault_that_is_away_holds_the_step_without_a_try(transactional_db, kept):
+def test_f39_latest_of_a_vault_that_is_away_holds_the_step_without_a_try(transactional_db, kept, sound):
     case = Case(reading(secrets=LATEST))
     registered(case, "vault", "payments/db#password")
     case.approved()

@@ -188,7 +188,7 @@ def test_nobody_is_told_of_a_stage_that_is_complete_or_whose_turn_has_not_come(b
 
 
 @pytest.mark.django_db(transaction=True)
-def test_f27_two_clocks_at_once_tell_once_and_expire_once():
+def test_f27_two_clocks_at_once_tell_once_and_expire_once(sound):
     bank = Bank()
     judge(owner='"due_in": 600,')
     change = bank.change()

@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -87,24 +88,37 @@ def test_the_numbers_of_a_run_s_events_have_no_gap(world, node):
     assert seqs == list(range(1, Run.objects.get().event_seq + 1))
 
 
-def test_the_same_wake_up_fifty_times_to_eight_workers_is_one_attempt(world, node):
-    one = world.run(step("a")).steps.get()
+def test_f12_the_same_wake_up_fifty_times_to_eight_workers_is_one_attempt(world, sound):
+    one, workers, messages = world.run(step("a")).steps.get(), [], iter(range(50))
+    for _ in range(8):
+        workers.append(Node())
+        workers[-1].register()
 
-    def eager():
-        for _ in range(6):
+    def taking(node):
+        for _ in messages:
             work(one.pk, node=node)
 
-    assert together(*[eager] * 8) == [None] * 8
+    assert together(*[partial(taking, node) for node in workers]) == [None] * 8
+    assert next(messages, None) is None
     assert StepAttempt.objects.count() == 1
     assert told("step.running") == 1
 
 
-def test_a_forged_or_foreign_message_changes_nothing(world):
+def test_f29_a_message_of_another_release_is_left_alone_and_its_step_is_found_all_the_same(
+    world, node, sound
+):
     run = world.run(step("a"))
     wake(v=dispatch.VERSION + 1, id=str(run.steps.get().pk))
     assert states(run) == {"a": "ready"}
+    poll.poll(node)
+    assert states(run) == {"a": "succeeded"}
+
+
+def test_a_forged_message_changes_nothing(world):
+    run = world.run(step("a"))
     with pytest.raises(ValueError, match="badly formed"):
         wake(v=dispatch.VERSION, id="; rm -rf /")
+    assert states(run) == {"a": "ready"}
 
 
 def test_an_idle_worker_finds_work_without_a_message(world, node):

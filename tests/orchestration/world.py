@@ -1,13 +1,14 @@
 """Approved changes to run, each with the history a real one has: policy, chain, sign-offs, and all."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
 from accounts.acting import Acting
 from accounts.models import User
+from approvals.clock import database_time
 from audit.canonical import canonical, digest, uuid7
 from audit.ledger.entry import system
 from audit.ledger.record import record
@@ -133,7 +134,7 @@ class World:
         change = self.approved(*steps, **more)
         assert change.revision is not None
         with transaction.atomic():
-            run = runs.create(change, revision=change.revision, by=self.by.actor, at=datetime.now(tz=UTC))
+            run = runs.create(change, revision=change.revision, by=self.by.actor, at=database_time())
         assert run is not None
         return run
 
