@@ -44,6 +44,7 @@ class Search(APIView):
         parameters=[
             OpenApiParameter("q", str, required=True, description="what to look for"),
             OpenApiParameter("first", int, description="tell lines from this number on"),
+            OpenApiParameter("last", int, description="tell the lines up to this number instead"),
             OpenApiParameter("regex", bool),
             OpenApiParameter("case", bool, description="whether small and capital letters differ"),
         ],
@@ -52,8 +53,9 @@ class Search(APIView):
     def get(self, request: Request, key: str, step: str) -> Response:
         found = step_of(access.get_run_or_404(request.user, key), step)
         flags = {name: request.query_params.get(name) == "true" for name in ("regex", "case")}
-        words, first = request.query_params.get("q", ""), number(request, "first", 1)
-        return Response(shapes.LogFound(searching.search(found, words, first=first, **flags)).data)
+        place = {"first": number(request, "first", 1), "last": number(request, "last")}
+        words = request.query_params.get("q", "")
+        return Response(shapes.LogFound(searching.search(found, words, **place, **flags)).data)
 
 
 class PlainText(BaseRenderer):

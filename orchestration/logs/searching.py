@@ -5,6 +5,7 @@ Bounded in time, in memory and in what it answers. What is searched is what the 
 
 import re
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import TypedDict
 
@@ -23,7 +24,7 @@ COLOURS = re.compile(rb"\x1b\[[0-9;:]*m")
 
 
 class Found(TypedDict):
-    """Numbers of lines with a match from `first` on, at most so many; how many there are in the whole log."""
+    """Numbers of lines with a match, at most so many; how many there are in the whole log."""
 
     results: list[int]
     count: int
@@ -33,26 +34,36 @@ class Found(TypedDict):
     searched: int
 
 
-def search(step: Step, words: str, *, first: int = 1, regex: bool = False, case: bool = False) -> Found:
-    """`before` matching lines come before the first of `results`; not `complete`: the time was over at a line."""
+def search(
+    step: Step, words: str, *, first: int = 1, last: int = 0, regex: bool = False, case: bool = False
+) -> Found:
+    """The lines with a match from `first` on, or those up to `last`; `before` of them come before the first told.
+
+    Not `complete`: the time was over, and lines behind `searched` were not looked at.
+    """
     pattern = _pattern(words, regex=regex, case=case)
     until = time.monotonic() + SECONDS
-    found = Found(results=[], count=0, before=0, more=False, complete=True, searched=0)
+    told: deque[int] = deque(maxlen=MOST)
+    count = before = searched = 0
+    complete = True
     for start, block in _blocks(step):
         for number in _matching(pattern, block, start):
-            found["count"] += 1
-            if number < first:
-                found["before"] += 1
-            elif len(found["results"]) < MOST:
-                found["results"].append(number)
-            else:
-                found["more"] = True
-            if not found["count"] % 1024 and time.monotonic() > until:
-                return {**found, "complete": False, "searched": number}
-        found["searched"] = start + block.count(b"\n") - block.endswith(b"\n")
-        if time.monotonic() > until:
-            return {**found, "complete": False}
-    return found
+            count += 1
+            if last and number <= last:
+                told.append(number)
+                before = count - len(told)
+            elif not last and number < first:
+                before += 1
+            elif not last and len(told) < MOST:
+                told.append(number)
+        searched = start + block.count(b"\n") - block.endswith(b"\n")
+        complete = time.monotonic() < until
+        if not complete:
+            break
+    more = count > before + len(told)
+    return Found(
+        results=list(told), count=count, before=before, more=more, complete=complete, searched=searched
+    )
 
 
 def _pattern(words: str, *, regex: bool, case: bool) -> "re2._Regexp[bytes]":

@@ -32,8 +32,8 @@ def search(request: HttpRequest, key: str, step: str) -> JsonResponse:
     found = _step(request, key, step)
     flags = {name: request.GET.get(name) == "1" for name in ("regex", "case")}
     try:
-        words, first = request.GET.get("q", ""), _number(request, "first", 1)
-        return JsonResponse(dict(searching.search(found, words, first=first, **flags)))
+        place = {"first": _number(request, "first", 1), "last": _number(request, "last", 0)}
+        return JsonResponse(dict(searching.search(found, request.GET.get("q", ""), **place, **flags)))
     except (Invalid, LogUnavailable) as refusal:
         return _said(refusal)
 

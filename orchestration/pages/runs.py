@@ -13,7 +13,7 @@ from orchestration.engine import cancel as cancelling
 from orchestration.engine import pause as pausing
 from orchestration.engine import resolve as resolving
 from orchestration.models import Run, Step
-from orchestration.pages import answering, fragments, listing, run_view, standing, undoing
+from orchestration.pages import answering, fragments, listing, log_view, run_view, standing, undoing
 
 
 @require_GET
@@ -62,7 +62,7 @@ def context(request: HttpRequest, key: str, *, typed: answering.Typed | None = N
         "crumbs": [{"label": "Runs", "url": "/runs/"}, {"label": run.key}],
         "actions": actions,
         "meta": f"{run.change.service.name} in {run.change.environment.name}, {_of(run)}.",
-        **run_view.context(run, run.source, chosen),
+        **run_view.context(run, run.source, chosen, log_view.first_line(request)),
         **answering.context(request.user, run, typed),
         **standing.context(request.user, run),
     }
