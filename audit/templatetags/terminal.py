@@ -45,8 +45,8 @@ def parts(text: str) -> Iterator[tuple[str, str]]:
 
 def _sign(code: int) -> str:
     if code < 32:
-        return chr(0x2400 + code)
-    return "\u2421" if code == 127 else f"<U+{code:04X}>"
+        return f"^{chr(64 + code)}"
+    return "^?" if code == 127 else f"<U+{code:04X}>"
 
 
 def _next(style: Style, sequence: str) -> Style:

@@ -53,9 +53,9 @@ class Search(APIView):
     def get(self, request: Request, key: str, step: str) -> Response:
         found = step_of(access.get_run_or_404(request.user, key), step)
         flags = {name: request.query_params.get(name) == "true" for name in ("regex", "case")}
-        place = {"first": number(request, "first", 1), "last": number(request, "last")}
+        first, last = number(request, "first", 1), number(request, "last")
         words = request.query_params.get("q", "")
-        return Response(shapes.LogFound(searching.search(found, words, **place, **flags)).data)
+        return Response(shapes.LogFound(searching.search(found, words, first=first, last=last, **flags)).data)
 
 
 class PlainText(BaseRenderer):

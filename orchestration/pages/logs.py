@@ -32,8 +32,10 @@ def search(request: HttpRequest, key: str, step: str) -> JsonResponse:
     found = _step(request, key, step)
     flags = {name: request.GET.get(name) == "1" for name in ("regex", "case")}
     try:
-        place = {"first": _number(request, "first", 1), "last": _number(request, "last", 0)}
-        return JsonResponse(dict(searching.search(found, request.GET.get("q", ""), **place, **flags)))
+        first, last = _number(request, "first", 1), _number(request, "last", 0)
+        return JsonResponse(
+            dict(searching.search(found, request.GET.get("q", ""), first=first, last=last, **flags))
+        )
     except (Invalid, LogUnavailable) as refusal:
         return _said(refusal)
 

@@ -123,8 +123,8 @@ def _live(page) -> list[dict[str, object]]:
     html = html.replace('data-log=""', 'data-log="/log/" data-topic="change:1"')
     _serve(page, html)
     page.route(f"{HOST}/part/", lambda route: route.fulfill(body="<p>two</p><input id='t'>"))
-    page.route(f"{HOST}/log/?*", lambda route: route.fulfill(json=next(answers_of_log)))
     answers_of_log = iter([_lines("one", "ha"), *[_lines("one", "half", "whole")] * 9])
+    page.route(f"{HOST}/log/?*", lambda route: route.fulfill(json=next(answers_of_log)))
     heard: list[dict[str, object]] = []
 
     def answers(socket):

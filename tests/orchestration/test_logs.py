@@ -16,6 +16,7 @@ from orchestration.logs import reading
 from orchestration.models import LogChunk, Step, StepAttempt
 from tests.orchestration.deeds import both, holding
 from tests.orchestration.printing import out, printed, printing
+from tests.orchestration.test_work import command
 from tests.orchestration.world import step
 
 
@@ -119,7 +120,7 @@ def test_a_completion_that_is_rolled_back_keeps_the_log_for_the_next_try(world, 
     monkeypatch.setattr("orchestration.engine.work.COMPLETION_PAUSE_SECONDS", 0.01)
     node = Node()
     node.register()
-    run = world.run(step("a", uses="command", **{"with": {"argv": ["/bin/echo", "kept"]}}))
+    run = world.run(command("a", "/bin/echo", "kept"))
     broken: list[None] = []
 
     def break_once():
@@ -158,7 +159,8 @@ def test_the_tail_of_a_flood_comes_at_once_and_none_of_it_is_lost(world):
     log = Log(held.attempt, held.attempt_id)
     for seq in range(1, 161):
         log.take(Chunk(seq, "stdout", b"x" * 65_536))
-    assert log.finish()["log"]["bytes"] == 160 * 65_536
+    assert log.finish()["log"]
+    assert b"".join(reading.text(Step.objects.get())) == b"x" * 160 * 65_536
     assert StepAttempt.objects.get().log_lost == 0
 
 

@@ -34,8 +34,8 @@ const classes = ({ flags, fg, bg }) => [...flags, fg, bg].filter(Boolean).join("
 
 function sign(control) {
   const code = control.codePointAt(0);
-  if (code < 32) return String.fromCodePoint(0x2400 + code);
-  return code === 127 ? "\u2421" : `<U+${code.toString(16).toUpperCase().padStart(4, "0")}>`;
+  if (code < 32) return `^${String.fromCodePoint(64 + code)}`;
+  return code === 127 ? "^?" : `<U+${code.toString(16).toUpperCase().padStart(4, "0")}>`;
 }
 
 function next(style, sequence) {

@@ -53,7 +53,7 @@ class Log {
     this.box.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.box.addEventListener("click", (event) => this.clicked(event));
     this.element.addEventListener("keydown", (event) => this.key(event));
-    new ResizeObserver(() => this.draw()).observe(this.box);
+    new ResizeObserver(() => (this.follow ? this.goTo(this.lines.total + 1, { keep: true }) : this.draw())).observe(this.box);
   }
 
   async begin() {
