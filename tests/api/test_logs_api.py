@@ -9,6 +9,8 @@ from asgiref.sync import async_to_sync
 from django.test import AsyncClient
 
 from audit.refusals import Invalid
+from audit.templatetags import terminal
+from orchestration.engine.supervisor.redact import Redactor
 from orchestration.logs import searching
 from tests.orchestration.deeds import holding
 from tests.orchestration.printing import out, printed, printing
@@ -199,3 +201,26 @@ def test_x16_an_evil_expression_on_a_megabyte_takes_less_than_a_second(world, wo
     with contextlib.suppress(Invalid):  # too large an expression is as well
         searching.search(one, words, regex=True)
     assert time.monotonic() - began < 1
+
+
+def test_x16_megabytes_of_evil_output_are_stored_masked_and_drawn_in_less_than_a_second(world, client):
+    evil = [
+        b"\x1b[" * 500_000,
+        b"\x1b[" + b"1;" * 500_000,
+        b"\x1b]8;;" * 160_000,
+        "\u202e".encode() * 300_000,
+    ]
+    one = printed(world, out(*(b"%s\n" % line for line in evil)))
+    client.force_login(world.requester)
+    client.get(
+        f"/runs/{one.run.key}/", headers={"HX-Request": "true"}
+    )  # what a first page costs is not of the log
+    began = time.monotonic()
+    assert client.get(f"/runs/{one.run.key}/?step=a").status_code == 200
+    assert time.monotonic() - began < 1
+    redactor = Redactor([b"secret-value", b"\x1b[1;1;1;1;1;1", b"aaaaaaaaaaaaaaaaaaaaaaaaaaab"])
+    for line in [*evil, b"a" * 1_000_000]:
+        began = time.monotonic()
+        assert sum(1 for _ in terminal.parts(line.decode())) > 0
+        redactor.mask(line)
+        assert time.monotonic() - began < 1
