@@ -6,12 +6,16 @@ Nothing moves, hides or turns around what stands there. The page's script does t
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import groupby
+from operator import itemgetter
 
 TOKEN = re.compile(
     "\x1b\\[([0-9;:]*)m"
     "|([\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f])"
 )
+SIGNS = 100  # of a line that look like signs; a flood of them must not become a flood of elements
 FLAGS = {1, 2, 3, 4, 7, 9}
 ENDS = {22: {"a1", "a2"}, 23: {"a3"}, 24: {"a4"}, 27: {"a7"}, 29: {"a9"}}
 HUES = "132645"  # red, yellow, green, cyan, blue, magenta: the units of their codes
@@ -31,19 +35,30 @@ class Style:
 
 
 def parts(text: str) -> Iterator[tuple[str, str]]:
-    """Runs of text with their classes; a control is a run of its own."""
-    style = Style()
+    """Runs of text with their classes; the first controls of a line are runs of their own."""
+    for classes, run in groupby(_pieces(text), key=itemgetter(0)):
+        yield classes, "".join(part for _, part in run)
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str]]:
+    style, classes, signs = Style(), "", 0
     pieces = TOKEN.split(text.removesuffix("\r"))
-    for at in range(0, len(pieces), 3):
-        if pieces[at]:
-            yield style.classes, pieces[at]
-        if pieces[at + 1 : at + 2] not in ([], [None]):
-            style = _next(style, pieces[at + 1])
-        if pieces[at + 2 : at + 3] not in ([], [None]):
-            yield "esc", _sign(ord(pieces[at + 2]))
+    for plain, sequence, control in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=False):
+        if plain:
+            yield classes, plain
+        if sequence is not None:
+            style = _next(style, sequence)
+            classes = style.classes
+        else:
+            signs += 1
+            yield "esc" if signs <= SIGNS else classes, _sign(control)
+    if pieces[-1]:
+        yield classes, pieces[-1]
 
 
-def _sign(code: int) -> str:
+@cache
+def _sign(control: str) -> str:
+    code = ord(control)
     if code < 32:
         return f"^{chr(64 + code)}"
     return "^?" if code == 127 else f"<U+{code:04X}>"

@@ -72,8 +72,8 @@ def totals(step: Step) -> Totals:
     )
 
 
-def window(step: Step, first: int, count: int = PAGE_LINES) -> Page:
-    """Lines from number `first` on: at most `count`, and at most a page of bytes."""
+def window(step: Step, first: int, count: int = PAGE_LINES, *, most: int = PAGE_BYTES) -> Page:
+    """Lines from number `first` on: at most `count`, and about `most` bytes."""
     known = totals(step)
     count = max(1, min(count, PAGE_LINES))
     results: list[Line] = []
@@ -83,7 +83,7 @@ def window(step: Step, first: int, count: int = PAGE_LINES) -> Page:
             continue
         results.append(line.told())
         size += len(line.text) + 100
-        if len(results) >= count or size >= PAGE_BYTES:
+        if len(results) >= count or size >= most:
             break
     last = results[-1]["line"] if results else max(first - 1, 0)
     after = results[-1]["seq"] if results else 0

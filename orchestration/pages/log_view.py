@@ -9,6 +9,7 @@ from orchestration.logs import reading
 from orchestration.logs.bodies import LogUnavailable
 from orchestration.models import Run, Step
 
+DRAWN_BYTES = 262_144  # of a page that the server draws
 LAST = 0  # as the first line: the page with the end
 
 
@@ -61,7 +62,7 @@ def _page(run: Run, step: Step, known: reading.Totals, first: int) -> dict[str, 
     last_page = max(1, known.lines - reading.PAGE_LINES + 1)
     first = min(first, known.lines) if first else last_page
     try:
-        lines = reading.window(step, max(1, first))["results"]
+        lines = reading.window(step, max(1, first), most=DRAWN_BYTES)["results"]
     except LogUnavailable as refusal:
         notes = [{"state": "failed", "title": "The log cannot be shown.", "text": str(refusal)}]
         return {"lines": [], "pages": [], "notes": [*notes, *_lost(known)]}

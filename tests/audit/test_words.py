@@ -70,8 +70,7 @@ def test_a_state_that_is_not_listed_reads_as_words_and_not_as_a_name_in_code():
         ("\x1b[48;2;0;0;250;97mblue\x1b[49;22m!", [("a97 b44", "blue"), ("a97", "!")]),
         ("\x1b[2Khidden\x1b[1A", [("esc", "^["), ("", "[2Khidden"), ("esc", "^["), ("", "[1A")]),
         ("over\rwritten\r", [("", "over"), ("esc", "^M"), ("", "written")]),
-        ("a\u202eb\ufeff\x00\x7f", [("", "a"), ("esc", "<U+202E>"), ("", "b"), ("esc", "<U+FEFF>"),
-                                    ("esc", "^@"), ("esc", "^?")]),
+        ("a\u202eb\ufeff\x00\x7f", [("", "a"), ("esc", "<U+202E>"), ("", "b"), ("esc", "<U+FEFF>^@^?")]),
         ("\x1b[8mconcealed\x1b[999999m\x1b[38m", [("", "concealed")]),
     ],
 )  # fmt: skip
@@ -158,3 +157,9 @@ def test_a_person_is_shown_by_name_with_whom_they_stand_in_for():
     assert "NH" in shown
     assert "Noor Haddad" in shown
     assert "for Anna" in shown
+
+
+def test_a_flood_of_controls_does_not_become_a_flood_of_elements():
+    runs = list(terminal.parts("\x1b[" * 5000))
+    assert len(runs) <= 2 * terminal.SIGNS + 1
+    assert "".join(part for _, part in runs) == "^[[" * 5000

@@ -1,6 +1,7 @@
 // What a program printed, as text nodes: colours as classes, and every other control as a sign that can be seen, so that
 // nothing moves, hides or turns around what stands there. The server does the same (templatetags/terminal.py).
 const TOKEN = /\x1b\[([0-9;:]*)m|([\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}])/u;
+const SIGNS = 100; // of a line that look like signs; a flood of them must not become a flood of elements
 const PLAIN = { fg: "", bg: "", flags: [] };
 const ENDS = { 22: ["a1", "a2"], 23: ["a3"], 24: ["a4"], 27: ["a7"], 29: ["a9"] };
 
@@ -12,12 +13,13 @@ export function coloured(text) {
 
 export function parts(text) {
   const found = [];
-  let style = PLAIN;
+  let style = PLAIN, signs = 0;
+  const add = (names, run) => (found.at(-1)?.[0] === names ? (found.at(-1)[1] += run) : found.push([names, run]));
   const pieces = text.replace(/\r$/, "").split(TOKEN);
   for (let at = 0; at < pieces.length; at += 3) {
-    if (pieces[at]) found.push([classes(style), pieces[at]]);
+    if (pieces[at]) add(classes(style), pieces[at]);
     if (pieces[at + 1] !== undefined) style = next(style, pieces[at + 1]);
-    if (pieces[at + 2] !== undefined) found.push(["esc", sign(pieces[at + 2])]);
+    if (pieces[at + 2] !== undefined) add(++signs <= SIGNS ? "esc" : classes(style), sign(pieces[at + 2]));
   }
   return found;
 }
