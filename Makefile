@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow
+.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow floods
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ states: .venv/installed ## long random walks over one change, held against the m
 
 soak: .venv/installed ## 2,000 approvals while workers are killed at random
 	SOAK_APPROVALS=2000 $(BIN)/python -m pytest -s tests/faults/test_approvals.py
+
+floods: .venv/installed ## a browser that never reads, during a log of 100 MB
+	FLOODS=1 $(BIN)/python -m pytest -n 0 -s tests/faults/test_logs.py
 
 bench: .venv/installed $(ASSETS) ## measure, as ratios against controls
 	$(BIN)/python -m benchmarks

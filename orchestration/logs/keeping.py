@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.core.files.storage import Storage
+from django.core.files.storage import FileSystemStorage, Storage
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
@@ -119,10 +119,9 @@ def _put(there: Storage, name: str, content: bytes) -> None:
 
 def _settle(there: Storage, name: str) -> None:
     """A folder's files survive a loss of power from here on; an object storage answers only once they do."""
-    try:
-        path = Path(there.path(name))
-    except NotImplementedError:
+    if not isinstance(there, FileSystemStorage):
         return
+    path = Path(there.path(name))
     for place in (path, path.parent):
         handle = os.open(place, os.O_RDONLY)
         try:

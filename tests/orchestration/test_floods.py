@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import psutil
 import pytest
@@ -80,7 +80,6 @@ def test_f22_a_flood_ends_well_within_its_bounds_and_every_byte_is_accounted_for
     assert sum(map(int, marks)) == attempt.dropped_bytes
     assert attempt.log_lost == 0
     assert list(verify.faults()) == []
-    print(kind, grown)
     assert grown["worker"] < 120, grown
     assert grown["supervisor"] < 40, grown
     client.force_login(world.requester)
@@ -138,13 +137,13 @@ def test_f26_a_disk_that_has_room_again_gets_what_was_kept_meanwhile_and_the_res
     monkeypatch.setattr(writing, "PENDING_BYTES", 1000)
     script = "yes 123456789 | head -c 900; sleep 0.4; yes 123456789 | head -c 900; sleep 0.4; echo end"
     run = world.run(command("a", "/bin/sh", "-c", script))
-    refused = no_room()
-    refused.__enter__()
-    failpoints.at("complete.before", lambda: refused.__exit__(None, None, None))
-    try:
-        work(run.steps.get().pk, node=node)
-    finally:
-        failpoints.at("complete.before", None)
+    with ExitStack() as refused:
+        refused.enter_context(no_room())
+        failpoints.at("complete.before", refused.close)
+        try:
+            work(run.steps.get().pk, node=node)
+        finally:
+            failpoints.at("complete.before", None)
     assert both(run) == ("succeeded", "succeeded")
     attempt, text = StepAttempt.objects.get(), b"".join(reading.text(Step.objects.get()))
     assert text.startswith(b"123456789\n" * 90)
