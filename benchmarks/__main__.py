@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.stack import ROOT, Stack, running
 
-RUNNING = ("memory", "start", "signoffs", "steps")  # time the product that runs
+RUNNING = ("memory", "start", "signoffs", "steps", "logs")  # time the product that runs
 ALONE = ("policy", "waiting", "ledger")  # write to a database of their own
 ONE = "--one"  # a family in a process of its own: it is configured for one database
 

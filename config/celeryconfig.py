@@ -33,6 +33,7 @@ task_time_limit = None  # the supervisor enforces limits; a hard limit here woul
 beat_schedule = {
     # Every worker reconciles by itself; beat is one more hand, and none when it is dead.
     "reconcile": {"task": "orchestration.reconcile", "schedule": 5.0, "options": {"expires": 5}},
+    "logs": {"task": "orchestration.keep_logs", "schedule": 60.0, "options": {"expires": 60}},
     "policy": {"task": "approvals.sync_policy", "schedule": 60.0, "options": {"expires": 60}},
     "replays": {"task": "approvals.sweep_replays", "schedule": 15.0, "options": {"expires": 15}},
     "forget": {"task": "accounts.forget", "schedule": 3600.0, "options": {"expires": 3600}},

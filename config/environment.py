@@ -117,6 +117,13 @@ def _repository(raw: str) -> str:
     return raw
 
 
+def _log_storage(raw: str) -> str:
+    parts = urlsplit(raw)
+    if not (parts.scheme == "s3" and parts.netloc and not parts.query) and not Path(raw).is_absolute():
+        raise ValueError("must be an absolute path, or s3://BUCKET/PREFIX")
+    return raw
+
+
 def _setting(
     parse: Callable[[str], Any], default: Any, says: str, *, secret: bool = False, plain: bool = False
 ) -> Any:
@@ -209,6 +216,15 @@ class Environment:
     policy_folder: str = _setting(_text, "", "The folder in it; nothing means all of it.")
     ledger_origin: str = _setting(
         _text, "countersign.local/ledger/main", "The name of the log in its checkpoints."
+    )
+
+    log_storage: str = _setting(
+        _log_storage,
+        "",
+        "Where logs of ended steps go: a folder, or s3://BUCKET/PREFIX; nothing: the database.",
+    )
+    log_days: int = _setting(
+        _whole(0, 36_500), 0, "Days after which the logs of a run that has ended are removed; 0: never."
     )
 
     step_memory_mib: int = _setting(

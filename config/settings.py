@@ -1,11 +1,13 @@
 """All settings. What the environment may say is declared in environment.py. No setting skips a check."""
 
+from typing import Any
 from urllib.parse import quote
 
 from environ import Env
 
 from config.embedded.layout import Layout
 from config.environment import ROOT, read_or_exit
+from config.storage import log_storage
 
 BASE_DIR = ROOT
 env = read_or_exit()
@@ -98,6 +100,7 @@ DATABASES["default"]["OPTIONS"]["server_side_binding"] = (
 DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 3
 RELEASE = "0.1.0"
 LEDGER_ORIGIN = env.ledger_origin  # the log's name
+LEDGER_EXAMINED_TOO = ["orchestration.logs.verify.faults"]  # what entries tell a digest of; each names faults
 LEASE_TTL_SECONDS = env.lease_ttl_seconds  # six heartbeats
 HEARTBEAT_SECONDS = env.heartbeat_seconds
 POLL_SECONDS = env.poll_seconds  # how late work starts without a broker
@@ -219,6 +222,13 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
+STORAGES: dict[str, dict[str, Any]] = {  # Django's own two; logs stay in the database where no third is named
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    **({"logs": log_storage(env.log_storage)} if env.log_storage else {}),
+}
+LOG_DAYS = env.log_days
+
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_I18N = True
@@ -232,7 +242,9 @@ WHITENOISE_AUTOREFRESH = False
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {
+        "line": {"()": "config.lines.Line", "format": "{asctime} {levelname} {name}: {message}", "style": "{"}
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.log_level},
     "loggers": {"django": {"handlers": [], "level": "WARNING", "propagate": True}},

@@ -94,19 +94,19 @@ STEPS: list[dict[str, Any]] = [
     {"key": "roll-out", "title": "Roll out 5 of 6", "state": "blocked", "needs": ["migrate"]},
 ]
 LINES = [
-    {"n": 1, "stream": "system", "text": "attempt 1 on node-2, permit 51be0c…a07a"},
+    {"line": 1, "stream": "system", "text": "attempt 1 on node-2, permit 51be0c…a07a"},
     {
-        "n": 2,
+        "line": 2,
         "stream": "stdout",
         "text": "\x1b[32martifact sha256:9f2c41d7 signed by ci@payments, verified\x1b[0m",
     },
     {
-        "n": 3,
+        "line": 3,
         "stream": "stdout",
         "text": "\x1b[33mplan: 1 destructive statement\x1b[0m, 2100318 rows affected",
     },
-    {"n": 4, "stream": "stderr", "text": "lock wait on accounts, 2 s"},
-    {"n": 5, "stream": "stdout", "text": "canary 1 of 6 \x1b[1mhealthy\x1b[0m"},
+    {"line": 4, "stream": "stderr", "text": "lock wait on accounts, 2 s"},
+    {"line": 5, "stream": "stdout", "text": "canary 1 of 6 \x1b[1mhealthy\x1b[0m"},
 ]
 PREVIEW = {
     "summary": "This needs 2 approvals: service owner and Security.",
@@ -362,7 +362,7 @@ def context(now: datetime) -> dict[str, Any]:
             "url": "",
             "title": "Canary 1 of 6",
             "lines": LINES,
-            "after": 5,
+            "link": "",
             "raw_url": "#raw",
             "active": True,
         },

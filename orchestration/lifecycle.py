@@ -25,7 +25,7 @@ Columns: TypeAlias = Mapping[str, Any]
 C, R, S = Change.State, Run.State, Step.State
 _BEFORE_START = {C.WITHDRAWN, C.EXPIRED, C.SUPERSEDED}
 _ONWARDS = {C.RUNNING, C.WAITING, C.DRAFT, C.REJECTED, C.CANCELLED, *_BEFORE_START}
-_ENDS = {"succeeded", "failed", "cancelled"}
+RUN_ENDS = frozenset({R.SUCCEEDED, R.FAILED, R.CANCELLED})
 
 # The three tables. A state without a key is terminal and absorbs.
 MOVES: dict[Change.State, frozenset[Change.State]] = {
@@ -124,7 +124,7 @@ def tell(change: Change) -> None:
 
 def is_terminal(state: str) -> bool:
     """Whether a run or a step in this state will never move again."""
-    return state in _ENDS or state in {S.TIMED_OUT, S.SKIPPED, S.OMITTED}
+    return state in RUN_ENDS or state in {S.TIMED_OUT, S.SKIPPED, S.OMITTED}
 
 
 def _check(row: models.Model, allowed: frozenset[Any], to: Any, *, name: str) -> None:

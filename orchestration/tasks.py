@@ -7,6 +7,7 @@ from django.db import close_old_connections
 
 from orchestration import planning
 from orchestration.engine import dispatch, nodes, reconcile, work
+from orchestration.logs import keeping
 
 
 @shared_task(name=dispatch.TASK)
@@ -34,3 +35,10 @@ def sweep() -> None:
     close_old_connections()
     reconcile.reconcile()
     planning.sweep()
+
+
+@shared_task(name="orchestration.keep_logs")
+def keep_logs() -> None:
+    """Logs that have ended go to their storage, and those whose time is over go."""
+    close_old_connections()
+    keeping.keep()

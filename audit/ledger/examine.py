@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.db import connection, transaction
+from django.utils.module_loading import import_string
 
 from audit.canonical import NotCanonical, parse
 from audit.ledger import checkpoint, guarded, merkle, state
@@ -86,6 +88,9 @@ def examine(key: Verifier, *, pinned: Iterable[str] = ()) -> Report:
         for fault in guarded.faults():
             walk.find(None, fault)
         rows = sum(_compare_rows(walk, model) for model in governed())
+        for path in settings.LEDGER_EXAMINED_TOO:
+            for fault in import_string(path)():
+                walk.find(None, fault)
     return Report(walk.edge.size, walk.roots_checked, rows, walk.findings)
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from audit.templatetags import dag, schema_fields, states, words
+from audit.templatetags import dag, schema_fields, states, terminal, words
 
 register = template.Library()
 
@@ -147,8 +147,8 @@ def short_digest(value: str) -> str:
 @register.filter
 @stringfilter
 def ansi(text: str) -> SafeString:
-    """A line of a log with the terminal's colours as classes and nothing else of its escapes."""
-    return format_html_join("", '<span class="{}">{}</span>', words.coloured(text))
+    """A line of a log with the terminal's colours as classes; what else would act in a terminal is only shown."""
+    return format_html_join("", '<span class="{}">{}</span>', terminal.parts(text))
 
 
 @register.filter

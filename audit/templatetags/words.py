@@ -9,10 +9,6 @@ from datetime import datetime, timedelta
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 DIGEST = re.compile(r"^(?:(sha256):)?([0-9a-f]{16,})$")
-SGR = re.compile(r"\x1b\[([0-9;]*)m")
-OTHER_ESCAPES = re.compile(
-    r"\x1b(?:\[[0-9;?]*[A-Za-ln-z]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-B])|\r(?!\n)"
-)
 
 
 def span(seconds: float) -> str:
@@ -57,32 +53,3 @@ def diff_lines(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         heading = line.startswith(("+++", "---", "diff ", "index "))
         yield "at" if heading else kinds.get(line[:1], "ctx"), line
-
-
-def coloured(text: str) -> Iterator[tuple[str, str]]:
-    """Runs of text with the classes of their terminal colours; every other escape is dropped."""
-    codes: list[str] = []
-    parts = SGR.split(OTHER_ESCAPES.sub("", text))
-    for index, part in enumerate(parts):
-        if index % 2:
-            codes = _next_codes(codes, part)
-        elif part:
-            yield " ".join(f"a{code}" for code in codes), part
-
-
-def _next_codes(codes: list[str], sequence: str) -> list[str]:
-    """The codes in force after one SGR sequence; a colour replaces the colour before it."""
-    for code in sequence.split(";"):
-        if code in {"", "0"}:
-            codes = []
-        elif code == "39":
-            codes = [kept for kept in codes if not _is_colour(kept)]
-        elif _is_colour(code):
-            codes = [*(kept for kept in codes if not _is_colour(kept)), code]
-        elif code in {"1", "2", "3", "4", "9"} and code not in codes:
-            codes = [*codes, code]
-    return codes
-
-
-def _is_colour(code: str) -> bool:
-    return len(code) == 2 and code[0] in "39" and code[1] in "01234567"

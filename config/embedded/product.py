@@ -67,5 +67,9 @@ def web(fd: int) -> None:
 
     _sign_as("web")
     uvicorn.run(
-        "config.asgi:application", fd=fd, log_level="warning", access_log=False, timeout_graceful_shutdown=3
+        "config.asgi:application",
+        fd=fd,
+        log_config=None,  # ours: settings.LOGGING
+        access_log=False,
+        timeout_graceful_shutdown=3,
     )

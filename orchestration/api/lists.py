@@ -12,7 +12,7 @@ from orchestration.search import searched
 Row = TypeVar("Row", bound=Model)
 PAGING = {"cursor", "limit", "q", "format"}
 MAX_VALUE = 200
-MAX_AFTER = 2**31 - 1
+MAX_NUMBER = 2**63 - 1
 
 
 def parameters(keys: dict[str, str]) -> list[OpenApiParameter]:
@@ -35,9 +35,14 @@ def filtered(found: "QuerySet[Row]", request: Request, keys: dict[str, str]) -> 
 
 def after(request: Request) -> int:
     """`?after=` as a number."""
-    text = request.query_params.get("after", "0")
-    if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text) <= MAX_AFTER):
-        raise _invalid("after", "after is a number that an answer gave.")
+    return number(request, "after", 0)
+
+
+def number(request: Request, name: str, default: int = 0) -> int:
+    """A number of the query; Invalid for anything else."""
+    text = request.query_params.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= MAX_NUMBER):
+        raise _invalid(name, f"{name} is a number that an answer gave.")
     return int(text)
 
 

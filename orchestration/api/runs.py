@@ -17,7 +17,7 @@ from orchestration import access
 from orchestration.api import shown
 from orchestration.api.lists import after, filtered, parameters
 from orchestration.api.shapes import runs as shapes
-from orchestration.engine import answers, logs
+from orchestration.engine import answers
 from orchestration.engine import cancel as cancelling
 from orchestration.engine import pause as pausing
 from orchestration.engine import resolve as resolving
@@ -60,17 +60,6 @@ class Steps(APIView):
     def get(self, request: Request, key: str) -> Response:
         run = access.get_run_or_404(request.user, key)
         return Response(shapes.StepRow(shown.run_steps(run), many=True).data)
-
-
-class Log(APIView):
-    """What a step printed behind a number."""
-
-    scopes: ClassVar[dict[str, str]] = {"GET": "changes:read"}
-
-    @extend_schema(parameters=[AFTER], responses=shapes.LogPage)
-    def get(self, request: Request, key: str, step: str) -> Response:
-        found = _step(access.get_run_or_404(request.user, key), step)
-        return Response(shapes.LogPage(logs.log_after(found, after(request))).data)
 
 
 class Events(APIView):
@@ -128,7 +117,7 @@ class Resolve(APIView):
         asked = shapes.Resolve(data=request.data)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
-        step = _step(run, given["step"])
+        step = step_of(run, given["step"])
         resolving.resolve(step, given["decision"], by=acting(request), reason=given["reason"])
         return _run(access.get_run_or_404(request.user, key), request)
 
@@ -139,7 +128,7 @@ class Answer(APIView):
     @extend_schema(request=shapes.Answer, responses=shapes.RunDetail)
     def post(self, request: Request, key: str, step: str) -> Response:
         run = access.get_run_or_404(request.user, key)
-        found = _step(run, step)
+        found = step_of(run, step)
         asked = shapes.Answer(data=request.data)
         asked.is_valid(raise_exception=True)
         if found.state == Step.State.ASKING:
@@ -181,7 +170,8 @@ def _run(run: Run, request: Request) -> Response:
     return Response({**row, "queue": stand, "steps": steps}, headers=versioned(run))
 
 
-def _step(run: Run, key: str) -> Step:
+def step_of(run: Run, key: str) -> Step:
+    """The step of this name; NotFound."""
     found = run.steps.filter(key=key).first()
     if found is None:
         raise NotFound(f"{run.key} has no step of this name.")

@@ -13,11 +13,12 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from approvals.clock import database_time
+from audit.canonical import Json
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import MoveNotAllowed, StaleVersion
 from orchestration import lifecycle
-from orchestration.engine import artifacts, dispatch, events
+from orchestration.engine import artifacts, dispatch, events, logs
 from orchestration.engine.advance import advance
 from orchestration.engine.attempt import Outcome
 from orchestration.engine.claim import Claimed
@@ -38,8 +39,9 @@ def complete(claimed: Claimed, outcome: Outcome, *, log: Log) -> UUID | None:
         _record_late(claimed, outcome)
         return None
     try:
+        told = log.finish()
         with transaction.atomic():
-            ready = _complete(claimed, outcome, log=log)
+            ready = _complete(claimed, outcome, log=told)
             for step_id in ready[1:]:
                 dispatch.wake(step_id)
             failpoint("complete.before_commit")
@@ -49,17 +51,16 @@ def complete(claimed: Claimed, outcome: Outcome, *, log: Log) -> UUID | None:
     return ready[0] if ready else None
 
 
-def _complete(claimed: Claimed, outcome: Outcome, *, log: Log) -> list[UUID]:
+def _complete(claimed: Claimed, outcome: Outcome, *, log: dict[str, Json]) -> list[UUID]:
     run = lock_run(claimed.attempt.run_id)
     steps = steps_of(run)
     step = next(step for step in steps if step.pk == claimed.step_id)
     if (step.attempt, step.lease_owner) != (claimed.attempt.number, claimed.attempt.boot_id):
         raise StaleVersion(f"{run.key}/{step.key} is held by another attempt; this one reports in vain.")
-    log.store()
     to, columns = _next_state(claimed, outcome, run, step)
     told: dict[str, Any] = {"exit_code": outcome.exit_code, "reason": outcome.reason}
-    lifecycle.move_step(step, to, by=claimed.actor, guard=claimed.guard, columns=columns, **told)
-    end_attempt(step, outcome=outcome.state, dropped=outcome.dropped_bytes, **told)
+    lifecycle.move_step(step, to, by=claimed.actor, guard=claimed.guard, columns=columns, **told, **log)
+    end_attempt(step, outcome=outcome.state, **told)
     artifacts.store(run, step, outcome.artifacts, by=claimed.actor)
     news = (f"step.{to}", {"step": step.key, "attempt": step.attempt, **told})
     return advance(run, steps, by=claimed.actor, told=[news])
@@ -105,16 +106,10 @@ def _backoff(attempt: int) -> timedelta:
     return timedelta(seconds=random.uniform(0, most))  # noqa: S311 - no secret
 
 
-def end_attempt(
-    step: Step, *, outcome: str, reason: str = "", exit_code: int | None = None, dropped: int = 0
-) -> None:
+def end_attempt(step: Step, *, outcome: str, reason: str = "", exit_code: int | None = None) -> None:
     """Close the row of a step's current attempt."""
     StepAttempt.objects.filter(step=step, number=step.attempt).update(
-        ended_at=Now(),
-        outcome=outcome,
-        reason=reason,
-        exit_code=exit_code,
-        dropped_bytes=F("dropped_bytes") + dropped,
+        ended_at=Now(), outcome=outcome, reason=reason, exit_code=exit_code
     )
 
 
@@ -147,6 +142,7 @@ def lost(run: Run, step: Step, *, by: Actor) -> None:
     to = S.READY if again else S.UNKNOWN
     guard = {"attempt": step.attempt, "lease_owner": step.lease_owner, "lease_until": step.lease_until}
     columns = {"not_before": Now()} if again else {"ended_at": Now()}
-    lifecycle.move_step(step, to, by=by, guard=guard, columns=columns, reason="the worker vanished")
+    log = logs.of_lost(step)
+    lifecycle.move_step(step, to, by=by, guard=guard, columns=columns, reason="the worker vanished", **log)
     end_attempt(step, outcome="unknown", reason="the worker vanished")
     events.tell(run, [(f"step.{to}", {"step": step.key, "attempt": step.attempt})])

@@ -200,26 +200,54 @@ class StepAttempt(models.Model):
     answer = models.CharField(max_length=5, choices=Answer, blank=True)
     last_seq = models.PositiveIntegerField(default=0)
     dropped_bytes = models.BigIntegerField(default=0)
+    log_lost = models.BigIntegerField(
+        default=0, help_text="of the bytes left out, those the database did not take"
+    )
+    log_lines = models.BigIntegerField(default=0, help_text="of the step's log, when this attempt's ended")
+    log_bytes = models.BigIntegerField(default=0, help_text="of the step's log, when this attempt's ended")
+    log_open = models.BooleanField(default=False, help_text="the last line has no end")
+    log_root = models.CharField(max_length=71, blank=True, default="", help_text="end of the chain of chunks")
+    log_moved_at = models.DateTimeField(null=True, blank=True, help_text="to the storage of logs")
+    log_removed_at = models.DateTimeField(null=True, blank=True, help_text="its time was over")
 
     class Meta:
         ordering: ClassVar[list[str]] = ["number"]
         constraints = [models.UniqueConstraint(fields=["step", "number"], name="attempt_number_once")]
+        indexes = [
+            models.Index(
+                fields=["ended_at"],
+                condition=Q(log_moved_at=None, log_removed_at=None, last_seq__gt=0),
+                name="attempt_log_here",
+            )
+        ]
 
 
 class LogChunk(models.Model):
-    """A piece of one attempt's output, in the order it was read."""
+    """A piece of one attempt's output, in the order it was read, and its place in the text of the step's log."""
 
     id = models.BigAutoField(primary_key=True)
     attempt = models.ForeignKey(StepAttempt, on_delete=models.PROTECT, related_name="chunks")
+    step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="chunks", db_index=False)
     seq = models.PositiveIntegerField()
     stream = models.CharField(max_length=6)
-    data = models.BinaryField()
+    data = models.BinaryField(null=True, help_text="null: it lies in the storage of logs")
+    part = models.PositiveIntegerField(
+        null=True, help_text="in which object there: the seq of its first chunk"
+    )
     dropped_bytes = models.BigIntegerField(default=0, help_text="bytes left out right before this chunk")
+    first_line = models.BigIntegerField(help_text="of the step's log: the line of the first byte")
+    offset = models.BigIntegerField(help_text="of the first byte, in the text of the step's log")
+    breaks = models.BooleanField(default=False, help_text="it ends the line before it, which had no end")
+    digest = models.BinaryField(help_text="of this chunk and the digest before it")
     at = models.DateTimeField()
 
     class Meta:
         ordering: ClassVar[list[str]] = ["seq"]
         constraints = [models.UniqueConstraint(fields=["attempt", "seq"], name="log_chunk_seq_once")]
+        indexes = [
+            models.Index(fields=["step", "first_line"], name="log_chunk_by_line"),
+            models.Index(fields=["step", "offset"], name="log_chunk_by_offset"),
+        ]
 
 
 class RunEvent(models.Model):

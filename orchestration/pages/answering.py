@@ -12,7 +12,9 @@ from audit.templatetags import schema_fields
 from orchestration import access
 from orchestration.actions.manual import ANYONE
 from orchestration.definitions import inputs
-from orchestration.engine import asks, logs
+from orchestration.engine import asks
+from orchestration.logs import reading
+from orchestration.logs.bodies import LogUnavailable
 from orchestration.models import Run, Step, WorkerNode
 
 LAST_LINES = 10
@@ -99,7 +101,15 @@ def _unknown(step: Step) -> dict[str, Any]:
         "step": step,
         "attempt": attempt,
         "node": WorkerNode.objects.filter(pk=attempt.worker_boot_id).first() if attempt else None,
-        "lines": logs.last_lines(step, LAST_LINES),
+        "lines": _last_lines(step),
         "check": shlex.join(step.spec.get("check", {}).get("argv", [])),
         "has_check": step.effect == "reconcilable",
     }
+
+
+def _last_lines(step: Step) -> list[str]:
+    """Nothing where they cannot be had: the question can be answered all the same."""
+    try:
+        return reading.last_lines(step, LAST_LINES)
+    except LogUnavailable:
+        return []

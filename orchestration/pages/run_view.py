@@ -4,7 +4,7 @@ from typing import Any
 
 from orchestration.engine.plan import Planned, planned
 from orchestration.models import Plan, Revision, Run, Step
-from orchestration.pages import way
+from orchestration.pages import log_view, way
 
 OPEN_NOW = {
     Step.State.RUNNING,
@@ -15,8 +15,13 @@ OPEN_NOW = {
 }
 
 
-def context(run: Run | None, revision: Revision | Plan, chosen: str = "") -> dict[str, Any]:
-    """`graph` for the DAG, `steps` for the table, `log` for the viewer; before a start the plan's own graph."""
+def context(
+    run: Run | None, revision: Revision | Plan, chosen: str = "", first: int | None = None
+) -> dict[str, Any]:
+    """`graph` for the DAG, `steps` for the table, `log` for the viewer; before a start the plan's own graph.
+
+    `first`: the line with which the page of the log begins for whoever has no script; None where it is not shown.
+    """
     if run is None:
         coming = planned(revision)
         graph = way.graph(map(_planned, coming), {step.key: step.spec for step in coming})
@@ -30,7 +35,7 @@ def context(run: Run | None, revision: Revision | Plan, chosen: str = "") -> dic
         "total": sum(step.state != Step.State.OMITTED for step in steps),
         "omitted": sum(step.state == Step.State.OMITTED for step in steps),
         "ended": _ended(run),
-        "log": log(run, shown) if shown else None,
+        "log": log_view.context(run, shown, first) if shown else None,
         "result_url": _result(steps),
         "done": sum(step.state == Step.State.SUCCEEDED for step in steps),
     }
@@ -50,20 +55,6 @@ def _ended(run: Run) -> dict[str, str]:
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
-
-
-def log(run: Run, step: Step) -> dict[str, Any]:
-    """The context of templates/components/log.html for one step."""
-    url = f"/runs/{run.key}/steps/{step.key}/log/"
-    return {
-        "url": url,
-        "title": step.title or step.key,
-        "state": step.state,
-        "topic": f"run:{run.pk}",
-        "active": run.state in {Run.State.READY, Run.State.RUNNING},
-        "raw_url": f"/runs/{run.key}/steps/{step.key}/log.txt",
-        "after": 0,
-    }
 
 
 def _step_to_show(steps: list[Step], chosen: str) -> Step | None:

@@ -1,27 +1,19 @@
-"""Runs: follow one, read its log, stop it, answer a step whose outcome is unknown."""
+"""Runs: follow one, stop it, answer a step whose outcome is unknown."""
 
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBase,
-    JsonResponse,
-    StreamingHttpResponse,
-)
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.acting import acting
 from orchestration import access
 from orchestration.engine import cancel as cancelling
-from orchestration.engine import logs
 from orchestration.engine import pause as pausing
 from orchestration.engine import resolve as resolving
 from orchestration.models import Run, Step
-from orchestration.pages import answering, fragments, listing, run_view, standing, undoing
+from orchestration.pages import answering, fragments, listing, log_view, run_view, standing, undoing
 
 
 @require_GET
@@ -70,7 +62,7 @@ def context(request: HttpRequest, key: str, *, typed: answering.Typed | None = N
         "crumbs": [{"label": "Runs", "url": "/runs/"}, {"label": run.key}],
         "actions": actions,
         "meta": f"{run.change.service.name} in {run.change.environment.name}, {_of(run)}.",
-        **run_view.context(run, run.source, chosen),
+        **run_view.context(run, run.source, chosen, log_view.first_line(request)),
         **answering.context(request.user, run, typed),
         **standing.context(request.user, run),
     }
@@ -105,25 +97,6 @@ def cancel(request: HttpRequest, key: str) -> HttpResponse:
     access.require_operate(request.user, run.change)
     cancelling.cancel(run, by=acting(request), reason="stopped by a person")
     return redirect("orchestration:run", key=run.key)
-
-
-@require_GET
-@login_required
-def log(request: HttpRequest, key: str, step: str) -> HttpResponse:
-    """Lines after `?after=` as JSON: `{results: [{seq, stream, text, at}], after, ended}`."""
-    found = _step(request, key, step)
-    after = request.GET.get("after", "0")
-    return JsonResponse(logs.log_after(found, int(after) if after.isdecimal() else 0))
-
-
-@require_GET
-@login_required
-def log_text(request: HttpRequest, key: str, step: str) -> HttpResponseBase:
-    """The whole log as text, all attempts."""
-    found = _step(request, key, step)
-    response = StreamingHttpResponse(logs.text(found), content_type="text/plain; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{key}-{found.key}.txt"'
-    return response
 
 
 @require_POST

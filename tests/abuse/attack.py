@@ -95,7 +95,7 @@ def was_refused(code: str, user: User | None = None) -> None:
 
 def printed() -> str:
     """All that any step has printed: what happened, beside what the product says about it."""
-    return b"".join(bytes(one.data) for one in LogChunk.objects.order_by("attempt", "seq")).decode()
+    return b"".join(bytes(one.data or b"") for one in LogChunk.objects.order_by("attempt", "seq")).decode()
 
 
 def state(change: dict[str, Any]) -> str:

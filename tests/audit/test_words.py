@@ -9,7 +9,7 @@ from django.template import Context, Template
 
 from accounts.models import User
 from approvals.models import Chain, SignOff
-from audit.templatetags import dag, schema_fields, states, words
+from audit.templatetags import dag, schema_fields, states, terminal, words
 from orchestration.models import Change, Run, Step, WorkflowVersion
 
 NOON = datetime(2026, 9, 29, 12, 0, tzinfo=UTC)
@@ -61,9 +61,21 @@ def test_a_state_that_is_not_listed_reads_as_words_and_not_as_a_name_in_code():
     assert states.look("half_way_there").words == "Half way there"
 
 
-def test_a_colour_replaces_the_colour_before_it_and_reset_ends_all():
-    line = "\x1b[1;31mbad\x1b[32mgood\x1b[0mplain\x1b[2K"
-    assert list(words.coloured(line)) == [("a1 a31", "bad"), ("a1 a32", "good"), ("", "plain")]
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("\x1b[1;31mbad\x1b[32mgood\x1b[0mplain", [("a1 a31", "bad"), ("a1 a32", "good"), ("", "plain")]),
+        ("\x1b[38;5;196mred\x1b[38;5;244mgrey", [("a31", "red"), ("a37", "grey")]),
+        ("\x1b[38;2;10;200;20mgreen\x1b[39m", [("a32", "green")]),
+        ("\x1b[48;2;0;0;250;97mblue\x1b[49;22m!", [("a97 b44", "blue"), ("a97", "!")]),
+        ("\x1b[2Khidden\x1b[1A", [("esc", "^["), ("", "[2Khidden"), ("esc", "^["), ("", "[1A")]),
+        ("over\rwritten\r", [("", "over"), ("esc", "^M"), ("", "written")]),
+        ("a\u202eb\ufeff\x00\x7f", [("", "a"), ("esc", "<U+202E>"), ("", "b"), ("esc", "<U+FEFF>^@^?")]),
+        ("\x1b[8mconcealed\x1b[999999m\x1b[38m", [("", "concealed")]),
+    ],
+)  # fmt: skip
+def test_colours_become_classes_and_every_other_control_a_sign(line, shown):
+    assert list(terminal.parts(line)) == shown
 
 
 def test_a_program_cannot_print_markup_into_the_page():
@@ -145,3 +157,9 @@ def test_a_person_is_shown_by_name_with_whom_they_stand_in_for():
     assert "NH" in shown
     assert "Noor Haddad" in shown
     assert "for Anna" in shown
+
+
+def test_a_flood_of_controls_does_not_become_a_flood_of_elements():
+    runs = list(terminal.parts("\x1b[" * 5000))
+    assert len(runs) <= 2 * terminal.SIGNS + 1
+    assert "".join(part for _, part in runs) == "^[[" * 5000

@@ -123,14 +123,8 @@ def _live(page) -> list[dict[str, object]]:
     html = html.replace('data-log=""', 'data-log="/log/" data-topic="change:1"')
     _serve(page, html)
     page.route(f"{HOST}/part/", lambda route: route.fulfill(body="<p>two</p><input id='t'>"))
-    chunks = [
-        {"seq": 6, "stream": "stdout", "text": "half "},
-        {"seq": 7, "stream": "stdout", "text": "whole\n"},
-    ]
-    answer = json.dumps({"results": chunks, "after": 7, "ended": False})
-    page.route(
-        f"{HOST}/log/?after=*", lambda route: route.fulfill(body=answer, content_type="application/json")
-    )
+    answers_of_log = iter([_lines("one", "ha"), *[_lines("one", "half", "whole")] * 9])
+    page.route(f"{HOST}/log/?*", lambda route: route.fulfill(json=next(answers_of_log)))
     heard: list[dict[str, object]] = []
 
     def answers(socket):
@@ -144,13 +138,22 @@ def _live(page) -> list[dict[str, object]]:
     return heard
 
 
+def _lines(*texts: str) -> dict[str, object]:
+    """A window of a log, as the server answers."""
+    told = [
+        {"line": number, "seq": number, "stream": "stdout", "text": text, "at": "", "cut": 0}
+        for number, text in enumerate(texts, start=1)
+    ]
+    return {"results": told, "total": len(told), "after": 0, "more": False, "ended": False}
+
+
 def test_a_hint_fetches_the_region_and_the_log_shows_each_line_once(page):
     heard = _live(page)
     page.goto(f"{HOST}/styleguide/")
     page.locator("#r p", has_text="two").wait_for()
     assert heard == [{"subscribe": ["change:1"], "after": {"change:1": 1}}]
-    page.locator("#L6", has_text="half whole").wait_for()
-    assert page.locator("[data-log-lines] .line").count() == 6
+    page.locator("#L3", has_text="whole").wait_for()
+    assert page.locator("[data-log-lines] .line .tx").all_inner_texts() == ["one", "half", "whole"]
     assert page.locator("[data-connection]").inner_text().strip() == "Live"
 
 

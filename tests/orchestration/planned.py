@@ -94,7 +94,7 @@ def edited(bank, change, version, place, **changed):
 
 
 def printed():
-    return b"".join(bytes(one.data) for one in LogChunk.objects.order_by("pk")).decode()
+    return b"".join(bytes(one.data or b"") for one in LogChunk.objects.order_by("pk")).decode()
 
 
 def told(kind):

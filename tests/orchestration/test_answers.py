@@ -108,8 +108,10 @@ def test_the_page_says_what_is_known_and_shows_the_last_lines(bank, run):
     attempt = StepAttempt.objects.get()
     lines = b"".join(b"line %d\n" % number for number in range(30))
     LogChunk.objects.create(
-        attempt=attempt, seq=1, stream="stdout", data=lines + b"<b>", at=attempt.started_at
-    )
+        attempt=attempt, step=attempt.step, seq=1, stream="stdout", data=lines + b"<b>", at=attempt.started_at,
+        first_line=1, offset=0, digest=b"",
+    )  # fmt: skip
+    StepAttempt.objects.update(log_lines=31)
     shown = page(bank, "jonas", run)
     assert "Nobody saw the end of this step" in shown
     assert "How do you know?" in shown

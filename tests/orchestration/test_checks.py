@@ -10,11 +10,11 @@ from orchestration.actions import registry
 from orchestration.definitions import checks
 from orchestration.definitions.source import BadDefinition
 from orchestration.definitions.workflow import load
-from orchestration.engine import logs
 from orchestration.engine.nodes import Node
 from orchestration.engine.reconcile import reconcile
 from orchestration.engine.resolve import resolve
 from orchestration.engine.work import work
+from orchestration.logs import reading
 from orchestration.models import Step, StepAttempt
 from tests.orchestration.deeds import both, holding, vanish
 from tests.orchestration.probe import Probe
@@ -87,7 +87,7 @@ def test_the_first_attempt_asks_nothing(world, node, place):
     run = world.run(paying(place))
     work(run.steps.get().pk, node=node)
     assert both(run) == ("succeeded", "succeeded")
-    assert "".join(logs.text(run.steps.get())) == "paid\n"
+    assert b"".join(reading.text(run.steps.get())) == b"paid\n"
 
 
 def test_what_has_happened_under_a_worker_that_vanished_is_not_done_again(world, node, place):
@@ -99,7 +99,7 @@ def test_what_has_happened_under_a_worker_that_vanished_is_not_done_again(world,
     assert paid(place) == [held.attempt.idempotency_key]
     last = StepAttempt.objects.get(number=2)
     assert (last.outcome, "happened already" in last.reason) == ("succeeded", True)
-    assert "".join(logs.text(run.steps.get())) == "looking, check\n"
+    assert b"".join(reading.text(run.steps.get())) == b"looking, check\n"
 
 
 def test_what_has_not_happened_is_done_with_the_same_key(world, node, place):
@@ -108,8 +108,8 @@ def test_what_has_not_happened_is_done_with_the_same_key(world, node, place):
     again(run, node)
     assert both(run) == ("succeeded", "succeeded")
     assert paid(place) == [held.attempt.idempotency_key]
-    assert "".join(logs.text(run.steps.get())) == "looking, check\npaid\n"
-    assert [one.seq for one in logs._chunks(run.steps.get())] == [1, 2]
+    assert b"".join(reading.text(run.steps.get())) == b"looking, check\npaid\n"
+    assert [one.seq for one, _ in reading.pieces(run.steps.get())] == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_what_a_fenced_attempt_prints_is_not_stored(world):
     reconcile()
     log.take(Chunk(2, "stdout", b"late\n"))
     log.store()
-    assert [bytes(data) for data in LogChunk.objects.values_list("data", flat=True)] == [b"mine\n"]
+    assert [bytes(data or b"") for data in LogChunk.objects.values_list("data", flat=True)] == [b"mine\n"]
 
 
 def test_f34_the_reaper_leaves_a_step_alone_that_was_claimed_again_meanwhile(world, sound):

@@ -35,7 +35,7 @@ def test_a_change_is_asked_for_countersigned_twice_and_runs(bank):
     change.refresh_from_db()
     assert (run.state, change.state) == ("succeeded", "succeeded")
     log = [
-        bytes(chunk.data)
+        bytes(chunk.data or b"")
         for step in run.steps.all()
         for one in step.attempts.all()
         for chunk in one.chunks.all()

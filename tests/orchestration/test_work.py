@@ -10,10 +10,11 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
-from orchestration.engine import cancel, dispatch, failpoints, logs, nodes, poll
+from orchestration.engine import cancel, dispatch, failpoints, nodes, poll
 from orchestration.engine.nodes import Node
 from orchestration.engine.reconcile import reconcile
 from orchestration.engine.work import work
+from orchestration.logs import reading
 from orchestration.mailbox import Mailbox
 from orchestration.models import Run, RunEvent, Step, StepAttempt, WorkerNode
 from orchestration.tasks import wake
@@ -59,7 +60,7 @@ def test_what_a_program_prints_is_stored_in_order_and_its_exit_code_told(world, 
     one = run.steps.get()
     work(one.pk, node=node)
     attempt = StepAttempt.objects.get()
-    assert "".join(logs.text(one)) == "one\ntwo\n"
+    assert b"".join(reading.text(one)) == b"one\ntwo\n"
     assert (attempt.outcome, attempt.exit_code, attempt.last_seq > 0) == ("failed", 3, True)
     assert both(run) == ("failed", "failed")
 
@@ -68,15 +69,16 @@ def test_a_log_is_read_on_from_where_the_reader_was(world, node):
     run = world.run(command("a", "/bin/sh", "-c", "echo one; sleep 0.4; echo two"))
     one = run.steps.get()
     work(one.pk, node=node)
-    first = logs.log_after(one, 0)
+    first = reading.log_after(one, 0)
     assert "".join(line["text"] for line in first["results"]) == "one\ntwo\n"
-    behind = logs.log_after(one, first["results"][0]["seq"])
+    behind = reading.log_after(one, first["results"][0]["seq"])
     assert [line["text"] for line in behind["results"]] == ["two\n"]
-    assert logs.log_after(Step.objects.get(), first["after"]) == {
+    assert reading.log_after(Step.objects.get(), first["after"]) == {
         "results": [],
         "after": first["after"],
         "more": False,
         "ended": True,
+        "total": 2,
     }
 
 

@@ -93,24 +93,6 @@ class RunDetail(RunRow):
     steps = StepRow(many=True)
 
 
-class LogLine(serializers.Serializer[Any]):
-    """A piece of output."""
-
-    seq = serializers.IntegerField()
-    stream = serializers.CharField()
-    text = serializers.CharField()
-    at = serializers.DateTimeField()
-
-
-class LogPage(serializers.Serializer[Any]):
-    """What a step printed behind a number."""
-
-    results = LogLine(many=True)
-    after = serializers.IntegerField()
-    more = serializers.BooleanField()
-    ended = serializers.BooleanField()
-
-
 class EventRow(serializers.Serializer[Any]):
     """Something that happened in a run, numbered without a gap."""
 

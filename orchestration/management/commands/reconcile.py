@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from orchestration import planning
 from orchestration.engine import reconcile
+from orchestration.logs import keeping
 
 
 class Command(BaseCommand):
@@ -20,7 +21,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         found = reconcile.reconcile()
         planned = planning.sweep()
-        found = {**found, "planned": planned} if found else found
+        found = {**found, "planned": planned, **keeping.keep()} if found else found
         broken = {name: count for name, count in found.items() if name[0] == "I" and count}
         if options["json"]:
             self.stdout.write(json.dumps(found))

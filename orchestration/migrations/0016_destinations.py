@@ -15,7 +15,7 @@ PROGRESS = (
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("orchestration", "0014_turns"),
+        ("orchestration", "0015_heard"),
     ]
 
     operations = [
