@@ -13,7 +13,8 @@ def environment(stack: Stack) -> dict[str, str]:
     """Of a process that shall use the servers and keys of this stack."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("COUNTERSIGN_")}
     home = {"COUNTERSIGN_DATA_DIR": str(stack.home), "COUNTERSIGN_RUN_DIR": str(stack.layout.run)}
-    return {**kept, **home, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    given = {key: value for key, value in stack.env.items() if key == "COUNTERSIGN_BROKER_URL"}
+    return {**kept, **home, **given, "DJANGO_SETTINGS_MODULE": "config.settings"}
 
 
 def manage(stack: Stack, *arguments: str) -> tuple[int, str, str]:

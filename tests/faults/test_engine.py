@@ -90,14 +90,6 @@ def test_a_database_that_restarts_in_the_middle_of_a_step_costs_nothing(stack, a
     assert witness.read_text() == "begin 1\nend 1\nbegin 1\nend 1\n"
 
 
-def test_a_stopped_worker_ends_what_it_runs_and_starts_nothing_more(stack, ask, witness):
-    run = ask(telling("a", witness, 2), telling("b", witness, 0, needs=["a"]))["runs"][0]
-    wait_for(begun(witness, 1))
-    stack.kill("worker", signal.SIGTERM)
-    ends(stack, run, "succeeded")
-    assert witness.read_text() == "begin 1\nend 1\nbegin 1\nend 1\n"
-
-
 def test_after_all_that_no_invariant_is_broken_and_no_process_is_left_over(stack):
     running_steps = "SELECT count(*) FROM orchestration_step WHERE state = 'running'"
     wait_for(lambda: stack.query(running_steps) == [(0,)])

@@ -27,15 +27,6 @@ def end(stack, runs, *, seconds=60):
     )
 
 
-def test_a_broker_that_is_killed_under_load_costs_nothing(stack, ask, witness):
-    runs = ask(telling("a", witness, 0.2), telling("b", witness, 0, needs=["a"]), count=5)["runs"]
-    wait_for(witness.exists)
-    stack.kill("valkey")
-    runs += ask(telling("a", witness, 0), telling("b", witness, 0, needs=["a"]), count=5)["runs"]
-    end(stack, runs)
-    assert Counter(witness.read_text().splitlines()) == dict.fromkeys(("begin 1", "end 1"), 20)
-
-
 def test_a_database_that_is_killed_under_load_loses_and_doubles_nothing(stack, ask, witness):
     runs = ask(telling("a", witness, 1), telling("b", witness, 0, needs=["a"]), count=4)["runs"]
     wait_for(witness.exists)
