@@ -20,19 +20,18 @@ from approvals import demand, gate
 from approvals.demand import Judged
 from approvals.models import Permit
 from approvals.periods import Place
-from audit.canonical import parse
 from audit.ledger.entry import Actor, system
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import lifecycle
 from orchestration.definitions import limits, phases, turn
 from orchestration.definitions import repeats as times
-from orchestration.definitions.digest import digest, emergency_of, plan_digest, told
+from orchestration.definitions.digest import digest, plan_digest, told
 from orchestration.engine import artifacts, asks, enrolled, events, queue
 from orchestration.engine.attempt import Attempt, Files
 from orchestration.engine.failpoints import failpoint
 from orchestration.engine.plan import Planned, Source, source_of, step_of
-from orchestration.engine.rows import lock_startable
+from orchestration.engine.rows import glance, lock_startable
 from orchestration.models import Plan, Run, Step, StepAttempt
 from orchestration.secrets import references
 from orchestration.secrets.references import Newest
@@ -93,7 +92,11 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
     """
     worker = system(f"worker:{boot_id}")
     try:
-        judged, newest = _judge(step_id), _look_up(step_id)
+        seen = glance(step_id)
+        if seen is None:  # taken, or stopped
+            return None
+        judged = _judge(step_id) if seen.begins else None
+        newest = _look_up(step_id) if seen.has_secrets else {}
         with transaction.atomic():
             claimed = _claim(step_id, judged, newest, boot_id=boot_id, worker=worker)
             failpoint("claim.before_commit")
@@ -107,23 +110,18 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
     return claimed
 
 
-def _judge(step_id: UUID) -> Judged | None:
+def _judge(step_id: UUID) -> Judged:
     """Before the first start: ask policy again about the bytes that will run. Judged under locks thereafter."""
-    rows = Step.objects.select_related("run__revision", "run__plan").filter(state=S.READY, run__state=R.READY)
-    step = rows.filter(pk=step_id, run__cancel_requested_at=None, run__paused_at=None).first()
-    if step is None:  # taken, or stopped
-        return None
-    source = source_of(step.run)
-    document = parse(bytes(source.document))
+    source = source_of(Run.objects.select_related("revision", "plan").get(steps=step_id))
+    document = source.content
     which = {"plan": source.decision_id} if isinstance(source, Plan) else {"chain": source.chain_id}
     return demand.judge(told=told(document), requesters=document["requesters"], **which)
 
 
 def _look_up(step_id: UUID) -> Newest:
     """Before any lock: the newest versions of secrets that other places keep, where the newest was agreed to."""
-    rows = Step.objects.select_related("run__revision", "run__plan")
-    step = rows.filter(pk=step_id, state=S.READY, spec__has_key="secrets").first()
-    return references.look_up(step_of(source_of(step.run), step).secrets) if step else {}
+    step = Step.objects.select_related("run__revision", "run__plan").get(pk=step_id)
+    return references.look_up(step_of(source_of(step.run), step).secrets)
 
 
 def _claim(
@@ -174,7 +172,7 @@ def _source(run: Run) -> Source:
 def _start(run: Run, source: Source, step: Planned, judged: Judged | None, *, by: Actor) -> gate.Start:
     """What the gate judges: rows under lock, and digests computed now from the bytes that would run."""
     document = bytes(source.document)
-    content = parse(document)
+    content = source.content
     begins, ends = (None, None) if isinstance(source, Plan) else _span(run, content)
     return gate.Start(
         run_id=run.pk,
@@ -188,7 +186,7 @@ def _start(run: Run, source: Source, step: Planned, judged: Judged | None, *, by
         permit_id=run.permit_id,
         first=run.state == R.READY,
         by=by,
-        emergency=emergency_of(document) is not None,
+        emergency=bool(content.get("emergency")),
         content=content,
         told=told(content) if run.state == R.READY else {},
         judged=judged,
@@ -230,7 +228,7 @@ def _start_run(run: Run, source: Source, permit: Permit, *, by: Actor) -> list[e
     if run.state != R.READY:
         return []
     columns: dict[str, Any] = {"permit": permit, "started_at": Now()}
-    if limit := parse(bytes(source.document)).get("timeout_seconds"):  # its time runs from its start
+    if limit := source.content.get("timeout_seconds"):  # its time runs from its start
         columns["deadline_at"] = Now() + timedelta(seconds=limit)
     run.permit = permit
     lifecycle.move_run(run, R.RUNNING, by=by, columns=columns)

@@ -24,7 +24,7 @@ from orchestration.engine.claim import Claimed
 from orchestration.engine.failpoints import failpoint
 from orchestration.engine.logs import Log
 from orchestration.engine.plan import REPEATABLE
-from orchestration.engine.rows import lock_run, steps_of
+from orchestration.engine.rows import lock_run, steps_about, steps_of
 from orchestration.models import Run, Step, StepAttempt
 
 S = Step.State
@@ -51,7 +51,8 @@ def complete(claimed: Claimed, outcome: Outcome, *, log: Log) -> UUID | None:
 
 def _complete(claimed: Claimed, outcome: Outcome, *, log: Log) -> list[UUID]:
     run = lock_run(claimed.attempt.run_id)
-    steps = steps_of(run)
+    goes_on = outcome.state == "succeeded" and run.cancel_requested_at is None
+    steps = steps_about(run, claimed.step_id) if goes_on else steps_of(run)
     step = next(step for step in steps if step.pk == claimed.step_id)
     if (step.attempt, step.lease_owner) != (claimed.attempt.number, claimed.attempt.boot_id):
         raise StaleVersion(f"{run.key}/{step.key} is held by another attempt; this one reports in vain.")
@@ -62,6 +63,9 @@ def _complete(claimed: Claimed, outcome: Outcome, *, log: Log) -> list[UUID]:
     end_attempt(step, outcome=outcome.state, dropped=outcome.dropped_bytes, **told)
     artifacts.store(run, step, outcome.artifacts, by=claimed.actor)
     news = (f"step.{to}", {"step": step.key, "attempt": step.attempt, **told})
+    if goes_on and not getattr(step, "leads_on", True):
+        events.tell(run, [news])
+        return []
     return advance(run, steps, by=claimed.actor, told=[news])
 
 
