@@ -41,6 +41,7 @@ def _one_more(worker: int) -> list[Row]:
         time.sleep(SETTLE_SECONDS)
         ours = _each(_tree(stack.pids()["worker"]), _tree(worker))
     with raw.worker(FEW) as few, raw.worker(MORE) as more:
+        time.sleep(SETTLE_SECONDS)  # the first of them may have done what the second was warmed with
         bare = _each(_tree(more), _tree(few))
     return [
         Row("memory of one more process of the worker, idle", ours, "MiB"),

@@ -13,13 +13,14 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from approvals import demand, gate
 from approvals.demand import Judged
 from approvals.models import Permit
 from approvals.periods import Place
+from audit.canonical import uuid7
 from audit.ledger.entry import Actor, system
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
@@ -40,6 +41,11 @@ WAITS_SECONDS = (
     5,
     10,
 )  # asked about again within this span where time alone may open the gate: a freeze ends
+_ATTEMPT = """
+    INSERT INTO orchestration_stepattempt (id, step_id, number, worker_boot_id, started_at, outcome, reason, answer,
+                                           last_seq, dropped_bytes)
+    VALUES (%s, %s, %s, %s, statement_timestamp(), '', '', '', 0, 0)
+"""
 HELD_SECONDS = (30, 60)  # where a person has to act first
 S, R = Step.State, Run.State
 
@@ -142,14 +148,14 @@ def _claim(
     if asks.is_asked(signed_off):
         events.tell(run, [*news, asks.ask(step, boot_id=boot_id, by=worker)])
         return None
-    attempt = _lease(step, boot_id=boot_id, by=worker)
+    attempt_id = _lease(step, boot_id=boot_id, by=worker)
     events.tell(run, [*news, ("step.running", {"step": step.key, "attempt": step.attempt})])
     handed = references.hand_over(
         signed_off.secrets, newest, run.change, run=run.key, attempt=step.attempt, by=worker
     )
     return Claimed(
         attempt=_attempt(step, signed_off, plans, boot_id=boot_id, secrets=handed),
-        attempt_id=attempt.pk,
+        attempt_id=attempt_id,
         run_key=run.key,
         planned=signed_off,
         permit_expires_at=permit.expires_at,
@@ -237,7 +243,8 @@ def _start_run(run: Run, source: Source, permit: Permit, *, by: Actor) -> list[e
     return [("run.running", {})]
 
 
-def _lease(step: Step, *, boot_id: UUID, by: Actor) -> StepAttempt:
+def _lease(step: Step, *, boot_id: UUID, by: Actor) -> UUID:
+    """Hold the step; the id of the attempt."""
     step.attempt += 1  # the fencing token: the guard below holds the row to the number before it
     columns = {
         "attempt": step.attempt,
@@ -250,9 +257,10 @@ def _lease(step: Step, *, boot_id: UUID, by: Actor) -> StepAttempt:
     }
     before = {"attempt": step.attempt - 1}
     lifecycle.move_step(step, S.RUNNING, by=by, guard=before, columns=columns, worker=str(boot_id))
-    return StepAttempt.objects.create(
-        step=step, number=step.attempt, worker_boot_id=boot_id, started_at=Now()
-    )
+    attempt_id = uuid7()
+    with connection.cursor() as cursor:
+        cursor.execute(_ATTEMPT, [attempt_id, step.pk, step.attempt, boot_id])
+    return attempt_id
 
 
 def _attempt(

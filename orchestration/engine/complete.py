@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -28,6 +28,12 @@ from orchestration.engine.rows import lock_run, steps_about, steps_of
 from orchestration.models import Run, Step, StepAttempt
 
 S = Step.State
+_END_ATTEMPT = """
+    UPDATE orchestration_stepattempt
+       SET ended_at = statement_timestamp(), outcome = %s, reason = %s, exit_code = %s,
+           dropped_bytes = dropped_bytes + %s
+     WHERE step_id = %s AND number = %s
+"""
 RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 2.0, 300.0
 
 
@@ -113,13 +119,8 @@ def end_attempt(
     step: Step, *, outcome: str, reason: str = "", exit_code: int | None = None, dropped: int = 0
 ) -> None:
     """Close the row of a step's current attempt."""
-    StepAttempt.objects.filter(step=step, number=step.attempt).update(
-        ended_at=Now(),
-        outcome=outcome,
-        reason=reason,
-        exit_code=exit_code,
-        dropped_bytes=F("dropped_bytes") + dropped,
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_END_ATTEMPT, [outcome, reason, exit_code, dropped, step.pk, step.attempt])
 
 
 def _record_late(claimed: Claimed, outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connection
 
 from audit.refusals import NotFound
-from orchestration.models import Change, Run, Step
+from orchestration.models import Change, Revision, Run, Step
 
 Row = TypeVar("Row", Change, Run)
 
@@ -49,6 +49,7 @@ _STEPS_ABOUT = f"""
     SELECT mine.*, follows.some AS leads_on FROM mine, follows
      WHERE follows.some OR mine.id = %s ORDER BY mine.position
 """  # noqa: S608 - a constant
+_REVISION = "SELECT * FROM orchestration_revision WHERE id = %s"
 _GLANCE = """
     SELECT run.state = 'ready', step.spec ? 'secrets'
       FROM orchestration_step AS step JOIN orchestration_run AS run ON run.id = step.run_id
@@ -102,6 +103,7 @@ def lock_startable(step_id: UUID) -> Step | None:
     step = next(iter(Step.objects.raw(_STARTABLE, [step_id])), None)
     if step is not None:
         step.run, run.change = run, change
+        change.revision = next(iter(Revision.objects.raw(_REVISION, [change.revision_id])), None)
     return step
 
 

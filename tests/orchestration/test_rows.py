@@ -12,7 +12,7 @@ from audit.models import Entry
 from audit.refusals import StaleVersion
 from orchestration import lifecycle
 from orchestration.engine import rows
-from orchestration.engine.claim import claim
+from orchestration.engine.claim import Claimed, claim
 from orchestration.engine.flow import Following, following
 from orchestration.models import Step
 from tests.factories import TEST
@@ -52,8 +52,9 @@ def put(run, *wanted, needs):
 
 
 def test_what_is_left_out_is_what_nothing_follows_from(world):
-    run, seen = world.run(step("s0"), step("s1"), step("s2")), Counter()
-    needs = ([], ["s0"], ["s1"], ["s0", "s1"])
+    run = world.run(step("s0"), step("s1"), step("s2"))
+    seen: Counter[bool] = Counter()
+    needs: list[list[str]] = [[], ["s0"], ["s1"], ["s0", "s1"]]
     for first, second, before in product(FREE | {S.FAILED, S.UNKNOWN}, FREE, needs):
         put(run, first, second, needs=before)
         steps = rows.steps_of(run)
@@ -68,10 +69,17 @@ def test_what_is_left_out_is_what_nothing_follows_from(world):
 
 
 def test_a_later_step_takes_few_statements(world):
-    held, claimed = holding(world.run(*chain_of(4)).steps.get(key="s0")), []
-    second = ended(held)
-    assert len(statements(lambda: claimed.append(claim(second, boot_id=held.attempt.boot_id)))) <= 15 + 2
-    assert len(statements(lambda: ended(claimed[0]))) <= 9 + 2  # each with its BEGIN and COMMIT
+    first = holding(world.run(*chain_of(4)).steps.get(key="s0"))
+    second, boot_id, held = ended(first), first.attempt.boot_id, list[Claimed]()
+    assert second is not None
+
+    def take():
+        claimed = claim(second, boot_id=boot_id)
+        assert claimed is not None
+        held.append(claimed)
+
+    assert len(statements(take)) <= 15 + 2
+    assert len(statements(lambda: ended(held[0]))) <= 9 + 2  # each with its BEGIN and COMMIT
 
 
 def test_thirty_steps_become_ready_in_as_many_statements_as_one_each_with_its_entry(world):
