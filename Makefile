@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos floods
+.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos floods rabbitmq
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ help: ## list the targets
 run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it (PORT=8001 for another port)
 	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
-test: lint types chromium oracle tools spin sshd faketime ## check everything
+test: lint types chromium oracle tools spin sshd rabbitmq faketime ## check everything
 	$(BIN)/python -m pytest -n 2
 
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
@@ -118,6 +118,16 @@ faketime:
 	fi
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || \
 		printf '\n*** No libfaketime: THE TESTS OF WRONG CLOCKS ARE LEFT OUT. Install libfaketime to run them. ***\n\n'
+
+# The workers are tested with RabbitMQ itself, an ordinary process on loopback. Its service is not started: no systemd, and
+# a runlevel in which nothing starts.
+rabbitmq:
+	@if command -v rabbitmq-server >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && [ ! -d /run/systemd/system ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends rabbitmq-server >/dev/null || true; \
+	fi
+	@command -v rabbitmq-server >/dev/null || [ -x /usr/sbin/rabbitmq-server ] || \
+		printf '\n*** No RabbitMQ: THE TESTS WITH IT AS BROKER ARE LEFT OUT. Install rabbitmq-server to run them. ***\n\n'
 
 airflow: .venv/installed ## the trigger step against Airflow itself, installed beside the environment (200 MB, minutes)
 	@[ -e .venv/airflow/installed ] || { $(UV) venv --quiet --clear .venv/airflow && $(UV) pip sync --quiet --python .venv/airflow \

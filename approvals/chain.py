@@ -158,9 +158,15 @@ def progress(chain: Chain) -> list[Progress]:
     ]
 
 
-def standing(chain: Chain, stages: Sequence[Stage], *, share: bool = False) -> list[SignOff]:
-    """The sign-offs of this chain that are not withdrawn and whose givers may still decide."""
-    return eligibility.standing(stages, given(chain), conflicted=chain.barred, share=share)
+def standing(
+    chain: Chain, stages: Sequence[Stage], *, barred: Collection[UUID] | None = None, share: bool = False
+) -> list[SignOff]:
+    """The sign-offs of this chain that are not withdrawn and whose givers may still decide.
+
+    `barred` is the chain's own, where the caller holds its lock and has asked already.
+    """
+    conflicted = chain.barred if barred is None else barred
+    return eligibility.standing(stages, given(chain), conflicted=conflicted, share=share)
 
 
 def free(

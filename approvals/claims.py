@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from accounts.acting import Acting
 from accounts.models import User
 from approvals import chain as chains
@@ -21,6 +23,11 @@ from audit.refusals import Invalid, NotAllowed, Refusal
 
 LASTS = timedelta(minutes=30)
 MAX_WORDS = 1000
+_END = """
+    UPDATE approvals_claim SET until = clock_timestamp()
+     WHERE user_id = %s AND until > clock_timestamp()
+       AND stage_id IN (SELECT id FROM approvals_stage WHERE chain_id = %s)
+"""
 
 
 class NotYourTurn(Refusal):
@@ -102,8 +109,8 @@ def _may(chain: Chain, stage: Stage, user: User) -> bool:
 
 
 def _end(chain: Chain, user: User) -> None:
-    now = database_time()
-    Claim.objects.filter(stage__chain=chain, user=user, until__gt=now).update(until=now)
+    with connection.cursor() as cursor:
+        cursor.execute(_END, [user.pk, chain.pk])
 
 
 def _record(kind: str, stage: Stage, *, by: Actor, **data: Any) -> None:

@@ -77,6 +77,7 @@ __all__ = [
 MAX_PENDING = 20_000  # entries that no checkpoint covers yet
 MAX_LAG_SECONDS = 60
 TAKEN_BACK = ["sign_off.withdrawn", "passkey.revoked"]
+_PERMIT = "SELECT * FROM approvals_permit WHERE id = %s AND run_id = %s"
 BEFORE = {"approved", "scheduled"}
 DURING = {"running"}
 
@@ -353,9 +354,7 @@ def _write(
 
 
 def _later(start: Start, now: datetime) -> Permit:
-    permit = (
-        Permit.objects.filter(pk=start.permit_id, run_id=start.run_id).first() if start.permit_id else None
-    )
+    permit = next(iter(Permit.objects.raw(_PERMIT, [start.permit_id, start.run_id])), None)
     if permit is None:
         raise PermitWrong(f"The run of {start.change_key} has no permit, so no step of it may start.")
     document = permits.read(permit)

@@ -56,10 +56,9 @@ def verify(purpose: Purpose, document: object, signature: str) -> bool:
         key = next((one for one in found if one is not None), None)
         if scheme != "ed25519" or key is None:
             return False
-        key.verify(base64.b64decode(encoded, validate=True), _message(purpose, document))
-    except (ValueError, InvalidSignature):
+        return _is_signed(key, base64.b64decode(encoded, validate=True), _message(purpose, document))
+    except ValueError:
         return False
-    return True
 
 
 def public(purpose: Purpose) -> str:
@@ -74,10 +73,9 @@ def verify_by(public_key: str, purpose: Purpose, document: object, signature: st
         scheme, named, encoded = signature.split(":")
         if scheme != "ed25519" or named != _id(key):
             return False
-        key.verify(base64.b64decode(encoded, validate=True), _message(purpose, document))
-    except (ValueError, InvalidSignature):
+        return _is_signed(key, base64.b64decode(encoded, validate=True), _message(purpose, document))
+    except ValueError:
         return False
-    return True
 
 
 def key_id(signature: str) -> str:
@@ -102,6 +100,21 @@ def _side(purpose: Purpose) -> Side:
 
 def _message(purpose: str, document: object) -> bytes:
     return f"countersign/{purpose}/v1".encode() + b"\0" + canonical(document)
+
+
+def _is_signed(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
+    return _verify(key.public_bytes_raw(), signature, message)
+
+
+@lru_cache(
+    maxsize=256
+)  # arithmetic on these bytes alone: a permit and an enrolment are looked at with each step
+def _verify(key: bytes, signature: bytes, message: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _folder() -> Path:

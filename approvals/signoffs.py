@@ -97,16 +97,16 @@ def give(
     _check_person(by)
     _lock(chain)
     stages = list(chain.stages.all())
-    asked = _asked(stages, stage)
-    _check_conflict(chain, asked, by)
+    asked, barred = _asked(stages, stage), chain.barred
+    _check_conflict(chain, asked, barred, by)
     now = database_time()
     _check_current(chain, seen, now)
-    seat = _free(_places(chain, asked, by), chain, asked, stages)
-    _check_turn(chain, asked, stages)
+    seat = _free(_places(asked, barred, by), chain, asked, stages)
+    _check_turn(chain, asked, stages, barred)
     _check_words(seen)
     signed = stepup.check(asked, _stated(asked, seen), passkey, by=by)
     _store(chain, asked, seen, signed, seat=seat, by=by, at=now)
-    return _settle(chain, stages, by=by)
+    return _settle(chain, stages, barred, by=by)
 
 
 def withdraw(sign_off_id: UUID, *, by: Acting, starts_again: bool = False) -> Verdict:
@@ -125,7 +125,7 @@ def withdraw(sign_off_id: UUID, *, by: Acting, starts_again: bool = False) -> Ve
     sign_off.withdrawn_at, sign_off.version = database_time(), sign_off.version + 1
     sign_off.save(update_fields=["withdrawn_at", "version"])
     _record("sign_off.withdrawn", sign_off, sign_off.stage, by=by)
-    return _settle(chain, list(chain.stages.all()), by=by)
+    return _settle(chain, list(chain.stages.all()), chain.barred, by=by)
 
 
 def is_authentic(sign_off: SignOff) -> bool:
@@ -169,15 +169,15 @@ def _asked(stages: list[Stage], stage: UUID) -> Stage:
     )
 
 
-def _check_conflict(chain: Chain, stage: Stage, by: Acting) -> None:
+def _check_conflict(chain: Chain, stage: Stage, barred: frozenset[UUID], by: Acting) -> None:
     if by.user.person_id in chain.conflicted:
         raise OwnChange(
             "You requested this change or wrote a part of it, so someone else must approve it."
             f" Rule {stage.why['rule']} asks for {_teams(stage)}."
         )
-    if by.user.person_id in chain.barred:
+    if by.user.person_id in barred:
         raise OwnChange("You said that you have a conflict of interest here, so someone else must decide.")
-    if by.user.person_id in eligibility.in_conflict(chain.barred):
+    if by.user.person_id in eligibility.in_conflict(barred):
         raise OwnChange(
             "You stand in for somebody who requested this change, wrote a part of it or has a conflict of interest, so"
             f" someone else must approve it. Rule {stage.why['rule']} asks for {_teams(stage)}."
@@ -211,14 +211,14 @@ CLOSED = {
 }
 
 
-def _places(chain: Chain, stage: Stage, by: Acting) -> list[Seat]:
+def _places(stage: Stage, barred: frozenset[UUID], by: Acting) -> list[Seat]:
     """The places from which this person may decide the stage; NotEligible, with who can, when there is none."""
-    found = eligibility.places(stage, conflicted=chain.barred, only=[by.user.pk])
+    found = eligibility.places(stage, conflicted=barred, only=[by.user.pk])
     if found:
         return found
-    people = [row.name for row in eligibility.people(stage, conflicted=chain.barred)]
+    people = [row.name for row in eligibility.people(stage, conflicted=barred)]
     who = ", ".join(people[:5]) + (f" and {len(people) - 5} more" if len(people) > 5 else "") or "nobody"
-    begins = eligibility.from_when(stage, by.user, conflicted=chain.barred)
+    begins = eligibility.from_when(stage, by.user, conflicted=barred)
     if begins is not None:
         raise NotEligible(
             f"{stage.name} needs people who have been in {_teams(stage)} for longer: you can decide from"
@@ -245,8 +245,9 @@ def _free(places: list[Seat], chain: Chain, stage: Stage, stages: list[Stage]) -
     )
 
 
-def _check_turn(chain: Chain, stage: Stage, stages: list[Stage]) -> None:
-    done = chains.completed(stages, chains.standing(chain, stages), conflicted=chain.barred)
+def _check_turn(chain: Chain, stage: Stage, stages: list[Stage], barred: frozenset[UUID]) -> None:
+    counted = chains.standing(chain, stages, barred=barred)
+    done = chains.completed(stages, counted, conflicted=barred)
     if not chains.is_open(stage, stages, done):
         earlier = next(one for one in stages if one.order < stage.order and one.pk not in done)
         raise StageNotOpen(
@@ -324,10 +325,10 @@ def _store(
         obligations.open_by_condition(sign_off, by=by.actor)
 
 
-def _settle(chain: Chain, stages: list[Stage], *, by: Acting) -> Verdict:
+def _settle(chain: Chain, stages: list[Stage], barred: frozenset[UUID], *, by: Acting) -> Verdict:
     """Bring the chain to the state that its sign-offs amount to."""
-    counted = chains.standing(chain, stages)
-    outcome = chains.verdict(stages, counted, conflicted=chain.barred)
+    counted = chains.standing(chain, stages, barred=barred)
+    outcome = chains.verdict(stages, counted, conflicted=barred)
     to = STATES[outcome]
     if to != chain.state:
         why = {"why": "sent back"} if outcome == Verdict.SENT_BACK else {}

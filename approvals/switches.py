@@ -20,6 +20,10 @@ GOVERN = "govern"  # lifts switches
 REASON_MAX = 2000
 # Starts hold it together until they commit, a throw alone: once thrown, no start that looked before can follow.
 _LOCK = 0x6B696C6C
+_HERE = """
+    SELECT * FROM approvals_killswitch WHERE lifted_at IS NULL AND environment = ANY(%s) AND action = ANY(%s)
+     ORDER BY thrown_at DESC LIMIT 1
+"""
 _STARTING = "SELECT pg_advisory_xact_lock_shared(%s)"
 _THROWING = "SELECT pg_advisory_xact_lock(%s)"
 
@@ -40,8 +44,7 @@ def check(*, environment: str, action: str) -> None:
     if environment == CONTROL_ROOM:
         return
     _hold(_STARTING)
-    here = standing().filter(environment__in=[environment, EVERYWHERE], action__in=[action, ANY])
-    if (thrown := here.first()) is not None:
+    for thrown in KillSwitch.objects.raw(_HERE, [[environment, EVERYWHERE], [action, ANY]]):
         raise KillSwitchThrown(f"{thrown.words}, since a kill switch was thrown: {thrown.reason}")
 
 

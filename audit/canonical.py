@@ -9,6 +9,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -32,13 +33,18 @@ def canonical(value: Any) -> bytes:
 
 def parse(data: bytes) -> Any:
     """The value of canonical `data`; refuses duplicates, floats and any other spelling of the same value."""
+    _check(data)
+    return json.loads(data)
+
+
+@lru_cache(maxsize=16)  # what runs is read at each of its steps; only what has passed is kept
+def _check(data: bytes) -> None:
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_float=_no_float)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise NotCanonical(f"not JSON: {error}") from error
     if canonical(value) != data:
         raise NotCanonical("these bytes are not the canonical spelling of their value")
-    return value
 
 
 def digest(domain: str, value: Any) -> str:

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks import raw
 from benchmarks.row import Row
 from config.embedded.layout import Layout
 from config.embedded.process import leftovers
+from tests.stack import running
 
 SETTLE_SECONDS = 10
+FEW, MORE = 2, 6  # processes of a worker
 
 
 def run() -> list[Row]:
@@ -28,7 +31,32 @@ def run() -> list[Row]:
     for pid in {*leftovers(home), *names} - {os.getpid()}:
         found[_family(pid, names)] += _megabytes(pid)
     rows = [Row(f"memory of {name}, idle", value, "MiB") for name, value in sorted(found.items())]
-    return [*rows, Row("memory of everything, idle", sum(found.values()), "MiB")]
+    whole = Row("memory of everything, idle", sum(found.values()), "MiB")
+    return [*rows, whole, *_one_more(table["pids"]["worker"])]
+
+
+def _one_more(worker: int) -> list[Row]:
+    """What another process of a worker costs: a worker of six beside one of two, and the same of bare Celery."""
+    with running(demo=False, env={"COUNTERSIGN_WORKER_PROCESSES": str(MORE)}) as stack:
+        time.sleep(SETTLE_SECONDS)
+        ours = _each(_tree(stack.pids()["worker"]), _tree(worker))
+    with raw.worker(FEW) as few, raw.worker(MORE) as more:
+        time.sleep(SETTLE_SECONDS)  # the first of them may have done what the second was warmed with
+        bare = _each(_tree(more), _tree(few))
+    return [
+        Row("memory of one more process of the worker, idle", ours, "MiB"),
+        Row("memory of one more process of a raw Celery worker (control)", bare, "MiB"),
+    ]
+
+
+def _each(more: float, few: float) -> float:
+    return (more - few) / (MORE - FEW)
+
+
+def _tree(pid: int) -> float:
+    """A process and whatever descends from it."""
+    main = psutil.Process(pid)
+    return sum(_megabytes(one.pid) for one in [main, *main.children(recursive=True)])
 
 
 def _family(pid: int, names: dict[int, str]) -> str:

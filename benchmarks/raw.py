@@ -34,8 +34,8 @@ def nothing(*_: object) -> None:
 
 
 @contextmanager
-def worker(processes: int = 2) -> Iterator[None]:
-    """A prefork worker for the length of a block, warm."""
+def worker(processes: int = 2) -> Iterator[int]:
+    """A prefork worker for the length of a block, warm; its pid."""
     argv = [
         sys.executable,
         "-m",
@@ -53,7 +53,7 @@ def worker(processes: int = 2) -> Iterator[None]:
     )
     try:
         group(nothing.s() for _ in range(8))().get(timeout=30)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait()

@@ -104,7 +104,7 @@ def _guards() -> Iterator[Finding]:
 
 def _broker() -> Iterator[Finding]:
     if not probes.broker_answers():
-        do = "Start it, or correct COUNTERSIGN_VALKEY_URL. Nothing is lost meanwhile; workers poll."
+        do = "Start it, or correct COUNTERSIGN_BROKER_URL. Nothing is lost meanwhile; workers poll."
         yield Finding("broker", "look", "it does not answer", do)
 
 

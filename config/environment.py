@@ -152,7 +152,7 @@ class Environment:
     broker_url: str = _setting(
         _url("redis", "rediss", "redis+socket", "amqp", "amqps"),
         "",
-        "A broker of one's own.",
+        "A broker of one's own: Valkey, Redis or RabbitMQ.",
         secret=True,
         plain=True,
     )

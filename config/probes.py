@@ -177,10 +177,18 @@ def _database() -> bool:
 
 def broker_answers() -> bool:
     """Within a second."""
-    options = {"socket_connect_timeout": BROKER_TIMEOUT_SECONDS, "socket_timeout": BROKER_TIMEOUT_SECONDS}
+    limits = (
+        "socket_connect_timeout",
+        "socket_timeout",
+        "read_timeout",
+        "write_timeout",
+    )  # of Redis, of AMQP
+    options = dict.fromkeys(limits, BROKER_TIMEOUT_SECONDS)
     with (
         suppress(OperationalError, OSError),
-        Connection(settings.BROKER_URL, transport_options=options) as broker,
+        Connection(
+            settings.BROKER_URL, connect_timeout=BROKER_TIMEOUT_SECONDS, transport_options=options
+        ) as broker,
     ):
         broker.ensure_connection(max_retries=1, timeout=BROKER_TIMEOUT_SECONDS)
         return True

@@ -28,6 +28,8 @@ from orchestration.models import (
 )
 
 SECRET = "There is nothing here, or it is not yours to see."  # noqa: S105 - a sentence
+# Whole policies, which nobody who looks at a change reads.
+HEAVY = [f"revision__chain__decision__bundle__{name}" for name in ("sources", "rules", "tests")]
 ON_CHANGE = {"edit", "withdraw"}  # what only the requester may do
 
 
@@ -51,7 +53,7 @@ def get_change_or_404(user: Any, key: str, *, may: str = "view") -> Change:
     found = visible_changes(user).select_related(
         "workflow__active", "service__owner", "environment", "requester", "rolls_back",
         "revision__chain__decision__bundle", "revision__workflow_version__workflow", "revision__author",
-    )  # fmt: skip
+    ).defer(*HEAVY)  # fmt: skip
     change: Change = _by_key(found, key, "CHG-")
     if may in ON_CHANGE and change.requester_id != user.pk:
         raise NotAllowed(

@@ -5,16 +5,21 @@ is given a hint of each move. The caller holds the transaction, and the locks in
 first, then its run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F
 from django.db.models.functions import Now
 
 from audit.canonical import Json
+from audit.ledger import rows
 from audit.ledger.entry import Actor
-from audit.ledger.record import record
+from audit.ledger.record import record_all
+from audit.ledger.rows import Written
 from audit.refusals import MoveNotAllowed, StaleVersion
 from orchestration import notify
 from orchestration.models import Change, Run, Step
@@ -26,6 +31,9 @@ C, R, S = Change.State, Run.State, Step.State
 _BEFORE_START = {C.WITHDRAWN, C.EXPIRED, C.SUPERSEDED}
 _ONWARDS = {C.RUNNING, C.WAITING, C.DRAFT, C.REJECTED, C.CANCELLED, *_BEFORE_START}
 RUN_ENDS = frozenset({R.SUCCEEDED, R.FAILED, R.CANCELLED})
+_NEWS = "UPDATE orchestration_change SET event_seq = %s WHERE id = %s"
+_state = attrgetter("state")
+_ENDS = {"succeeded", "failed", "cancelled"}
 
 # The three tables. A state without a key is terminal and absorbs.
 MOVES: dict[Change.State, frozenset[Change.State]] = {
@@ -57,28 +65,30 @@ def move(
     """Bring a change to another state: `change.<to>` in the ledger."""
     was = change.state
     _check(change, MOVES.get(C(was), frozenset()), to, name=change.key)
-    _write_change(change, {**(columns or {}), "state": to})
-    _record_change(change, f"change.{to}", by=by, was=was, **data)
+    written = _write_change(change, {**(columns or {}), "state": to})
+    _record_change(change, written, f"change.{to}", by=by, was=was, **data)
 
 
 def touch(change: Change, kind: str, *, by: Actor, columns: Columns | None = None, **data: Json) -> None:
     """Write a change's content in place, its state as it is: a new revision while it waits, for one."""
-    _write_change(change, columns or {})
-    _record_change(change, kind, by=by, was=change.state, **data)
+    written = _write_change(change, columns or {})
+    _record_change(change, written, kind, by=by, was=change.state, **data)
 
 
 def move_run(run: Run, to: Run.State, *, by: Actor, columns: Columns | None = None, **data: Json) -> None:
     """Bring a run to another state: `run.<to>` in the ledger."""
     was = run.state
     _check(run, RUN_MOVES.get(R(was), frozenset()), to, name=run.key)
-    _write(run, {**(columns or {}), "state": to}, guard={}, name=run.key)
-    record(f"run.{to}", of=run, subject=run.key, actor=by, was=was, **of_run(run), **data)
+    written = _write([run], {**(columns or {}), "state": to}, name=run.key)
+    told = {"was": was, **of_run(run), **data}
+    record_all(f"run.{to}", [(written[run.pk], told)], subject=run.key, actor=by)
 
 
 def touch_run(run: Run, kind: str, *, by: Actor, columns: Columns | None = None, **data: Json) -> None:
     """Write what is asked of a run, its state as it is: that it shall be cancelled, for one."""
-    _write(run, columns or {}, guard={}, name=run.key)
-    record(kind, of=run, subject=run.key, actor=by, was=run.state, **of_run(run), **data)
+    written = _write([run], columns or {}, name=run.key)
+    told = {"was": run.state, **of_run(run), **data}
+    record_all(kind, [(written[run.pk], told)], subject=run.key, actor=by)
 
 
 def move_step(
@@ -94,12 +104,41 @@ def move_step(
 
     `guard` narrows the row further: the attempt and the lease owner of whoever reports.
     """
-    was, name = step.state, f"{step.run.key}/{step.key}"
-    _check(step, STEP_MOVES.get(S(was), frozenset()), to, name=name)
+    move_steps([step], to, by=by, guard=guard, columns=columns, **data)
+
+
+def move_steps(
+    steps: Sequence[Step],
+    to: Step.State,
+    *,
+    by: Actor,
+    guard: Columns | None = None,
+    columns: Columns | None = None,
+    **data: Json,
+) -> None:
+    """The same of several steps of one run, at once."""
+    for was, some in groupby(sorted(steps, key=_state), key=_state):
+        _move_steps(list(some), to, was, by=by, guard=guard or {}, columns=columns or {}, **data)
+
+
+def _move_steps(
+    steps: Sequence[Step],
+    to: Step.State,
+    was: str,
+    *,
+    by: Actor,
+    guard: Columns,
+    columns: Columns,
+    **data: Json,
+) -> None:
+    """Of those in one state."""
+    run, name = steps[0].run, f"{steps[0].run.key}/{steps[0].key}"
+    _check(steps[0], STEP_MOVES.get(S(was), frozenset()), to, name=name)
     lease = {} if to == S.RUNNING else {"lease_owner": None, "lease_until": None}
-    _write(step, {**lease, **(columns or {}), "state": to}, guard=guard or {}, name=name)
-    known: dict[str, Json] = {"was": was, "run": step.run.key, "step": step.key, "attempt": step.attempt}
-    record(f"step.{to}", of=step, subject=step.run.key, actor=by, **known, **data)
+    written = _write(steps, {**lease, **columns, "state": to}, guard=guard, name=name)
+    known: dict[str, Json] = {"was": was, "run": run.key}
+    told = [(written[one.pk], {**known, "step": one.key, "attempt": one.attempt, **data}) for one in steps]
+    record_all(f"step.{to}", told, subject=run.key, actor=by)
 
 
 def of_run(run: Run) -> dict[str, Json]:
@@ -117,7 +156,8 @@ def of_run(run: Run) -> dict[str, Json]:
 def tell(change: Change) -> None:
     """Number the news of a change whose state stays as it is, and hint at it after the commit."""
     change.event_seq += 1
-    Change.objects.filter(pk=change.pk).update(event_seq=change.event_seq)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWS, [change.event_seq, change.pk])
     notify.hint(notify.change_topic(change.pk), change.event_seq)
     notify.hint(notify.INBOX, 0)
 
@@ -133,27 +173,32 @@ def _check(row: models.Model, allowed: frozenset[Any], to: Any, *, name: str) ->
         raise MoveNotAllowed(f"{name} is {state}; it cannot become {str(to).replace('_', ' ')}.")
 
 
-def _write(row: Row, columns: Columns, *, guard: Columns, name: str) -> None:
-    """The guarded UPDATE: exactly the row that was read, or nothing."""
-    seen = type(row).objects.filter(pk=row.pk, state=row.state, version=row.version, **guard)
-    if not seen.update(**columns, version=F("version") + 1):
+def _write(
+    read: Sequence[Row], columns: Columns, *, guard: Columns | None = None, name: str
+) -> dict[UUID, Written]:
+    """The guarded UPDATE: exactly the rows that were read, all in one state, or nothing."""
+    written = rows.update(read, columns, guard={"state": read[0].state, **(guard or {})})
+    if len(written) != len(read):
         raise StaleVersion(f"{name} was changed meanwhile; nothing was done. Reload it.")
-    row.version += 1
-    for column, value in columns.items():
-        if not hasattr(value, "resolve_expression"):  # what the database computed is not known here
-            setattr(row, column, value)
+    for row in read:
+        row.version += 1
+        for column, value in columns.items():
+            if not hasattr(value, "resolve_expression"):  # what the database computed is not known here
+                setattr(row, column, value)
+    return written
 
 
-def _write_change(change: Change, columns: Columns) -> None:
+def _write_change(change: Change, columns: Columns) -> Written:
     told = {"event_seq": F("event_seq") + 1, "updated_at": Now()}
-    _write(change, {**columns, **told}, guard={}, name=change.key)
+    written = _write([change], {**columns, **told}, name=change.key)
     change.event_seq += 1
     notify.hint(notify.change_topic(change.pk), change.event_seq, "state")
     notify.hint(notify.INBOX, 0, "changed")
+    return written[change.pk]
 
 
-def _record_change(change: Change, kind: str, *, by: Actor, was: str, **data: Json) -> None:
-    known: dict[str, Json] = {"change": change.key}
+def _record_change(change: Change, written: Written, kind: str, *, by: Actor, was: str, **data: Json) -> None:
+    known: dict[str, Json] = {"was": was, "change": change.key}
     if change.revision is not None:
         known["digest"] = change.revision.digest
-    record(kind, of=change, subject=change.key, actor=by, **{"was": was, **known, **data})
+    record_all(kind, [(written, {**known, **data})], subject=change.key, actor=by)

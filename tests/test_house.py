@@ -40,7 +40,16 @@ WRITTEN_TWICE = {
     "session.ended": "by signing out, and from the list of one's sessions",
     "account.scopes": "by an edit, and once by the upgrade that brought ceilings",
 }
-WRITERS_OF_ENTRIES = {"record", "_record", "touch", "touch_run", "_create", "_edit", "_record_version"}
+WRITERS_OF_ENTRIES = {
+    "record",
+    "record_all",
+    "_record",
+    "touch",
+    "touch_run",
+    "_create",
+    "_edit",
+    "_record_version",
+}
 PROCESS_MODULES = {"subprocess", "multiprocessing", "pty"}
 PROCESS_CALL = re.compile(
     r"os\.(fork|forkpty|system|popen|posix_spawnp?|spawn\w+|exec\w+)|asyncio\.create_subprocess_\w+"

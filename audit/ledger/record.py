@@ -1,6 +1,7 @@
 """The one way to write an entry: beside the row it tells about, in its transaction. Never updates, never deletes."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -8,21 +9,22 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from audit.canonical import Json, canonical, uuid7
-from audit.ledger import state
+from audit.clock import database_time
+from audit.ledger import rows
 from audit.ledger.entry import Actor
+from audit.ledger.rows import Written
 from audit.models import Coupled, Entry
 from audit.refusals import Refusal
 
 MAX_BYTES = 60_000  # larger payloads are recorded by digest
 CHANNEL = "ledger"  # wakes the sequencer; losing it costs one poll
 
-NOW_AND_PREVIOUS = """
-SELECT clock_timestamp(), (SELECT leaf_hash FROM audit_entry WHERE stream = %s AND stream_version = %s), {state}
-"""
+COLUMNS = ("id", "stream", "stream_version", "occurred_at", "body", "leaf_hash")
 INSERT = """
 WITH entry AS (
-    INSERT INTO audit_entry (id, stream, stream_version, kind, subject, actor, occurred_at, body, leaf_hash)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id
+    INSERT INTO audit_entry (kind, subject, actor, id, stream, stream_version, occurred_at, body, leaf_hash)
+    SELECT %s, %s, %s, one.* FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::timestamptz[], %s::bytea[], %s::bytea[])
+        AS one RETURNING id
 ), pending AS (INSERT INTO audit_pending (entry_id) SELECT id FROM entry)
 SELECT pg_notify(%s, '')
 """
@@ -34,31 +36,41 @@ def record(kind: str, *, of: Coupled | None, subject: str, actor: Actor, **data:
     `of` is the governed row at its new version, `None` an act that changes no row. RuntimeError outside a
     transaction, ValueError beyond 60 kB, NotCanonical when the data lies outside the canonical profile.
     """
+    _check_transaction()
+    entry_id = uuid7()  # what changes no row is a stream of its own, with this one entry
+    row = rows.written([of])[0] if of is not None else Written(entry_id, 1, database_time(), None, None)
+    return _store([_entry(entry_id, kind, row, data, subject=subject, actor=actor)])[0]
+
+
+def record_all(
+    kind: str, told: Sequence[tuple[Written, Mapping[str, Json]]], *, subject: str, actor: Actor
+) -> list[Entry]:
+    """The same of many rows at once, as `rows` tells of them: one entry for each, all in one statement."""
+    _check_transaction()
+    return _store([_entry(uuid7(), kind, row, data, subject=subject, actor=actor) for row, data in told])
+
+
+def _check_transaction() -> None:
     if not connection.in_atomic_block:  # raise, not assert: it must hold under python -O too
         raise RuntimeError("record() needs the transaction of the change it records")
-    entry_id = uuid7()
-    stream, version = (of.pk, of.version) if of is not None else (entry_id, 1)
-    covered = state.columns(type(of)) if of is not None else []
+
+
+def _entry(
+    entry_id: UUID, kind: str, row: Written, data: Mapping[str, Json], *, subject: str, actor: Actor
+) -> Entry:
+    body = encode(
+        entry_id, kind, row.at, row.stream, row.version, row.previous, row.sealed, actor, subject, data
+    )
+    named = (entry_id, row.stream, row.version, kind, subject, actor.id, row.at, body, leaf_hash(body))
+    return Entry(*named)  # type: ignore[misc]  # the columns in the order of the model
+
+
+def _store(made: list[Entry]) -> list[Entry]:
+    """One statement for all of them; they are of one kind, subject and actor."""
+    arrays = [[getattr(one, column) for one in made] for column in COLUMNS]
     with connection.cursor() as cursor:
-        cursor.execute(*_question(stream, version, of, covered))
-        at, previous, digest = cursor.fetchone()
-        if covered and digest is None:
-            raise RuntimeError(f"record() comes after the row: no {of} of version {version} is written yet")
-        sealed = {"digest": digest, "columns": " ".join(covered)} if digest else None
-        body = encode(entry_id, kind, at, stream, version, previous, sealed, actor, subject, data)
-        leaf = leaf_hash(body)
-        row: list[Any] = [entry_id, stream, version, kind, subject, actor.id, at, body, leaf]
-        cursor.execute(INSERT, [*row, CHANNEL])
-    return Entry(*row)  # type: ignore[misc]  # the columns in the order of the model
-
-
-def _question(stream: UUID, version: int, of: Coupled | None, covered: list[str]) -> tuple[str, list[Any]]:
-    """What an entry needs to know, in one query: the time, its predecessor, the row as it is now."""
-    if of is None or not covered:
-        return NOW_AND_PREVIOUS.format(state="NULL"), [stream, version - 1]
-    table = connection.ops.quote_name(of._meta.db_table)
-    row = f"(SELECT {state.digest_sql('r')} FROM {table} r WHERE id = %s AND version = %s)"  # noqa: S608 - a table of the models
-    return NOW_AND_PREVIOUS.format(state=row), [stream, version - 1, covered, stream, version]
+        cursor.execute(INSERT, [made[0].kind, made[0].subject, made[0].actor, *arrays, CHANNEL])
+    return made
 
 
 def record_refusal(refusal: Refusal, *, attempted: str, subject: str, actor: Actor) -> Entry:
@@ -89,7 +101,7 @@ def encode(
     sealed: dict[str, str] | None,
     actor: Actor,
     subject: str,
-    data: dict[str, Any],
+    data: Mapping[str, Any],
 ) -> bytes:
     """The canonical bytes of an entry, version 1 of the format (docs/reference/ledger-format.md)."""
     body = canonical(

@@ -114,7 +114,12 @@ class Supervisor:
         """The product's own processes; what they need runs by now."""
         product, door = self.product, self.door.fileno()
         quiet = ["--loglevel", "warning"]
-        worker = ["worker", *quiet, "--concurrency", str(self.given.worker_processes)]
+        alone = [
+            "--without-mingle",
+            "--without-gossip",
+            "--without-heartbeat",
+        ]  # workers meet in the database
+        worker = ["worker", *quiet, *alone, "--concurrency", str(self.given.worker_processes)]
         beat = ["beat", *quiet, "--schedule", str(self.layout.data / "beat"), "--pidfile", ""]
         self._fork("sequencer", "manage.py sequencer", lambda: product.manage("sequencer"))
         self._fork("worker", "celery worker", lambda: product.celery(*worker), grace_seconds=40)

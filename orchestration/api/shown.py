@@ -112,12 +112,12 @@ def chain(row: Chain) -> dict[str, Any]:
 
 def decided(row: Change, verdict: Verdict) -> dict[str, Any]:
     """What a decision led to."""
-    row = Change.objects.get(pk=row.pk)
+    row = Change.objects.only("state").get(pk=row.pk)
     return {"verdict": verdict.value, "state": row.state, "run": run_key(row)}
 
 
 def run_key(row: Change) -> str | None:
-    run = row.runs.applying().order_by("-number").first()
+    run = row.runs.applying().order_by("-number").only("number").first()
     return run.key if run else None
 
 

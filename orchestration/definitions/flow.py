@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from orchestration.definitions import conditions, graph, phases
 from orchestration.definitions.substitution import references
 
-MAX_MATRIX, MAX_STEPS, MAX_KEY = 256, 1000, 100
+MAX_MATRIX, MAX_STEPS, MAX_KEY = 256, 1024, 100
 MAX_TITLE = 200
 UNDO = "undo."  # before the key of what undoes a step: a dot stands in no key that an author writes
 Steps = Mapping[str, Mapping[str, Any]]

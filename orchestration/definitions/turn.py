@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from audit.canonical import parse
 from orchestration.definitions.inputs import InputsInvalid
 from orchestration.definitions.substitution import substitute
 from orchestration.models import Plan, Revision
@@ -48,7 +47,7 @@ def kept(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def of(source: Revision | Plan) -> Turn:
     """What makes a plan only reads, so it waits for no lock."""
-    said = read(parse(bytes(source.document)))
+    said = read(source.content)
     return said._replace(lock="") if isinstance(source, Plan) else said
 
 

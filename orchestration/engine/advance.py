@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.db.models.functions import Now
 
-from audit.canonical import parse
 from audit.ledger.entry import Actor
 from orchestration import lifecycle, reviews
 from orchestration.engine import dispatch, events, queue, runs
@@ -36,19 +35,18 @@ def advance(run: Run, steps: Sequence[Step], *, by: Actor, told: Sequence[events
         (S.SKIPPED, follows.skipped),
         (S.CANCELLED, follows.cancelled),
     ):
-        reason = follows.reason if to == S.SKIPPED else ""
-        told += [_leave(step, to, by=by, reason=reason) for step in moved]
+        told += _leave(moved, to, by=by, reason=follows.reason if to == S.SKIPPED else "")
     if follows.run is not None and follows.run != run.state:
         told.append(move_both(run, follows.run, by=by, reason=follows.reason))
     events.tell(run, told)
     return [step.pk for step in follows.ready]
 
 
-def _leave(step: Step, to: Step.State, *, by: Actor, reason: str) -> events.Event:
-    """Bring a step that has not started on, and say why it never will, where it will not."""
+def _leave(steps: Sequence[Step], to: Step.State, *, by: Actor, reason: str) -> list[events.Event]:
+    """Bring steps that have not started on, and say why they never will, where they will not."""
     told: dict[str, Any] = {"reason": reason} if reason else {}
-    lifecycle.move_step(step, to, by=by, columns=told, **told)
-    return (f"step.{to}", {"step": step.key, "attempt": step.attempt, **told})
+    lifecycle.move_steps(steps, to, by=by, columns=told, **told)
+    return [(f"step.{to}", {"step": step.key, "attempt": step.attempt, **told}) for step in steps]
 
 
 def _way(run: Run, steps: Sequence[Step]) -> Way:
@@ -56,7 +54,7 @@ def _way(run: Run, steps: Sequence[Step]) -> Way:
     nothing."""
     if not any(getattr(step, "has_way", False) for step in steps):
         return NO_WAY
-    return Way.of(parse(bytes(source_of(run).document)))
+    return Way.of(source_of(run).content)
 
 
 def _outputs(run: Run, way: Way) -> Mapping[str, Mapping[str, Any]]:

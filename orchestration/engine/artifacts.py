@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from audit.canonical import parse
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
 from audit.refusals import Refusal
@@ -43,7 +42,7 @@ def listed(plan: Plan) -> list[dict[str, Any]]:
 
 def signed(revision: Revision) -> Files:
     """The files that an apply step is to find, each the very bytes that the signed document names."""
-    named: Sequence[Mapping[str, Any]] = parse(bytes(revision.document)).get("plan", [])
+    named: Sequence[Mapping[str, Any]] = revision.content.get("plan", [])
     if not named:
         return {}
     rows = {(one.step, one.name): one for one in Artifact.objects.filter(plan=revision.plan_id)}

@@ -13,26 +13,26 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from approvals import demand, gate
 from approvals.demand import Judged
 from approvals.models import Permit
 from approvals.periods import Place
-from audit.canonical import parse
+from audit.canonical import uuid7
 from audit.ledger.entry import Actor, system
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from orchestration import lifecycle
 from orchestration.definitions import limits, phases, turn
 from orchestration.definitions import repeats as times
-from orchestration.definitions.digest import digest, emergency_of, plan_digest, told
+from orchestration.definitions.digest import digest, plan_digest, told
 from orchestration.engine import artifacts, asks, enrolled, events, queue
 from orchestration.engine.attempt import Attempt, Files
 from orchestration.engine.failpoints import failpoint
 from orchestration.engine.plan import Planned, Source, source_of, step_of
-from orchestration.engine.rows import lock_startable
+from orchestration.engine.rows import glance, lock_startable
 from orchestration.models import Plan, Run, Step, StepAttempt
 from orchestration.secrets import references
 from orchestration.secrets.references import Newest
@@ -41,6 +41,11 @@ WAITS_SECONDS = (
     5,
     10,
 )  # asked about again within this span where time alone may open the gate: a freeze ends
+_ATTEMPT = """
+    INSERT INTO orchestration_stepattempt (id, step_id, number, worker_boot_id, started_at, outcome, reason, answer,
+                                           last_seq, dropped_bytes)
+    VALUES (%s, %s, %s, %s, statement_timestamp(), '', '', '', 0, 0)
+"""
 HELD_SECONDS = (30, 60)  # where a person has to act first
 S, R = Step.State, Run.State
 
@@ -93,7 +98,11 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
     """
     worker = system(f"worker:{boot_id}")
     try:
-        judged, newest = _judge(step_id), _look_up(step_id)
+        seen = glance(step_id)
+        if seen is None:  # taken, or stopped
+            return None
+        judged = _judge(step_id) if seen.begins else None
+        newest = _look_up(step_id) if seen.has_secrets else {}
         with transaction.atomic():
             claimed = _claim(step_id, judged, newest, boot_id=boot_id, worker=worker)
             failpoint("claim.before_commit")
@@ -107,23 +116,18 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
     return claimed
 
 
-def _judge(step_id: UUID) -> Judged | None:
+def _judge(step_id: UUID) -> Judged:
     """Before the first start: ask policy again about the bytes that will run. Judged under locks thereafter."""
-    rows = Step.objects.select_related("run__revision", "run__plan").filter(state=S.READY, run__state=R.READY)
-    step = rows.filter(pk=step_id, run__cancel_requested_at=None, run__paused_at=None).first()
-    if step is None:  # taken, or stopped
-        return None
-    source = source_of(step.run)
-    document = parse(bytes(source.document))
+    source = source_of(Run.objects.select_related("revision", "plan").get(steps=step_id))
+    document = source.content
     which = {"plan": source.decision_id} if isinstance(source, Plan) else {"chain": source.chain_id}
     return demand.judge(told=told(document), requesters=document["requesters"], **which)
 
 
 def _look_up(step_id: UUID) -> Newest:
     """Before any lock: the newest versions of secrets that other places keep, where the newest was agreed to."""
-    rows = Step.objects.select_related("run__revision", "run__plan")
-    step = rows.filter(pk=step_id, state=S.READY, spec__has_key="secrets").first()
-    return references.look_up(step_of(source_of(step.run), step).secrets) if step else {}
+    step = Step.objects.select_related("run__revision", "run__plan").get(pk=step_id)
+    return references.look_up(step_of(source_of(step.run), step).secrets)
 
 
 def _claim(
@@ -144,14 +148,14 @@ def _claim(
     if asks.is_asked(signed_off):
         events.tell(run, [*news, asks.ask(step, boot_id=boot_id, by=worker)])
         return None
-    attempt = _lease(step, boot_id=boot_id, by=worker)
+    attempt_id = _lease(step, boot_id=boot_id, by=worker)
     events.tell(run, [*news, ("step.running", {"step": step.key, "attempt": step.attempt})])
     handed = references.hand_over(
         signed_off.secrets, newest, run.change, run=run.key, attempt=step.attempt, by=worker
     )
     return Claimed(
         attempt=_attempt(step, signed_off, plans, boot_id=boot_id, secrets=handed),
-        attempt_id=attempt.pk,
+        attempt_id=attempt_id,
         run_key=run.key,
         planned=signed_off,
         permit_expires_at=permit.expires_at,
@@ -174,7 +178,7 @@ def _source(run: Run) -> Source:
 def _start(run: Run, source: Source, step: Planned, judged: Judged | None, *, by: Actor) -> gate.Start:
     """What the gate judges: rows under lock, and digests computed now from the bytes that would run."""
     document = bytes(source.document)
-    content = parse(document)
+    content = source.content
     begins, ends = (None, None) if isinstance(source, Plan) else _span(run, content)
     return gate.Start(
         run_id=run.pk,
@@ -188,7 +192,7 @@ def _start(run: Run, source: Source, step: Planned, judged: Judged | None, *, by
         permit_id=run.permit_id,
         first=run.state == R.READY,
         by=by,
-        emergency=emergency_of(document) is not None,
+        emergency=bool(content.get("emergency")),
         content=content,
         told=told(content) if run.state == R.READY else {},
         judged=judged,
@@ -230,7 +234,7 @@ def _start_run(run: Run, source: Source, permit: Permit, *, by: Actor) -> list[e
     if run.state != R.READY:
         return []
     columns: dict[str, Any] = {"permit": permit, "started_at": Now()}
-    if limit := parse(bytes(source.document)).get("timeout_seconds"):  # its time runs from its start
+    if limit := source.content.get("timeout_seconds"):  # its time runs from its start
         columns["deadline_at"] = Now() + timedelta(seconds=limit)
     run.permit = permit
     lifecycle.move_run(run, R.RUNNING, by=by, columns=columns)
@@ -239,7 +243,8 @@ def _start_run(run: Run, source: Source, permit: Permit, *, by: Actor) -> list[e
     return [("run.running", {})]
 
 
-def _lease(step: Step, *, boot_id: UUID, by: Actor) -> StepAttempt:
+def _lease(step: Step, *, boot_id: UUID, by: Actor) -> UUID:
+    """Hold the step; the id of the attempt."""
     step.attempt += 1  # the fencing token: the guard below holds the row to the number before it
     columns = {
         "attempt": step.attempt,
@@ -252,9 +257,10 @@ def _lease(step: Step, *, boot_id: UUID, by: Actor) -> StepAttempt:
     }
     before = {"attempt": step.attempt - 1}
     lifecycle.move_step(step, S.RUNNING, by=by, guard=before, columns=columns, worker=str(boot_id))
-    return StepAttempt.objects.create(
-        step=step, number=step.attempt, worker_boot_id=boot_id, started_at=Now()
-    )
+    attempt_id = uuid7()
+    with connection.cursor() as cursor:
+        cursor.execute(_ATTEMPT, [attempt_id, step.pk, step.attempt, boot_id])
+    return attempt_id
 
 
 def _attempt(

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -25,10 +25,15 @@ from orchestration.engine.claim import Claimed
 from orchestration.engine.failpoints import failpoint
 from orchestration.engine.logs import Log
 from orchestration.engine.plan import REPEATABLE
-from orchestration.engine.rows import lock_run, steps_of
+from orchestration.engine.rows import lock_run, steps_about, steps_of
 from orchestration.models import Run, Step, StepAttempt
 
 S = Step.State
+_END_ATTEMPT = """
+    UPDATE orchestration_stepattempt
+       SET ended_at = statement_timestamp(), outcome = %s, reason = %s, exit_code = %s
+     WHERE step_id = %s AND number = %s
+"""
 RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 2.0, 300.0
 
 
@@ -53,7 +58,8 @@ def complete(claimed: Claimed, outcome: Outcome, *, log: Log) -> UUID | None:
 
 def _complete(claimed: Claimed, outcome: Outcome, *, log: dict[str, Json]) -> list[UUID]:
     run = lock_run(claimed.attempt.run_id)
-    steps = steps_of(run)
+    goes_on = outcome.state == "succeeded" and run.cancel_requested_at is None
+    steps = steps_about(run, claimed.step_id) if goes_on else steps_of(run)
     step = next(step for step in steps if step.pk == claimed.step_id)
     if (step.attempt, step.lease_owner) != (claimed.attempt.number, claimed.attempt.boot_id):
         raise StaleVersion(f"{run.key}/{step.key} is held by another attempt; this one reports in vain.")
@@ -63,6 +69,9 @@ def _complete(claimed: Claimed, outcome: Outcome, *, log: dict[str, Json]) -> li
     end_attempt(step, outcome=outcome.state, **told)
     artifacts.store(run, step, outcome.artifacts, by=claimed.actor)
     news = (f"step.{to}", {"step": step.key, "attempt": step.attempt, **told})
+    if goes_on and not getattr(step, "leads_on", True):
+        events.tell(run, [news])
+        return []
     return advance(run, steps, by=claimed.actor, told=[news])
 
 
@@ -108,9 +117,8 @@ def _backoff(attempt: int) -> timedelta:
 
 def end_attempt(step: Step, *, outcome: str, reason: str = "", exit_code: int | None = None) -> None:
     """Close the row of a step's current attempt."""
-    StepAttempt.objects.filter(step=step, number=step.attempt).update(
-        ended_at=Now(), outcome=outcome, reason=reason, exit_code=exit_code
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_END_ATTEMPT, [outcome, reason, exit_code, step.pk, step.attempt])
 
 
 def _record_late(claimed: Claimed, outcome: Outcome) -> None:

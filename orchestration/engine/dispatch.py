@@ -33,7 +33,7 @@ def _publish(task: str, ids: dict[UUID, None]) -> None:
     with current_app.producer_pool.acquire(block=True, timeout=2) as producer:
         for one in ids:
             message = {"v": VERSION, "id": str(one)}
-            current_app.send_task(task, kwargs=message, producer=producer, retry=False, ignore_result=True)
+            current_app.send_task(task, kwargs=message, producer=producer, ignore_result=True)
 
 
 _wakes: Mailbox[UUID, None] = Mailbox("wakes", partial(_publish, TASK))

@@ -25,6 +25,11 @@ from orchestration.models import Environment, Step, Worker, WorkerNode
 EVERYWHERE = "*"
 RUNNER = 2  # what this release understands of a document; raised with each keyword that an older one would pass over
 SEEN_WITHIN = timedelta(seconds=30)
+_WORKER_OF = """
+    SELECT worker.*, node.signature AS proof
+      FROM orchestration_workernode AS node JOIN orchestration_worker AS worker ON worker.id = node.worker_id
+     WHERE node.boot_id = %s
+"""
 _FIRST = "SELECT pg_advisory_xact_lock(7762)"
 
 
@@ -121,11 +126,11 @@ def proof(boot_id: UUID) -> str:
 
 def check(boot_id: UUID, *, environment: str, pool: Iterable[str], runner: int) -> None:
     """In the claim's transaction: an enrolled worker, by its key, for just this."""
-    node = WorkerNode.objects.select_related("worker").filter(boot_id=boot_id).first()
-    if node is None or not is_proved(node):
+    worker = next(iter(Worker.objects.raw(_WORKER_OF, [boot_id])), None)
+    if worker is None or not is_proved(
+        WorkerNode(boot_id=boot_id, worker=worker, signature=getattr(worker, "proof", ""))
+    ):
         raise WorkerUnknown(f"The process {boot_id} is of no worker that is enrolled; it may take nothing.")
-    worker = node.worker
-    assert worker is not None  # noqa: S101 - is_proved has looked
     if runner > RUNNER or not _may_act_in(worker, environment) or not set(pool) <= set(worker.labels):
         raise NotForThisWorker(f"{worker.name} may not take this step; another worker has to.")
 

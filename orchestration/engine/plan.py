@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from audit.canonical import parse
 from audit.refusals import Refusal
 from orchestration.definitions import phases
 from orchestration.models import Plan, Revision, Run, Step
@@ -97,22 +96,21 @@ def source_of(run: Run) -> Source:
     return source
 
 
-def planned(source: Source) -> list[Planned]:
-    """The steps of a revision or of a plan, in their order."""
-    document = parse(bytes(source.document))
-    steps, secrets = document["steps"], document.get("secrets", [])
+def planned(source: Source, *, only: str = "") -> list[Planned]:
+    """The steps of a revision or of a plan, in their order; or the one that is called so."""
+    steps, secrets = source.content["steps"], source.content.get("secrets", [])
     plans = frozenset(spec["key"] for spec in steps if phases.is_plan(spec))
     mine = plans if isinstance(source, Plan) else {spec["key"] for spec in steps} - plans
     return [
         Planned(position, spec, [one for one in secrets if one["step"] == spec["key"]], plans - mine)
         for position, spec in enumerate(steps)
-        if spec["key"] in mine
+        if spec["key"] in mine and only in {"", spec["key"]}
     ]
 
 
 def step_of(source: Source, step: Step) -> Planned:
     """What was signed off for this row; refuses a row that says something else."""
-    for one in planned(source):
-        if one.key == step.key and one.agrees_with(step):
+    for one in planned(source, only=step.key):
+        if one.agrees_with(step):
             return one
     raise StepAltered(f"{step.key} is not the step that was signed off; it was not started. Request it anew.")

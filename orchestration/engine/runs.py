@@ -10,9 +10,9 @@ from django.db.models import Max, Q
 from django.db.models.functions import Now
 
 from approvals.clock import database_time
-from audit.canonical import parse
 from audit.ledger.entry import Actor
-from audit.ledger.record import record
+from audit.ledger.record import record, record_all
+from audit.ledger.rows import written
 from orchestration import lifecycle
 from orchestration.definitions import repeats as times
 from orchestration.definitions import turn
@@ -72,7 +72,7 @@ def follow(change: Change, *, by: Actor) -> bool:
 
 
 def _time(revision: Revision, run: Run | None, *, at: datetime) -> Time | None:
-    repeats = times.read(parse(bytes(revision.document)))
+    repeats = times.read(revision.content)
     if repeats is None:
         return Time(revision.not_before or at)
     if run is not None and run.occurs_at is not None:
@@ -87,10 +87,9 @@ def void(change: Change, *, by: Actor, reason: str) -> None:
     for run in Run.objects.select_for_update(no_key=True).filter(change=change, state=R.READY):
         run.change = change
         told: list[events.Event] = [("run.cancelled", {"reason": reason})]
-        for step in steps_of(run):
-            if not lifecycle.is_terminal(step.state):
-                lifecycle.move_step(step, S.CANCELLED, by=by, reason=reason)
-                told.append(("step.cancelled", {"step": step.key, "attempt": step.attempt}))
+        left = [step for step in steps_of(run) if not lifecycle.is_terminal(step.state)]
+        lifecycle.move_steps(left, S.CANCELLED, by=by, reason=reason)
+        told += [("step.cancelled", {"step": step.key, "attempt": step.attempt}) for step in left]
         lifecycle.move_run(
             run, R.CANCELLED, by=by, columns={"ended_at": Now(), "reason": reason}, reason=reason
         )
@@ -114,12 +113,12 @@ def _insert(change: Change, source: Source, *, by: Actor, time: Time) -> Run:
     )
     known = {**lifecycle.of_run(run), "environment_tier": change.environment.tier}
     record("run.created", of=run, subject=run.key, actor=by, **known)
-    begins = first(parse(bytes(source.document)), planning=isinstance(source, Plan))
+    begins = first(source.content, planning=isinstance(source, Plan))
     ready, omitted = ({step.key for step in some} for some in (begins.ready, begins.omitted))
     steps = [_step(run, one, not_before=time.begins, ready=one.key in ready) for one in planned(source)]
     Step.objects.bulk_create(steps)
-    for step in steps:
-        record("step.created", of=step, subject=run.key, actor=by, run=run.key, step=step.key)
+    told = [({"run": run.key, "step": step.key}) for step in steps]
+    record_all("step.created", list(zip(written(steps), told, strict=True)), subject=run.key, actor=by)
     passed = [omit(step, when=step.spec["when"], by=by) for step in steps if step.key in omitted]
     events.tell(run, [("run.created", {}), *passed])
     return run

@@ -1,13 +1,14 @@
 """A change and its revisions: the request and its whole life."""
 
-from typing import ClassVar
+from functools import cached_property
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, Subquery, Value
 
 from accounts.models import User
 from approvals.models import Chain, Recusal
-from audit.canonical import uuid7
+from audit.canonical import parse, uuid7
 from audit.models import Coupled
 from orchestration.models.catalogue import Environment, Service, Workflow, WorkflowVersion
 from orchestration.models.waiting import seats_of
@@ -153,6 +154,11 @@ class Revision(models.Model):
     class Meta:
         ordering: ClassVar[list[str]] = ["-number"]
         constraints = [models.UniqueConstraint(fields=["change", "number"], name="revision_number_once")]
+
+    @cached_property
+    def content(self) -> Any:
+        """The document, read once; it is for reading only."""
+        return parse(bytes(self.document))
 
 
 class Comment(models.Model):

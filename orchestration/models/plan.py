@@ -1,6 +1,7 @@
 """What plan steps are to find out, and what they found. Never updated, but for what came of it."""
 
-from typing import ClassVar
+from functools import cached_property
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -55,10 +56,15 @@ class Plan(Coupled):
         ]
         indexes = [models.Index(fields=["created_at"], condition=Q(outcome=""), name="plan_open")]
 
+    @cached_property
+    def content(self) -> Any:
+        """The document, read once; it is for reading only."""
+        return parse(bytes(self.document))
+
     @property
     def revises(self) -> int:
         """The number of the revision that it was first asked for."""
-        return int(parse(bytes(self.document))["revision"])
+        return int(self.content["revision"])
 
     @property
     def key(self) -> str:

@@ -19,7 +19,17 @@ from tests.orchestration.planned import FILES, PLANNED, edited, now, planned, wo
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("accounts", "approvals", "audit", "config", "orchestration")
 # Functions that hand a kind on to record(), and so are called with one.
-WRITERS = {"record", "_record", "touch", "touch_run", "_announce", "_create", "_edit", "_record_version"}
+WRITERS = {
+    "record",
+    "record_all",
+    "_record",
+    "touch",
+    "touch_run",
+    "_announce",
+    "_create",
+    "_edit",
+    "_record_version",
+}
 KIND = re.compile(r"[a-z_]+\.[a-z_]+")
 SECTION = re.compile(r"^### (\S+)\n\n.*?\n\nData: (.*?)\.\n", re.MULTILINE | re.DOTALL)
 

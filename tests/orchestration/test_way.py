@@ -144,7 +144,7 @@ def test_matrices_that_need_one_another_stay_within_a_thousand_steps():
     head = WORKFLOW.partition("  steps:")[0] + "  steps:\n"
     wide = f"matrix: {{n: {list(range(250))}}}, uses: wait, with: {{seconds: 0}}"
     load(head + "".join(f"    s{n}: {{{wide}}}\n" for n in range(4)))
-    with pytest.raises(BadDefinition, match="1000"):
+    with pytest.raises(BadDefinition, match="1024"):
         load(head + "".join(f"    s{n}: {{{wide}}}\n" for n in range(5)))
 
 
