@@ -21,7 +21,7 @@ from audit.ledger import guarded
 from audit.ledger.freshness import lag
 from config import probes
 from orchestration import stopping, workers
-from orchestration.engine import reconcile
+from orchestration.engine import apart, reconcile
 
 Verdict = Literal["ok", "look", "ill"]
 POSTGRES = 150000  # 15: what the guards and the claims are tested with
@@ -136,6 +136,12 @@ def _workers() -> Iterator[Finding]:
             yield Finding("queue", "look", why, "Enrol or start such a worker, or cancel what waits.")
 
 
+def _steps() -> Iterator[Finding]:
+    if problem := apart.problem():
+        do = "Install bubblewrap and allow user namespaces, run as the workers do, or take the setting back."
+        yield Finding("steps", "ill", problem, do)
+
+
 def _ledger() -> Iterator[Finding]:
     behind = lag()
     if behind.oldest_seconds > LAG_SECONDS:
@@ -171,6 +177,7 @@ PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
     "live pages": _live,
     "disk": _disk,
     "workers": _workers,
+    "steps": _steps,
     "ledger": _ledger,
     "invariants": _invariants,
     "policy": _policy,
