@@ -21,7 +21,7 @@ from audit.ledger import guarded
 from audit.ledger.freshness import lag
 from config import probes
 from orchestration import stopping, workers
-from orchestration.engine import apart, reconcile
+from orchestration.engine import apart, invariants
 
 Verdict = Literal["ok", "look", "ill"]
 POSTGRES = 150000  # 15: what the guards and the claims are tested with
@@ -150,7 +150,7 @@ def _ledger() -> Iterator[Finding]:
 
 
 def _invariants() -> Iterator[Finding]:
-    for name, count in reconcile.violations().items():
+    for name, count in invariants.violations().items():
         if count:
             do = "Run `manage.py ledger verify`, and find out who wrote to the database."
             yield Finding("invariants", "ill", f"{name}: {count}", do)

@@ -185,6 +185,9 @@ class Environment:
     terraform_mirror: Path | None = _setting(
         _path, None, "Where the providers of Terraform and OpenTofu lie: then they come from nowhere else."
     )
+    open_changes: int = _setting(
+        _whole(1, 1_000_000), 2000, "Changes of one requester that may be open before their start at once."
+    )
     api_rate: int = _setting(_whole(1, 1_000_000), 1200, "API requests a minute for each account.")
     secrets_folder: Path | None = _setting(
         _path, None, "Where secrets lie as files, for secrets of the provider files."

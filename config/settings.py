@@ -193,6 +193,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+OPEN_CHANGES = env.open_changes  # of one requester, before their start
 API_RATE = env.api_rate  # requests a minute for each account
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
