@@ -7,7 +7,7 @@ docs/explanation/gate.md, which says of the others where they are held.
 # ruff: noqa: S608 - texts of this module, put together
 
 from django.db import connection
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextChoices
 
 from orchestration.engine import enrolled
 from orchestration.models import Change, Run, Step
@@ -80,6 +80,12 @@ _WRONG = {
         SELECT count(*) FROM orchestration_step AS step
          WHERE step.state = 'running' AND step.lease_until < clock_timestamp() - interval '2 minutes'""",
 }
+# What runs is what the ledger says that it runs: the newest entry that tells a state has to tell this one.
+_TOLD: dict[str, tuple[str, type[TextChoices]]] = {
+    "I20_change_unlike_the_ledger": ("change", C),
+    "I20_run_unlike_the_ledger": ("run", R),
+    "I20_step_unlike_the_ledger": ("step", S),
+}
 
 
 def violations() -> dict[str, int]:
@@ -89,8 +95,8 @@ def violations() -> dict[str, int]:
         for name, text in _WRONG.items():
             cursor.execute(text)
             found[name] = cursor.fetchone()[0]
-        for name, text, kinds in _untold():
-            cursor.execute(text, [kinds])
+        for name, (noun, states) in _TOLD.items():
+            cursor.execute(_UNTOLD.format(row=noun), [[f"{noun}.{state}" for state in states]])
             found[name] = cursor.fetchone()[0]
     return dict(sorted(found.items(), key=lambda one: int(one[0][1:].partition("_")[0])))
 
@@ -119,16 +125,3 @@ def _of_rows() -> dict[str, int]:
 
 def _last_event() -> QuerySet[Run]:
     return Run.objects.filter(pk=OuterRef("pk"), events__seq=F("event_seq"))
-
-
-def _untold() -> list[tuple[str, str, list[str]]]:
-    """I20: what runs is what the ledger says that it runs. The newest entry that tells a state has to tell this one."""
-    rows = (("change", C), ("run", R), ("step", S))
-    return [
-        (
-            f"I20_{noun}_unlike_the_ledger",
-            _UNTOLD.format(row=noun),
-            [f"{noun}.{state}" for state in states],
-        )
-        for noun, states in rows
-    ]
