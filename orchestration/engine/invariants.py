@@ -45,7 +45,8 @@ _WRONG = {
          WHERE step.state = 'running' AND EXISTS (
                SELECT 1 FROM audit_entry AS asked, audit_entry AS begun
                 WHERE asked.stream = step.run_id AND asked.kind = 'run.cancel_requested'
-                  AND begun.stream = step.id AND begun.kind = 'step.running' AND begun.occurred_at > asked.occurred_at)""",
+                  AND begun.stream = step.id AND begun.kind = 'step.running'
+                  AND begun.occurred_at > asked.occurred_at)""",
     "I5_chain_unlike_its_decision": f"""
         SELECT count(*) {_AGREED} JOIN approvals_decision AS decision ON decision.id = chain.decision_id
          WHERE run.state = 'running' AND jsonb_array_length(decision.output -> 'require') IS DISTINCT FROM
