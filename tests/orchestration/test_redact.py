@@ -86,6 +86,18 @@ def test_what_holds_no_secret_comes_through_as_it_is(data, cuts):
     assert value in data or masked(value, data, cuts) == data
 
 
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        (b"ab\ncd\nef", b"ab\r\ncd\r\nef"),  # no line of it is long enough to be masked by itself
+        (b" padded-value \n", b"padded-value"),
+        (b"padded\n", base64.b64encode(b"padded")),
+    ],
+)
+def test_line_ends_and_blanks_around_it_make_no_difference(value, printed):
+    assert masked(value, b"[" + printed + b"]") == b"[***]"
+
+
 def test_a_line_that_may_go_on_as_a_secret_is_held_back_and_let_go():
     stream = Stream(Redactor([b"hunter2000"]))
     assert stream.put(b"shall we hunt") == b"shall we "
