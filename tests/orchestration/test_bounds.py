@@ -11,6 +11,7 @@ import pytest
 
 from orchestration.definitions import limits
 from orchestration.engine.supervisor.bounds import MIB, Bounds
+from tests.orchestration.test_secrets import sealed
 from tests.orchestration.test_supervise import Watched, sh
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -312,6 +313,31 @@ def test_outputs_and_files_work_for_a_user_of_its_own(apart):
     assert (outcome.state, outcome.outputs, step.text) == ("succeeded", {"a": 1}, "hi")
     failed = sh("echo 'No room.' > $STEP_REASON; exit 3").run()
     assert failed.reason == "No room."
+
+
+@AS_ROOT
+def test_a_user_of_its_own_reads_its_secrets_and_no_other_does_and_nothing_of_them_is_left(apart):
+    holder = sh('stat -c %u "$STEP_SECRETS/TOKEN"; cat "$STEP_SECRETS/TOKEN"; echo; echo "$STEP_SECRETS"; sleep 99',
+                secrets=sealed("TOKEN", "Tr0ub4dor&3"))  # fmt: skip
+    running = threading.Thread(target=holder.run)
+    running.start()
+    deadline = time.monotonic() + 20
+    while holder.text.count("\n") < 3 and time.monotonic() < deadline:
+        holder.spoke.wait(0.05)
+    uid, shown, place = holder.text.split()
+    other = sh(
+        f"cat {place}/TOKEN; ls {place}; ls -ld {place}; id -u", secrets=sealed("TOKEN", "other-value")
+    )
+    try:
+        assert other.run().state == "succeeded"
+    finally:
+        holder.control.cancel("done")
+        running.join()
+    assert (shown, 61_500 <= int(uid) <= 61_503) == ("***", True)
+    assert other.text.count("Permission denied") == 2
+    assert other.text.split()[-1] not in {uid, "0"}
+    assert not Path(place).exists()
+    assert of_steps() == []
 
 
 def test_a_worker_that_is_not_root_starts_nothing_where_users_are_asked_for(settings, monkeypatch):
