@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos floods rabbitmq
+.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos floods rabbitmq bwrap
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ help: ## list the targets
 run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it (PORT=8001 for another port)
 	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
-test: lint types chromium oracle tools spin sshd rabbitmq faketime ## check everything
+test: lint types chromium oracle tools spin sshd rabbitmq faketime bwrap ## check everything
 	$(BIN)/python -m pytest -n 2
 
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
@@ -128,6 +128,15 @@ rabbitmq:
 	fi
 	@command -v rabbitmq-server >/dev/null || [ -x /usr/sbin/rabbitmq-server ] || \
 		printf '\n*** No RabbitMQ: THE TESTS WITH IT AS BROKER ARE LEFT OUT. Install rabbitmq-server to run them. ***\n\n'
+
+# Boxes for steps are tested with bubblewrap itself, where the machine lets anybody make namespaces.
+bwrap:
+	@if command -v bwrap >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends bubblewrap >/dev/null || true; \
+	fi
+	@bwrap --ro-bind / / --proc /proc --dev /dev --unshare-pid true 2>/dev/null || \
+		printf '\n*** No bubblewrap, or no namespaces here: THE TESTS OF BOXES FOR STEPS ARE LEFT OUT. ***\n\n'
 
 airflow: .venv/installed ## the trigger step against Airflow itself, installed beside the environment (200 MB, minutes)
 	@[ -e .venv/airflow/installed ] || { $(UV) venv --quiet --clear .venv/airflow && $(UV) pip sync --quiet --python .venv/airflow \

@@ -1,8 +1,9 @@
 """The web process: HTTP to Django, sockets to Channels."""
 
+import io
 import os
 import warnings
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import django
@@ -11,6 +12,7 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
+from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponseBase
 
@@ -21,9 +23,26 @@ django.setup()  # apps must be ready before the consumers are imported
 
 from config.urls import websocket_urlpatterns  # noqa: E402
 
+Message = MutableMapping[str, Any]
+
 
 class Handler(ASGIHandler):
     """Views and middleware are synchronous: one thread runs a request from end to end, without hops between."""
+
+    async def read_body(self, receive: Callable[[], Awaitable[Mapping[str, Any]]]) -> io.BytesIO:
+        """One byte more than belongs here at most, so that Django refuses it by its size; the rest is forgotten.
+
+        Django itself would write all of it to the disk before anybody asks who sent it."""
+        kept, room = io.BytesIO(), settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RequestAborted
+            room -= kept.write(message.get("body", b"")[:room])
+            more = message.get("more_body", False)
+        kept.seek(0)
+        return kept
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
@@ -37,7 +56,6 @@ POOL = {
     "max_size": 20,
     "timeout": 10,
 }  # connections of one web process; seconds to wait for one
-Message = MutableMapping[str, Any]
 
 
 async def lifespan(

@@ -21,7 +21,7 @@ from audit.ledger import guarded
 from audit.ledger.freshness import lag
 from config import probes
 from orchestration import stopping, workers
-from orchestration.engine import reconcile
+from orchestration.engine import apart, invariants
 from orchestration.models import Destination
 from orchestration.outgoing import batches
 
@@ -155,6 +155,12 @@ def _destinations() -> Iterator[Finding]:
         yield Finding("destinations", "look", says, "docs/how-to/send-events-to-a-siem.md")
 
 
+def _steps() -> Iterator[Finding]:
+    if problem := apart.problem():
+        do = "Install bubblewrap and allow user namespaces, run as the workers do, or take the setting back."
+        yield Finding("steps", "ill", problem, do)
+
+
 def _ledger() -> Iterator[Finding]:
     behind = lag()
     if behind.oldest_seconds > LAG_SECONDS:
@@ -163,7 +169,7 @@ def _ledger() -> Iterator[Finding]:
 
 
 def _invariants() -> Iterator[Finding]:
-    for name, count in reconcile.violations().items():
+    for name, count in invariants.violations().items():
         if count:
             do = "Run `manage.py ledger verify`, and find out who wrote to the database."
             yield Finding("invariants", "ill", f"{name}: {count}", do)
@@ -191,6 +197,7 @@ PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
     "live pages": _live,
     "disk": _disk,
     "workers": _workers,
+    "steps": _steps,
     "ledger": _ledger,
     "destinations": _destinations,
     "invariants": _invariants,

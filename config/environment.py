@@ -67,6 +67,12 @@ def _side(raw: str) -> str:
     return raw
 
 
+def _profile(raw: str) -> str:
+    if raw != "bubblewrap":
+        raise ValueError("must be bubblewrap, or nothing")
+    return raw
+
+
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def parse(raw: str) -> int:
         if not raw.isascii() or not raw.isdigit() or not least <= int(raw) <= most:
@@ -188,6 +194,9 @@ class Environment:
     terraform_mirror: Path | None = _setting(
         _path, None, "Where the providers of Terraform and OpenTofu lie: then they come from nowhere else."
     )
+    open_changes: int = _setting(
+        _whole(1, 1_000_000), 2000, "Changes of one requester that may be open before their start at once."
+    )
     api_rate: int = _setting(_whole(1, 1_000_000), 1200, "API requests a minute for each account.")
     secrets_folder: Path | None = _setting(
         _path, None, "Where secrets lie as files, for secrets of the provider files."
@@ -243,6 +252,9 @@ class Environment:
         _users,
         None,
         "Users of steps, as 61184-61439: each running step gets one of its own. Needs a root worker.",
+    )
+    step_profile: str = _setting(
+        _profile, "", "bubblewrap: each step runs in a box of namespaces, on a system that it can only read."
     )
 
     lease_ttl_seconds: float = _setting(_seconds(1, 3600), 30.0, "How long a silent worker keeps its step.")

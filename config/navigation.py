@@ -37,7 +37,7 @@ ITEMS: list[tuple[str, str, str, str]] = [  # url, label, icon, group
 ]
 # url -> how many wait there for this person.
 COUNTS: dict[str, Callable[[User], int]] = {
-    "/inbox/": lambda user: access.waiting_for(user).count(),
+    "/inbox/": lambda user: access.waiting_for(user).count() + len(access.steps_for(user)),
     "/exceptions/": waivers.ending,
 }
 # url -> may this person open it? No function: everybody who is signed in.

@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 from accounts import permissions
 from audit.models import Pending
 from orchestration import workers
-from orchestration.engine import reconcile
+from orchestration.engine.invariants import violations
 from orchestration.models import Destination, Review, Step
 from orchestration.outgoing import batches
 
@@ -115,7 +115,7 @@ def silence() -> Gauge:
 
 def invariants() -> Gauge:
     """Each must be 0; an alarm belongs on each."""
-    counts = reconcile.violations() | {"membership_behind_group": permissions.strays()}
+    counts = violations() | {"membership_behind_group": permissions.strays()}
     return Gauge(
         "countersign_invariant_violations", "Broken invariants; must be 0.", counts, label="invariant"
     )

@@ -121,6 +121,7 @@ ACTIONS = [  # the kinds of steps that come with the product; plug-ins add their
 STEP_MEMORY_MIB, STEP_MEMORY_MOST_MIB = env.step_memory_mib, env.step_memory_most_mib
 STEP_PROCESSES, STEP_PROCESSES_MOST = env.step_processes, env.step_processes_most
 STEP_UIDS = env.step_uids  # whose processes the steps are
+STEP_PROFILE = env.step_profile  # in what box they run
 GRACE_SECONDS = env.grace_seconds  # from SIGTERM to SIGKILL
 DRAIN_SECONDS = env.drain_seconds  # then repeatable steps go back
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -195,6 +196,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+OPEN_CHANGES = env.open_changes  # of one requester, before their start
 API_RATE = env.api_rate  # requests a minute for each account
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

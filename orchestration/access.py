@@ -15,6 +15,7 @@ from accounts import permissions, recent
 from accounts.models import Membership, User
 from audit.refusals import NotAllowed, NotFound
 from orchestration import reviews
+from orchestration.actions.manual import ANYONE
 from orchestration.models import (
     CONTROL_ROOM,
     ITSELF,
@@ -147,6 +148,20 @@ def require_tick_off(user: Any, run: Run, step: Step) -> None:
     if not may_tick_off(user, run, step):
         who = f"People of {_team(step)}" if _team(step) else "Those who operate its service"
         raise NotAllowed(f"You can see this run but not do this step. {who} can.")
+
+
+def may_do(user: Any, run: Run, step: Step) -> bool:
+    """The same for oneself: unless the step says that anyone may, whoever asked or wrote is not asked."""
+    by_others = step.spec["with"].get("by") != ANYONE
+    return may_tick_off(user, run, step) and not (by_others and user.person_id in run.conflicted)
+
+
+def steps_for(user: User) -> list[Step]:
+    """The steps that wait for this person to do them, the oldest first."""
+    waiting = Step.objects.filter(state=Step.State.ASKING, run__in=visible_runs(user)).select_related(
+        "run__revision__chain", "run__change__workflow", "run__change__service", "run__change__environment"
+    )
+    return [step for step in waiting.order_by("started_at") if may_do(user, step.run, step)]
 
 
 def _team(step: Step) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
 from accounts import permissions
@@ -54,6 +55,12 @@ class NobodyCanDecide(Refusal):
     code = "nobody_can_decide"
 
 
+class TooManyOpen(Refusal):
+    """One requester has as many changes before their start as this installation lets anybody have."""
+
+    code = "too_many_open"
+
+
 @dataclass(frozen=True)
 class Asked:
     """A draft that policy has judged; nothing of it is stored but the decision."""
@@ -82,6 +89,8 @@ def ask(
 ) -> Asked:
     """Validate, authorise and let policy decide. Not inside a transaction: policy may take its time."""
     found = _find(workflow, service, environment, by=by, emergency=emergency)
+    if emergency is None:
+        _require_room(by)
     sense.words(reason, not_before, not_after, emergency)
     window = times.window(not_before, not_after, repeats)
     sense.repeats(window, once=environment == CONTROL_ROOM or emergency is not None)
@@ -240,6 +249,16 @@ def _find(workflow: str, service: str, environment: str, *, by: Acting, emergenc
     permissions.require(by.user, "request", where)
     emergencies.require(emergency, where, by=by)
     return flow.active, what, where
+
+
+def _require_room(by: Acting) -> None:
+    """Before policy is asked, so that a flood costs next to nothing; what is asked at the same moment may pass too."""
+    open_now = Change.objects.filter(requester=by.user, state__in=EDITABLE)
+    if open_now[: settings.OPEN_CHANGES].count() >= settings.OPEN_CHANGES:
+        raise TooManyOpen(
+            f"Nothing was sent: {settings.OPEN_CHANGES} changes of yours are open before their start, and more may"
+            " not be. Withdraw what is not needed any more."
+        )
 
 
 def _ask_rollback_again(

@@ -7,6 +7,7 @@ for and again every half minute; a session that ended closes its socket.
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -25,6 +26,7 @@ from orchestration import access, notify
 TOPIC = re.compile(r"inbox|(change|run):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MAX_TOPICS = 32  # a page watches a handful
 MAX_MESSAGE_CHARS = 8_192
+MAX_SOCKETS = 64  # of one person at one web process: a tab has one
 MAX_MESSAGES = 100  # a client says "subscribe" once a connection, and again after a swap
 QUEUE = 64  # hints that wait for a slow browser; beyond it, it is told to fetch everything
 SEND_SECONDS = 30.0
@@ -36,6 +38,9 @@ class NotUnderstood(ValueError):
     """The client said something else than which topics it watches."""
 
 
+_open: Counter[UUID] = Counter()  # sockets of this process by person
+
+
 class Live(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
     """One browser's socket."""
 
@@ -45,13 +50,22 @@ class Live(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         self._waiting: dict[tuple[str, str], int] = {}
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        if await self._user() is None:
+        self._holder: UUID | None = None
+        user = await self._user()
+        if user is None or _open[user.pk] >= MAX_SOCKETS:
             await self.close()
             return
+        self._holder = user.pk
+        _open[user.pk] += 1
         await self.accept()
         self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._authorise())]
 
     async def disconnect(self, code: int) -> None:
+        if self._holder is not None:
+            _open.subtract([self._holder])
+            if not _open[self._holder]:
+                del _open[self._holder]
+            self._holder = None
         for task in self._tasks:
             task.cancel()
         for topic in self._topics:

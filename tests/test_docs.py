@@ -256,7 +256,7 @@ def sources():
 
 
 def test_every_sentence_that_is_watched_is_explained():
-    counted = set(re.findall(r'"(I\d+_\w+)"', text(ROOT / "orchestration/engine/reconcile.py")))
+    counted = set(re.findall(r'"(I\d+_\w+)"', text(ROOT / "orchestration/engine/invariants.py")))
     assert "membership_behind_group" in text(ROOT / "config/probes.py")
     assert column("explanation/gate.md", "Name") == counted | {"membership_behind_group"}
 

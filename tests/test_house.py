@@ -25,6 +25,7 @@ STARTS_PROCESSES = {
     "config/embedded": "runs the servers and the product's own processes",
     "config/management/commands/up.py": "becomes config.embedded, by exec",
     "orchestration/actions/program.py": "runs a tool inside the tree of the step that asks for it",
+    "orchestration/engine/boxed.py": "makes one box to see whether this machine does",
     "orchestration/engine/supervise.py": "starts the fork server of the steps",
     "orchestration/outgoing/sender.py": "starts the process that opens a destination's secret and sends",
     "orchestration/engine/supervisor": "forks a step's supervisor, and that its process",

@@ -106,6 +106,9 @@ class Action:
     plans: ClassVar[bool] = (
         False  # whether it can run in the phase `plan`, where it only reads and leaves files
     )
+    applies_plans: ClassVar[bool] = (
+        False  # whether it does only what a plan step of its kind found, named in `with.plan`
+    )
     environments: ClassVar[frozenset[str] | None] = None  # slugs of the only places where it may be used
     checks: ClassVar[bool] = False  # whether it can tell if its effect has happened
     asks: ClassVar[bool] = False  # whether a person does it: then nothing runs

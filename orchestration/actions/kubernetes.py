@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import yaml
+
 from orchestration.actions import cluster, fields, program, summary
 from orchestration.actions.base import ChildAction, Context, Result
 from orchestration.actions.program import Program, Unusable
@@ -123,6 +125,7 @@ def _rendered(given: Mapping[str, Any], tool: Program) -> str:
             [place] if place.is_file() else sorted(one for one in place.rglob("*") if one.suffix in SUFFIXES)
         )
         return "\n---\n".join(one.read_text("utf-8") for one in files)
+    _refuse_remote(Path.cwd())
     overlay = Path.cwd() / ".overlay"
     overlay.mkdir()
     images = [_image(name, tag) for name, tag in given.get("images", {}).items()]
@@ -131,6 +134,43 @@ def _rendered(given: Mapping[str, Any], tool: Program) -> str:
     return tool.capture("kustomize", str(overlay)).must().printed
 
 
+def _refuse_remote(here: Path) -> None:
+    """What lies at another address was not signed, and may be another thing tomorrow: nothing is fetched."""
+    for file in here.rglob("*"):
+        if file.name in KUSTOMIZATIONS and file.is_file():
+            for one in _named_by(file):
+                place = (file.parent / one).resolve()
+                if not (place.is_relative_to(here.resolve()) and place.exists()):
+                    where = file.relative_to(here)
+                    raise Unusable(
+                        f"{where} names {one[:200]}, which does not lie beside it; nothing was fetched."
+                    )
+
+
+def _named_by(file: Path) -> Iterator[str]:
+    """The places that a kustomization takes things from; text of several lines is the thing itself."""
+    try:
+        told = yaml.safe_load(file.read_text("utf-8")) or {}
+    except yaml.YAMLError:
+        return  # kubectl says what is wrong with it
+    for name in PLACES if isinstance(told, Mapping) else ():
+        listed = told.get(name) or []
+        yield from (
+            str(one) for one in (listed if isinstance(listed, list) else [listed]) if "\n" not in str(one)
+        )
+
+
+KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
+PLACES = (
+    "resources",
+    "bases",
+    "components",
+    "generators",
+    "transformers",
+    "validators",
+    "crds",
+    "configurations",
+)
 SUFFIXES = {".yaml", ".yml", ".json"}
 
 

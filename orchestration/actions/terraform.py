@@ -31,7 +31,7 @@ KNOWN_LATER, HIDDEN = "(known after apply)", "(sensitive)"
 class Terraform(ChildAction):
     name = "terraform"
     summary = "Plans and applies infrastructure with OpenTofu or Terraform; applies exactly the plan that was signed."
-    plans = True
+    plans = applies_plans = True
     checks = True
     inherits = (MIRROR,)
     schema: ClassVar[dict[str, Any]] = {

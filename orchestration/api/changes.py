@@ -238,6 +238,7 @@ class MyInbox(APIView):
             "waiting": shown.rows(access.waiting_for(user))[:INBOX],
             "sent_back": own.filter(state=Change.State.SENT_BACK)[:INBOX],
             "unknown": own.filter(state=Change.State.UNKNOWN)[:INBOX],
+            "steps": access.steps_for(user)[:INBOX],
             "notices": notices.of(user),
         }
         return Response(shapes.Inbox(found).data)

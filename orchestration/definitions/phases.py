@@ -38,8 +38,33 @@ def faults(steps: Mapping[str, Step]) -> Iterator[tuple[str, str, str]]:
         for name in step.get("needs", ()):
             if name not in plans:
                 yield key, "needs", f"a plan step runs first, so it cannot need {name}, which is none"
+    for key, step in steps.items():
+        if key not in plans:
+            yield from _unplanned(key, step, {name for name in plans if steps[name]["uses"] == step["uses"]})
     if plans and plans == set(steps):
         yield min(plans), "phase", "every step plans, so nothing would be left to run"
+
+
+def _unplanned(key: str, step: Step, plans: set[str]) -> Iterator[tuple[str, str, str]]:
+    """An action that applies nothing but plans needs one: what it would find later, nobody has agreed to."""
+    if _applies_plans(step) and step["with"].get("plan") not in plans:
+        named = f"plan: {min(plans, default='<key of a step with phase: plan>')}"
+        yield (
+            key,
+            "with",
+            f"{step['uses']} applies only a plan that was signed, so it has to name its own by {named}",
+        )
+    if "rollback" in step and _applies_plans(step["rollback"]):
+        yield (
+            key,
+            "rollback",
+            f"{step['rollback']['uses']} applies only a plan, and nothing is planned to undo a step",
+        )
+
+
+def _applies_plans(step: Step) -> bool:
+    action = registry.get(step["uses"])
+    return action is not None and action.applies_plans
 
 
 def fact(listed: Sequence[Listed]) -> dict[str, Any] | None:

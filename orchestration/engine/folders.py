@@ -83,7 +83,8 @@ def _read(place: int, name: str, room: int) -> bytes:
         handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
     except OSError:
         raise Unfit(f"The plan step left {name}, which is no plain file.") from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:  # a second name may be that of another's file
         os.close(handle)
         raise Unfit(f"The plan step left {name}, which is no plain file.")
     with os.fdopen(handle, "rb") as file:

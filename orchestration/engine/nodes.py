@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import Error, close_old_connections, connection
 from django.db.models.functions import Now
 
-from orchestration.engine import enrolled
+from orchestration.engine import apart, enrolled
 from orchestration.engine.attempt import Attempt, Control
 from orchestration.engine.plan import REPEATABLE
 from orchestration.models import Worker, WorkerNode
@@ -73,6 +73,8 @@ class Node:
             signature=enrolled.proof(self.boot_id),
         )
         self._registered = True
+        if problem := apart.problem():
+            log.error("This worker takes no step. %s", problem)
 
     def start(self) -> None:
         self._heart = threading.Thread(target=self._live, name="heart", daemon=True)
@@ -95,10 +97,10 @@ class Node:
 
     @property
     def may_claim(self) -> bool:
-        """Not while draining, nor with a clock that is far off: its operator would misread every log."""
-        return (
-            self._registered and not draining() and abs(self._offset_seconds) < settings.LEASE_TTL_SECONDS / 3
-        )
+        """Not while draining, nor with a clock that is far off: its operator would misread every log. Nor where steps
+        cannot be kept apart as the settings ask."""
+        in_time = abs(self._offset_seconds) < settings.LEASE_TTL_SECONDS / 3
+        return self._registered and in_time and not draining() and not apart.problem()
 
     @property
     def is_idle(self) -> bool:

@@ -19,7 +19,7 @@ from approvals.models import Stage
 from audit.ledger.entry import system
 from audit.refusals import MoveNotAllowed, StaleVersion
 from orchestration import lifecycle, notify, reviews
-from orchestration.engine import answers, cancel, dispatch, enrolled, halt, queue, runs
+from orchestration.engine import answers, cancel, dispatch, halt, invariants, queue, runs
 from orchestration.engine.advance import advance
 from orchestration.engine.complete import lost
 from orchestration.engine.failpoints import failpoint
@@ -34,7 +34,6 @@ RECONCILER = system("system:reconciler")
 TURNS = (F("run__turn_at").asc(nulls_first=True), "not_before")  # whose turn it is
 S, R, C = Step.State, Run.State, Change.State
 BEFORE_START = (C.WAITING, C.APPROVED, C.SCHEDULED)
-OVER = (C.SUCCEEDED, C.FAILED, C.CANCELLED, C.EXPIRED)
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ def reconcile() -> dict[str, int]:
             "overdue_runs": _each(overdue_runs(), stop),
             "unanswered": _each(answers.overdue(), unanswered),
             "overdue_stages": _each(due.overdue(), remind),
-            **violations(),
+            **invariants.violations(),
         }
 
 
@@ -171,33 +170,6 @@ def stop(seen: Run) -> None:
 
 def unanswered(seen: Step) -> None:
     answers.lapse(seen, by=RECONCILER)
-
-
-def violations() -> dict[str, int]:
-    """Invariants, counted: each must be 0 (docs/explanation/gate.md)."""
-    unproven = Step.objects.filter(state=S.RUNNING).exclude(run__permit__isnull=False)
-    pairless = Run.objects.applying().filter(state=R.RUNNING).exclude(change__state=C.RUNNING)
-    misused = Run.objects.filter(
-        Q(plan=None, permit__purpose="plan") | Q(revision=None, permit__purpose="apply")
-    )
-    early = Step.objects.filter(state=S.RUNNING, attempt=0)
-    foreign = Run.objects.filter(state=R.RUNNING).exclude(digest=F("permit__subject"))
-    unreviewed = Change.objects.filter(kind=Change.Kind.BREAK_GLASS, state__in=OVER, review=None)
-    gaps = Run.objects.exclude(event_seq=0).filter(~Exists(_last_event()))
-    return {
-        "I1_running_without_permit": unproven.count(),
-        "I1_permit_for_another_purpose": misused.count(),
-        "I2_permit_for_another_digest": foreign.count(),
-        "I8_run_and_change_disagree": pairless.count(),
-        "I9_running_without_attempt": early.count(),
-        "I9_running_by_unknown_worker": enrolled.strangers(),
-        "I14_emergency_without_review": unreviewed.count(),
-        "I19_events_with_a_gap": gaps.filter(state__in=[R.READY, R.RUNNING, R.UNKNOWN]).count(),
-    }
-
-
-def _last_event() -> QuerySet[Run]:
-    return Run.objects.filter(pk=OuterRef("pk"), events__seq=F("event_seq"))
 
 
 def _each(found: QuerySet, deal: Callable) -> int:  # type: ignore[type-arg]

@@ -24,7 +24,7 @@ from uuid import UUID
 
 from orchestration.actions import registry
 from orchestration.actions.base import Action, Cancelled, Context, InProcessAction, ProcessAction, Spawn
-from orchestration.engine import apart, checking, folders
+from orchestration.engine import apart, boxed, checking, folders
 from orchestration.engine.attempt import Attempt, Chunk, Outcome
 from orchestration.engine.supervisor import frames
 
@@ -139,6 +139,7 @@ def _in_processes(
             spec["env"]["STEP_SECRETS"] = str(secrets)
             spec["opener"] = _opener(attempt, place, secrets)
             spec["places"].append(str(secrets))
+        spec["box"] = boxed.around(spec["places"], attempt.limits["memory"])
         outcome = _talk(fork_server().spawn(spec), on_log, control)
         if outcome.reason == VANISHED:
             _sweep(spec["env"]["STEP_FENCE"])

@@ -50,15 +50,6 @@ def context(user: Any, run: Run | None, typed: Typed | None = None) -> dict[str,
     }
 
 
-def asked_of(user: Any) -> list[Step]:
-    """For the inbox: the steps that wait for this person, the oldest first."""
-    visible = access.visible_runs(user)
-    waiting = Step.objects.filter(state=Step.State.ASKING, run__in=visible).select_related(
-        "run__revision__chain", "run__change__workflow", "run__change__service", "run__change__environment"
-    )
-    return [step for step in waiting.order_by("started_at") if _may(user, step.run, step)]
-
-
 def schema(step: Step) -> dict[str, Any]:
     """What the person fills in."""
     return inputs.schema(asks.document(step.spec["with"]))
@@ -67,11 +58,6 @@ def schema(step: Step) -> dict[str, Any]:
 def prefix(step: Step) -> str:
     """Keeps the fields of two steps on one page apart."""
     return f"outputs-{step.key}"
-
-
-def _may(user: Any, run: Run, step: Step) -> bool:
-    by_others = step.spec["with"].get("by") != ANYONE
-    return access.may_tick_off(user, run, step) and not (by_others and user.person_id in run.conflicted)
 
 
 def _asking(user: Any, run: Run, step: Step, typed: Typed | None) -> dict[str, Any]:
@@ -83,7 +69,7 @@ def _asking(user: Any, run: Run, step: Step, typed: Typed | None) -> dict[str, A
     return {
         "step": step,
         "instructions": asked["instructions"],
-        "may": _may(user, run, step),
+        "may": access.may_do(user, run, step),
         "who": f"people of {asked['team']}" if "team" in asked else "whoever operates its service",
         "others": asked.get("by") != ANYONE,
         "own": user.person_id in run.conflicted,

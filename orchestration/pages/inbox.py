@@ -11,7 +11,7 @@ from approvals.clock import database_time
 from approvals.models import Freeze
 from orchestration import access, calendar, notices
 from orchestration.models import Change, Run
-from orchestration.pages import answering, fragments, glass
+from orchestration.pages import fragments, glass
 
 TABS = {"decide": "Needs my decision", "requests": "My requests", "decided": "Decided by me"}
 LIMIT = 100  # rows of one tab; more than that is a search
@@ -35,17 +35,20 @@ def inbox(request: HttpRequest, tab: str = "decide") -> HttpResponse:
     if tab not in TABS:
         raise Http404
     lists = {name: _rows(name, request.user) for name in TABS}
+    asked = access.steps_for(request.user)  # type: ignore[arg-type]  # signed in
+    counts = {name: len(rows) for name, rows in lists.items()}
+    counts["decide"] += len(asked)  # they stand beside the list, and wait for this person as well
     template = "orchestration/inbox_live.html" if request.htmx else "orchestration/inbox.html"  # type: ignore[attr-defined]
     draw = fragments.answer if request.htmx else render  # type: ignore[attr-defined]
     return draw(request, template, {
         "tab": tab,
         "tabs": [
-            {"label": label, "url": _url(name), "count": len(lists[name]), "current": name == tab}
+            {"label": label, "url": _url(name), "count": counts[name], "current": name == tab}
             for name, label in TABS.items()
         ],
         "rows": lists[tab],
         "running": _running(request.user),
-        "asked": answering.asked_of(request.user),
+        "asked": asked,
         "strips": glass.asking(request.user),
         "freezes": _freezes(request.user),
         "notices": notices.of(request.user),  # type: ignore[arg-type]  # signed in

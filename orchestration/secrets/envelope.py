@@ -8,7 +8,7 @@ value to anybody but the opener, nor open one under another name than it was sea
 import base64
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from orchestration.secrets.provider import Gone
 
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 INFO = b"countersign secret, version 1"
+PUBLIC = Path("public") / "worker" / "secrets.pub"
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,60 @@ class Sealed:
 
 def make_key(folder: Path) -> None:
     """The workers' key, made once; its public half where whoever seals finds it."""
-    private, public = folder / "worker" / "secrets.key", folder / "public" / "worker" / "secrets.pub"
-    if not private.exists():
-        _write(private, X25519PrivateKey.generate().private_bytes_raw().hex())
-    if not public.exists():
-        _write(public, _private(private).public_key().public_bytes_raw().hex() + "\n")
+    if not held(folder):
+        _write(folder / "worker" / "secrets.key", X25519PrivateKey.generate().private_bytes_raw().hex())
+    if not (folder / PUBLIC).exists():
+        path = max(held(folder).values(), key=lambda one: one.stat().st_mtime_ns)
+        _write(folder / PUBLIC, _hex(_private(path).public_key()) + "\n")
+
+
+def make_next_key(folder: Path) -> str:
+    """One more key, beside those that there are. Nothing is sealed for it before it is published."""
+    key = X25519PrivateKey.generate()
+    name = _id(key.public_key())
+    _write(folder / "worker" / f"secrets-{name}.key", key.private_bytes_raw().hex())
+    return name
+
+
+def publish(folder: Path, wanted: str) -> None:
+    """From now on whoever seals does it for this key, which is held here."""
+    public, key = folder / PUBLIC, _private(held(folder)[wanted]).public_key()
+    lines = [line for line in public.read_text().split() if line != _hex(key)]
+    draft = public.with_suffix(f".{os.getpid()}.new")
+    draft.write_text("\n".join([*lines, _hex(key)]) + "\n")
+    draft.replace(public)
+
+
+def published(folder: Path) -> list[str]:
+    """The ids of the keys that values were or are sealed for, the newest last."""
+    lines = (folder / PUBLIC).read_text().split()
+    return [_id(X25519PublicKey.from_public_bytes(bytes.fromhex(line))) for line in lines]
+
+
+def held(folder: Path) -> dict[str, Path]:
+    """The private keys that lie here, by id."""
+    paths = sorted((folder / "worker").glob("secrets*.key"))
+    return {_id(_private(path).public_key()): path for path in paths}
 
 
 def seal(value: bytes, *, folder: Path, bound_to: str) -> Sealed:
     """FileNotFoundError where no worker has made its key yet."""
-    newest = (folder / "public" / "worker" / "secrets.pub").read_text().split()[-1]
-    key = X25519PublicKey.from_public_bytes(bytes.fromhex(newest))
+    key = _newest(folder)
     data_key, nonce = AESGCM.generate_key(256), os.urandom(12)
     ciphertext = AESGCM(data_key).encrypt(nonce, value, bound_to.encode())
     return Sealed(_id(key), SUITE.encrypt(data_key, key, INFO), nonce, ciphertext)
+
+
+def wrap_anew(sealed: Sealed, *, folder: Path) -> Sealed:
+    """The same sealed bytes, their key wrapped for the newest key of the workers; the value is not opened.
+
+    Gone where the key that it is wrapped for is not held here."""
+    key, old = _newest(folder), _held(folder / "worker", sealed.key_id)
+    try:
+        data_key = SUITE.decrypt(sealed.wrapped, old, INFO)
+    except (InvalidTag, ValueError):
+        raise Gone("it is not what was wrapped for this key") from None
+    return replace(sealed, key_id=_id(key), wrapped=SUITE.encrypt(data_key, key, INFO))
 
 
 def carried(sealed: Sealed, *, folder: Path, bound_to: str) -> dict[str, str]:
@@ -77,12 +118,15 @@ def value(given: dict[str, Any]) -> bytes:
 
 
 def _held(folder: Path, wanted: str) -> X25519PrivateKey:
-    """The key with this id; older ones stay beside the newest, as `secrets-*.key`."""
-    for path in sorted(folder.glob("secrets*.key")):
-        key = _private(path)
-        if _id(key.public_key()) == wanted:
-            return key
-    raise Gone(f"this worker does not hold the key {wanted} that it was sealed for")
+    """The key with this id; others lie beside it, as `secrets-*.key`."""
+    path = held(folder.parent).get(wanted)
+    if path is None:
+        raise Gone(f"the key {wanted} that it was sealed for is not held here")
+    return _private(path)
+
+
+def _newest(folder: Path) -> X25519PublicKey:
+    return X25519PublicKey.from_public_bytes(bytes.fromhex((folder / PUBLIC).read_text().split()[-1]))
 
 
 def _private(path: Path) -> X25519PrivateKey:
@@ -91,6 +135,10 @@ def _private(path: Path) -> X25519PrivateKey:
 
 def _id(key: X25519PublicKey) -> str:
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+
+
+def _hex(key: X25519PublicKey) -> str:
+    return key.public_bytes_raw().hex()
 
 
 def _write(path: Path, text: str) -> None:

@@ -139,7 +139,7 @@ def test_an_export_carries_its_proof_and_is_itself_an_entry(client, done, audito
     assert client.get("/compliance/controls/CT-01/export/").status_code == 405
 
 
-def test_no_cell_of_an_export_is_a_formula(client):
+def test_x17_no_cell_of_an_export_is_a_formula(client):
     evil = {"run": "=cmd|' /C calc'!A0", "change": "@x", "digest": "-1", "permit": None, "environment": "+1"}
     write(1, kind="run.running", **evil)
     sequence()

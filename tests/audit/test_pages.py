@@ -174,7 +174,7 @@ def test_an_entry_says_in_words_that_it_is_proved(read, log):
     )
 
 
-def test_what_a_name_or_a_comment_holds_is_shown_as_text(read, log):
+def test_x18_what_a_name_or_a_comment_holds_is_shown_as_text(read, log):
     write(1, kind="test.happened", name="<script>alert(1)</script>")
     sequence()
     for page in (read("/audit/"), read(f"/audit/{newest()}/")):
@@ -267,11 +267,19 @@ def test_an_export_is_refused_to_others_and_by_get(client, read, log):
 
 
 @pytest.mark.django_db(transaction=False)
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1"])
-def test_no_cell_is_a_formula(cell):
+@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff20x"])
+def test_x17_no_cell_is_a_formula(cell):
     made = sheet.write(["a"], [[cell]], manifest={})
     rows = list(csv.reader(io.StringIO(b"".join(made.pieces()).decode(), newline="")))
     assert rows[1] == ["'" + cell]
+
+
+@pytest.mark.django_db(transaction=False)
+@pytest.mark.parametrize("cell", ['a","=1', "a,=1", 'a"\r\n=1', 'a"'])
+def test_x17_no_cell_ends_early_and_lets_another_begin(cell):
+    made = sheet.write(["a", "b"], [[cell, "x"]], manifest={})
+    rows = list(csv.reader(io.StringIO(b"".join(made.pieces()).decode(), newline="")))
+    assert rows[1] == [cell, "x"]
 
 
 # --- the API -------------------------------------------------------------------------------------------------

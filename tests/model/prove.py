@@ -1,4 +1,4 @@
-"""`python -m tests.model.prove`: check the model of the gate with Spin, and that each broken twin is refuted.
+"""`python -m tests.model.prove`: check the models of the gate and of plans with Spin, and refute each broken twin.
 
 A claim that no twin can violate proves nothing. Spin and a C compiler do the work; Debian has both. Exit code 0 when
 every claim holds and every twin is refuted, 1 otherwise, 2 where Spin or the compiler is missing.
@@ -44,6 +44,18 @@ TWINS = {
     "REVIEW": (3, "I14", "nobody reviews an emergency"),
     "PERMIT": (0, "permit", "an ended permit starts a step"),
 }
+# The same of the second model: plans, and a step that a person does.
+PLANS = Path(__file__).with_name("plan.pml")
+PLAN_TWINS = {
+    "PLANPERMIT": ("I1", "the permit of a plan starts an apply step"),
+    "ASKGATE": ("I1", "a person is asked before the gate has agreed"),
+    "BYTES": ("I2", "the bytes of a plan are handed over unseen"),
+    "SAMETITLE": ("I3", "another plan takes the place of the one that was signed"),
+    "NOVOID": ("I1 I3", "what was approved stays so when another plan was found"),
+    "OWN": ("I6", "whoever asked does the step that a person does"),
+    "LATE": ("I8", "a person answers after the run was stopped"),
+    "TWICE": ("I9", "a person answers twice"),
+}
 
 
 UNFINISHED = "Search not completed"  # as Spin says it
@@ -83,20 +95,35 @@ def twin(name: str) -> Found:
     return _check(name, claim, words, f"-DSCENE={number}", f"-DBUG_{name}")
 
 
+def plans() -> Found:
+    """The second model as the product is: every state of it."""
+    return _check("plans", "", "plan, review, apply, and a step for a person", model=PLANS)
+
+
+def plan_twin(name: str) -> Found:
+    claim, words = PLAN_TWINS[name]
+    return _check(name, claim, words, f"-DBUG_{name}", model=PLANS)
+
+
 def everything(workers: int = 2) -> Iterator[Found]:
     """Scenes first: they take longest."""
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(
             lambda one: one(),
-            [*(lambda n=n: scene(n) for n in SCENES), *(lambda n=n: twin(n) for n in TWINS)],
+            [
+                *(lambda n=n: scene(n) for n in SCENES),
+                plans,
+                *(lambda n=n: twin(n) for n in TWINS),
+                *(lambda n=n: plan_twin(n) for n in PLAN_TWINS),
+            ],
         )
 
 
-def _check(name: str, claim: str, words: str, *defined: str) -> Found:
+def _check(name: str, claim: str, words: str, *defined: str, model: Path = MODEL) -> Found:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="countersign-model-") as place:
         try:
-            _run(place, "spin", *defined, "-a", str(MODEL))
+            _run(place, "spin", *defined, "-a", str(model))
             _run(place, "gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", *defined, "-o", "pan", "pan.c")
             told = _run(place, "./pan", "-m10000", "-w24")
         except subprocess.TimeoutExpired:

@@ -11,6 +11,7 @@ import pytest
 
 from orchestration.definitions import limits
 from orchestration.engine.supervisor.bounds import MIB, Bounds
+from tests.orchestration.test_secrets import sealed
 from tests.orchestration.test_supervise import Watched, sh
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -35,7 +36,7 @@ BOMB = "bomb() { [ $1 -ge 10 ] && exec sleep 99; bomb $(($1+1)) & bomb $(($1+1))
 BOMB = "bomb() { [ $1 -gt 0 ] && { bomb $(($1 - 1)) & bomb $(($1 - 1)) & }; sleep 15; }; bomb 8"
 
 
-def test_what_doubles_like_a_fork_bomb_is_ended_within_seconds_and_nothing_of_it_is_left():
+def test_x20_what_doubles_like_a_fork_bomb_is_ended_within_seconds_and_nothing_of_it_is_left():
     bomb = bounded(BOMB, processes=60)
     began = time.monotonic()
     outcome = bomb.run()
@@ -78,7 +79,7 @@ def test_a_thousand_children_are_all_ended():
 # --- memory ---------------------------------------------------------------------------------------------------
 
 
-def test_a_step_that_fills_the_memory_is_ended_and_told_so():
+def test_x20_a_step_that_fills_the_memory_is_ended_and_told_so():
     step = python(
         "import time\nheld = []\nwhile True: held.append(bytearray(4 << 20)); time.sleep(.02)",
         memory=64 * MIB,
@@ -132,7 +133,7 @@ def test_too_many_open_files_are_refused():
     assert "Too many open files" in step.text
 
 
-def test_no_core_is_written():
+def test_x11_no_core_is_written():
     assert bounded("ulimit -c").run().state == "succeeded"
     step = bounded("ulimit -c")
     step.run()
@@ -169,7 +170,7 @@ def test_a_tree_of_stopped_processes_is_ended():
     assert step.left() == []
 
 
-def test_a_pipe_or_a_link_in_the_place_of_the_outputs_holds_nobody_up_and_reads_nothing(tmp_path):
+def test_x08_a_pipe_or_a_link_in_the_place_of_the_outputs_holds_nobody_up_and_reads_nothing(tmp_path):
     secret = tmp_path / "key"
     secret.write_text("of the worker")
     told = {
@@ -213,7 +214,7 @@ id -u; id -G; pwd; test -w . && test -w "$TMPDIR" && echo mine
 
 
 @AS_ROOT
-def test_a_step_reads_nothing_of_its_worker_and_nothing_of_another_step(apart, tmp_path, settings):
+def test_x12_a_step_reads_nothing_of_its_worker_and_nothing_of_another_step(apart, tmp_path, settings):
     other = sh("echo secret > note; echo $PWD; sleep 99")
     running = threading.Thread(target=other.run)
     running.start()
@@ -312,6 +313,31 @@ def test_outputs_and_files_work_for_a_user_of_its_own(apart):
     assert (outcome.state, outcome.outputs, step.text) == ("succeeded", {"a": 1}, "hi")
     failed = sh("echo 'No room.' > $STEP_REASON; exit 3").run()
     assert failed.reason == "No room."
+
+
+@AS_ROOT
+def test_a_user_of_its_own_reads_its_secrets_and_no_other_does_and_nothing_of_them_is_left(apart):
+    holder = sh('stat -c %u "$STEP_SECRETS/TOKEN"; cat "$STEP_SECRETS/TOKEN"; echo; echo "$STEP_SECRETS"; sleep 99',
+                secrets=sealed("TOKEN", "Tr0ub4dor&3"))  # fmt: skip
+    running = threading.Thread(target=holder.run)
+    running.start()
+    deadline = time.monotonic() + 20
+    while holder.text.count("\n") < 3 and time.monotonic() < deadline:
+        holder.spoke.wait(0.05)
+    uid, shown, place = holder.text.split()
+    other = sh(
+        f"cat {place}/TOKEN; ls {place}; ls -ld {place}; id -u", secrets=sealed("TOKEN", "other-value")
+    )
+    try:
+        assert other.run().state == "succeeded"
+    finally:
+        holder.control.cancel("done")
+        running.join()
+    assert (shown, 61_500 <= int(uid) <= 61_503) == ("***", True)
+    assert other.text.count("Permission denied") == 2
+    assert other.text.split()[-1] not in {uid, "0"}
+    assert not Path(place).exists()
+    assert of_steps() == []
 
 
 def test_a_worker_that_is_not_root_starts_nothing_where_users_are_asked_for(settings, monkeypatch):

@@ -100,7 +100,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_yaml_is_refused_quickly_and_in_little_memory(name):
+def test_x05_hostile_yaml_is_refused_quickly_and_in_little_memory(name):
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     found = refused(HOSTILE[name])
     assert found.status == 422
@@ -183,7 +183,7 @@ def test_a_good_definition_keeps_its_order_and_its_author_s_words():
         ("name: deploy-service", "name: Deploy Service", "line 4", ""),
     ],
 )
-def test_each_fault_is_refused_with_its_place_in_words(old, new, place, words):
+def test_x07_each_fault_is_refused_with_its_place_in_words(old, new, place, words):
     assert old in WORKFLOW
     found = refused(WORKFLOW.replace(old, new, 1), FILES)
     details = " ".join(error["detail"] for error in found.errors)
@@ -191,7 +191,7 @@ def test_each_fault_is_refused_with_its_place_in_words(old, new, place, words):
     assert words in details
 
 
-def test_a_graph_of_many_steps_is_judged_quickly():
+def test_x07_a_graph_of_many_steps_is_judged_quickly():
     head = WORKFLOW[: WORKFLOW.index("  steps:")]
     chain = "".join(
         f"    s{n}: {{uses: wait, with: {{seconds: 0}}, needs: [s{n - 1}]}}\n" for n in range(1, 700)
@@ -204,7 +204,7 @@ def test_a_graph_of_many_steps_is_judged_quickly():
     assert time.monotonic() - began < 10
 
 
-def test_a_fan_out_beyond_the_cap_is_refused():
+def test_x07_a_fan_out_beyond_the_cap_is_refused():
     steps = "".join(f"    s{n}: {{uses: wait}}\n" for n in range(10_001))
     assert refused(WORKFLOW[: WORKFLOW.index("  steps:")] + "  steps:\n" + steps).status == 422
 
@@ -212,7 +212,7 @@ def test_a_fan_out_beyond_the_cap_is_refused():
 @pytest.mark.parametrize(
     "name", ["../x", "/etc/passwd", "a/../b", "a//b", "./a", "a\\b", "a\nb", "", "a/", "\u202ex"]
 )
-def test_a_file_stays_below_its_folder(name):
+def test_x08_a_file_stays_below_its_folder(name):
     assert refused(WORKFLOW, {**FILES, name: "x"}).status == 422
 
 
@@ -271,7 +271,7 @@ def content(**changed):
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_what_a_person_types_arrives_as_they_typed_it_and_as_nothing_else(payload):
+def test_x04_what_a_person_types_arrives_as_they_typed_it_and_as_nothing_else(payload):
     with_ = {"argv": ["./run", "{{inputs.x}}", "x={{inputs.x}}"], "env": {"X": "{{inputs.x}}"}}
     known = {"inputs.x": payload, "service": "web-bank", "inputs.count": 2, "inputs.version": "1"}
     assert resolved(with_, known) == {"argv": ["./run", payload, f"x={payload}"], "env": {"X": payload}}
@@ -279,7 +279,7 @@ def test_what_a_person_types_arrives_as_they_typed_it_and_as_nothing_else(payloa
 
 @given(st.text(max_size=80), st.text(max_size=80))
 @settings(max_examples=300, deadline=None, derandomize=True)
-def test_a_value_is_never_read_again(one, other):
+def test_x04_a_value_is_never_read_again(one, other):
     known = {"inputs.a": one, "inputs.b": other}
     assert substitute("{{inputs.a}}|{{inputs.b}}", known) == f"{one}|{other}"
     assert substitute({"k": ["{{inputs.a}}"]}, known) == {"k": [one]}
@@ -293,7 +293,7 @@ def test_a_whole_reference_keeps_its_type_where_the_action_takes_it_and_is_text_
 
 
 @pytest.mark.parametrize("value", ["-oProxyCommand=id", "--version", "-"])
-def test_an_argument_never_becomes_an_option(value):
+def test_x02_an_argument_never_becomes_an_option(value):
     with pytest.raises(InputsInvalid) as found:
         digest.steps(content(inputs={"version": value, "count": 2, "quick": False}))
     assert found.value.errors[0]["pointer"] == "/inputs/version"
@@ -315,7 +315,7 @@ def test_a_pattern_is_for_the_whole_of_one_line(value):
 @pytest.mark.parametrize(
     "name", ["PATH", "LD_PRELOAD", "BASH_ENV", "__proto__", "version ", "Version", "count\x00"]
 )
-def test_an_input_that_was_not_declared_is_refused(name):
+def test_x03_an_input_that_was_not_declared_is_refused(name):
     with pytest.raises(InputsInvalid) as found:
         inputs.fit(load(WORKFLOW, FILES).document, {"version": "1", name: "x"})
     assert found.value.errors[0]["pointer"] == f"/inputs/{name}"

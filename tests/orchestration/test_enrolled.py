@@ -12,9 +12,9 @@ from audit.ledger.record import record
 from audit.models import Entry
 from audit.refusals import Invalid
 from orchestration.engine import enrolled
+from orchestration.engine.invariants import violations
 from orchestration.engine.nodes import Node
 from orchestration.engine.poll import _oldest_ready
-from orchestration.engine.reconcile import violations
 from orchestration.models import Environment, Step, Worker, WorkerNode
 from tests.factories import TEST
 from tests.orchestration.deeds import claimed, holding, told

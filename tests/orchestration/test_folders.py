@@ -47,8 +47,12 @@ def test_nothing_of_it_is_left_on_the_machine():
     [
         ("true", "no file"),
         ('ln -s /etc/passwd "$STEP_ARTIFACTS/passwd"', "no plain file"),
+        ('echo x > note; ln note "$STEP_ARTIFACTS/note"', "no plain file"),
         ('mkdir "$STEP_ARTIFACTS/deep"', "no plain file"),
         ('mkfifo "$STEP_ARTIFACTS/pipe"', "no plain file"),
+        ('cp -a /dev/zero "$STEP_ARTIFACTS/device" || mkfifo "$STEP_ARTIFACTS/device"', "no plain file"),
+        ('echo x > "$STEP_ARTIFACTS/..x"', "named '..x'"),
+        ('printf x > "$STEP_ARTIFACTS/$(printf "a\\nb")"', "named 'a\\nb'"),
         ('rmdir "$STEP_ARTIFACTS"; ln -s /etc "$STEP_ARTIFACTS"', "took its folder"),
         ('rmdir "$STEP_ARTIFACTS"', "took its folder"),
         ('echo x > "$STEP_ARTIFACTS/a b"', "named 'a b'"),
@@ -60,7 +64,7 @@ def test_nothing_of_it_is_left_on_the_machine():
         ),
     ],
 )
-def test_what_cannot_be_kept_fails_the_step_in_words(script, words):
+def test_x08_what_cannot_be_kept_fails_the_step_in_words(script, words):
     outcome = plan(script)
     assert (outcome.state, outcome.artifacts) == ("failed", {})
     assert words in outcome.reason

@@ -209,3 +209,21 @@ def test_a_step_has_manifests_or_a_kustomization():
 def test_a_worker_without_kubectl_says_so(step, monkeypatch):
     monkeypatch.setattr(supervise, "STEP_PATH", "/nowhere")
     assert step().run().reason == "There is no kubectl on the worker's PATH; nothing was run."
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        "https://github.com/kubernetes-sigs/kustomize//examples/multibases?ref=v1.0.6",
+        "github.com/kubernetes-sigs/kustomize/examples/multibases",
+        "git@github.com:kubernetes-sigs/kustomize.git", "file:///etc", "/etc", "../../../../etc", "../missing",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("word", ["resources", "components", "transformers"])
+def test_what_a_kustomization_names_elsewhere_is_refused_before_anything_is_fetched(step, word, remote):
+    files = {**OVERLAY, "app/base/kustomization.yaml": f"{word}: [page.yaml, '{remote}']\n"}
+    one = step(phase="plan", cluster=False, manifests=None, kustomization="app/web", files=files)
+    outcome = one.run()
+    assert outcome.state == "failed"
+    assert "does not lie beside it; nothing was fetched" in outcome.reason
+    assert outcome.artifacts == {}

@@ -1,5 +1,7 @@
 """`manual`: a step that a person ticks off. It starts through the gate, waits without a worker, and counts once."""
 
+import re
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -9,6 +11,7 @@ from accounts.acting import Acting
 from audit.canonical import parse
 from audit.models import Entry
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed
+from config import navigation
 from orchestration.definitions.source import BadDefinition
 from orchestration.definitions.workflow import load
 from orchestration.engine import cancel
@@ -295,3 +298,17 @@ def test_the_inbox_shows_it_to_whoever_is_asked(bank):
     assert "Steps for you to do" in page(bank, "jonas", "/inbox/")[1]
     assert "Steps for you to do" not in page(bank, "mara", "/inbox/")[1]
     assert "Steps for you to do" not in page(bank, "ravi", "/inbox/")[1]
+
+
+def test_the_api_and_the_counts_know_what_somebody_is_asked_to_do(bank):
+    run = asked(bank)
+    at = {who: Browser(bank, who) for who in ("jonas", "mara")}
+    (row,) = at["jonas"].get("me/inbox/").json()["steps"]
+    assert (row["run"], row["step"], row["change"]) == (run.key, "switch", run.change.key)
+    assert at["mara"].get("me/inbox/").json()["steps"] == []
+    counts = {who: navigation.COUNTS["/inbox/"](bank.user(who)) for who in at}
+    assert counts == {"jonas": 1, "mara": 0}
+    shown = " ".join(page(bank, "jonas", "/inbox/")[1].split())
+    assert re.search(r"Needs my decision\W.{0,80}\b1\b", shown), shown[shown.index("Needs my decision") :][
+        :200
+    ]

@@ -13,7 +13,8 @@ from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, StaleVersion
 from orchestration import asking, changes, planning
 from orchestration.changes import NotWaiting
 from orchestration.definitions.repeats import Repeat
-from orchestration.engine.reconcile import reconcile, violations
+from orchestration.engine.invariants import violations
+from orchestration.engine.reconcile import reconcile
 from orchestration.models import Artifact, Change, Plan, Run, Step
 from orchestration.revisions import PlanNotSigned
 from tests.abuse.attack import activate

@@ -86,6 +86,18 @@ def test_what_holds_no_secret_comes_through_as_it_is(data, cuts):
     assert value in data or masked(value, data, cuts) == data
 
 
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        (b"ab\ncd\nef", b"ab\r\ncd\r\nef"),  # no line of it is long enough to be masked by itself
+        (b" padded-value \n", b"padded-value"),
+        (b"padded\n", base64.b64encode(b"padded")),
+    ],
+)
+def test_line_ends_and_blanks_around_it_make_no_difference(value, printed):
+    assert masked(value, b"[" + printed + b"]") == b"[***]"
+
+
 def test_a_line_that_may_go_on_as_a_secret_is_held_back_and_let_go():
     stream = Stream(Redactor([b"hunter2000"]))
     assert stream.put(b"shall we hunt") == b"shall we "
@@ -128,6 +140,31 @@ def test_ten_secrets_cost_little_and_time_grows_with_what_is_printed_only():
     ten = Redactor([f"a-Long!passw0rd-{n:04}".encode() for n in range(10)])
     assert _seconds(ten, data) < 12 * _seconds(Redactor([b"one-0nly-long-value!"]), data) + 0.05
     assert _seconds(ten, data * 2) < 4 * _seconds(ten, data) + 0.05
+
+
+def test_short_secrets_cost_no_more_than_long_ones():
+    line = b"2026-11-29T01:00:00Z INFO payments.api path=/accounts/transfer status=302 took 13 ms\n"
+    data = line * (4_000_000 // len(line))
+    short = Redactor([f"p{n:02}x".encode() for n in range(10)])
+    assert _seconds(short, data) < 5 * _seconds(Redactor([b"one-0nly-long-value!"]), data) + 0.05
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    some.lists(some.text("abc", min_size=4, max_size=7), min_size=1, max_size=6, unique=True),
+    some.text("abc", max_size=60),
+)
+def test_each_place_of_each_pattern_is_found_whatever_others_there_are(words, text):
+    """Against the plain way: each pattern is looked for from the left, and what is found is masked."""
+    redactor, data = Redactor(word.encode() for word in words), text.encode()
+    hidden = bytearray(len(data))
+    for pattern in redactor.patterns:
+        at = data.find(pattern)
+        while at >= 0:
+            hidden[at : at + len(pattern)] = b"x" * len(pattern)
+            at = data.find(pattern, at + len(pattern))
+    plain = re.sub(b"\1+", MASK, bytes(1 if gone else byte for gone, byte in zip(hidden, data, strict=True)))
+    assert redactor.mask(data) == plain
 
 
 def _seconds(redactor, data):

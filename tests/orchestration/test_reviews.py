@@ -13,7 +13,7 @@ from audit.models import Entry
 from audit.refusals import Invalid, NotAllowed, NotFound
 from orchestration import asking, changes, notices, reviewing
 from orchestration.definitions.digest import Emergency
-from orchestration.engine import reconcile
+from orchestration.engine import invariants, reconcile
 from orchestration.models import Change, Review
 from orchestration.pages import glass
 from orchestration.reviews import ReviewClosed, TookPart
@@ -63,7 +63,7 @@ def test_i14_a_review_opens_with_the_end_of_the_run(bank, state):
     review = Review.objects.get(change=change)
     assert review.due_at - review.opened_at == timedelta(days=5)
     assert Entry.objects.filter(kind="review.opened", subject=change.key).count() == 1
-    assert reconcile.violations()["I14_emergency_without_review"] == 0
+    assert invariants.violations()["I14_emergency_without_review"] == 0
 
 
 def test_i14_an_emergency_that_expired_is_reviewed_too(bank):

@@ -8,6 +8,8 @@ from audit.models import Entry
 from audit.refusals import Invalid, NotFound
 from orchestration import asking, changes
 from orchestration.definitions import undo
+from orchestration.definitions.source import BadDefinition
+from orchestration.definitions.workflow import load
 from orchestration.models import Change
 from orchestration.undoing import NoRollback
 from tests.factories import Bank
@@ -90,6 +92,18 @@ def test_a_rollback_is_a_change_of_its_own_with_the_signed_parts_in_reverse_orde
     assert back.revision.chain.decision.input["change"]["rolls_back"] == change.key
     entry = Entry.objects.get(kind="change.requested", subject=back.key)
     assert parse(bytes(entry.body))["data"]["rolls_back"] == change.key
+
+
+def test_what_undoes_a_step_may_be_asked_whether_it_has_and_has_limits_of_its_own():
+    more = """, effect: reconcilable, check: {argv: [/bin/true], timeout: 5s}, limits: {memory: 64MiB}}"""
+    bank = Bank(DEFINITION.replace(", timeout: 2m}", more))
+    step = document(ask(bank, ran(bank, *["succeeded"] * 5)))["steps"][1]
+    assert (step["effect"], step["limits"]) == ("reconcilable", {"memory": 64 << 20})
+    assert step["check"] == {"argv": ["/bin/true"], "timeout_seconds": 5}
+    with pytest.raises(BadDefinition, match="reconcilable needs a check"):
+        load(DEFINITION.replace(", timeout: 2m}", ", effect: reconcilable}"))
+    with pytest.raises(BadDefinition, match=r"limits\.memory is"):
+        load(DEFINITION.replace(", timeout: 2m}", ", limits: {memory: 999999GiB}}"))
 
 
 def test_it_is_signed_off_and_runs_like_any_other(bank):

@@ -85,16 +85,40 @@ def test_a_program_that_is_not_there_is_a_failure_that_says_so():
     assert "could not be started" in outcome.reason
 
 
+def test_x02_two_hundred_payloads_arrive_literally_as_arguments_and_variables():
+    marks = ["; {}", "$({})", "`{}`", "a\n{}", "&& {}", "|| {}", "| {}", "> {}", "'; {}; '", '"; {}; "', "${{IFS}}{}",
+             "\\$({})", "-o{}", "--{}", "*{}", "~/{}", "%0a{}", "{{{{{}}}}}", "\u202e{}", "!{}"]  # fmt: skip
+    what = [
+        "id",
+        "touch /tmp/x02",
+        "7*7",
+        "ProxyCommand=id",
+        "cat /etc/passwd",
+        "sleep 9",
+        "exit 1",
+        "env",
+        "rm -rf .",
+        "%n",
+    ]
+    payloads = [mark.format(one) for mark in marks for one in what]
+    tell = "import os, sys; print(ascii(sys.argv[1:])); print(ascii(os.environ['TYPED']))"
+    step = Watched([sys.executable, "-c", tell, *payloads], env={"TYPED": "\n".join(payloads)})
+    assert step.run().state == "succeeded"
+    assert len(payloads) == 200
+    assert step.text.splitlines() == [ascii(payloads), ascii("\n".join(payloads))]
+    assert not Path("/tmp/x02").exists()
+
+
 @pytest.mark.parametrize(
     "typed", ["; id", "$(id)", "`id`", "a\nb", "-oProxyCommand=x", "{{7*7}}", "%n", "ü\u202ex"]
 )
-def test_what_a_person_typed_arrives_as_one_literal_argument(typed):
+def test_x02_what_a_person_typed_arrives_as_one_literal_argument(typed):
     step = Watched([sys.executable, "-c", "import sys; print(ascii(sys.argv[1:]))", typed])
     assert step.run().state == "succeeded"
     assert step.text.strip() == ascii([typed])
 
 
-def test_the_environment_is_made_and_never_inherited(monkeypatch):
+def test_x03_the_environment_is_made_and_never_inherited(monkeypatch):
     monkeypatch.setenv("SECRET_OF_THE_WORKER", "no")
     step = Watched(["/usr/bin/env"], env={"COLOUR": "blue"})
     step.run()

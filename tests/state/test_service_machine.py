@@ -23,7 +23,8 @@ from audit.refusals import Refusal
 from orchestration import asking, changes, reviewing
 from orchestration.definitions.digest import Emergency
 from orchestration.engine.claim import Claimed
-from orchestration.engine.reconcile import reconcile, violations
+from orchestration.engine.invariants import violations
+from orchestration.engine.reconcile import reconcile
 from orchestration.models import Change, Environment, Review, Step, StepAttempt
 from tests.approvals.cast import sql
 from tests.audit.log import sequence

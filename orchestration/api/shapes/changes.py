@@ -323,10 +323,23 @@ class NoticeRow(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
 
 
+class StepRow(serializers.Serializer[Any]):
+    """A step that this person is asked to do; it is answered at its run."""
+
+    run = serializers.CharField(source="run.key")
+    change = serializers.CharField(source="run.change.key")
+    step = serializers.CharField(source="key")
+    title = serializers.CharField()
+    service = serializers.CharField(source="run.change.service.slug")
+    environment = serializers.CharField(source="run.change.environment.slug")
+    since = serializers.DateTimeField(source="started_at")
+
+
 class Inbox(serializers.Serializer[Any]):
-    """What waits for this person: to decide, to edit, to answer."""
+    """What waits for this person: to decide, to edit, to answer, to do."""
 
     waiting = ChangeRow(many=True)
     sent_back = ChangeRow(many=True)
     unknown = ChangeRow(many=True)
+    steps = StepRow(many=True)
     notices = NoticeRow(many=True)

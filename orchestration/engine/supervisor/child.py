@@ -141,7 +141,8 @@ class Supervisor:
             tree.die_with_parent()  # only now: a change of the user forgets it
             for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGCHLD, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
-            os.execvpe(self.spec["argv"][0], self.spec["argv"], self.spec["env"])  # noqa: S606 - no shell is the point
+            line = [*self.spec["box"], *self.spec["argv"]]
+            os.execvpe(line[0], line, self.spec["env"])  # noqa: S606 - no shell is the point
         except BaseException as error:  # noqa: BLE001 - whatever it is, the supervisor must hear of it
             os.write(3, f"{self.spec['argv'][0]} could not be started: {error}".encode())
         finally:
@@ -239,8 +240,9 @@ class Supervisor:
             self._ask()
 
     def _ask(self) -> None:
-        """SIGTERM to the whole tree; whoever was stopped goes on, so as to hear it."""
-        told = tree.descendants(os.getpid())
+        """SIGTERM to the whole tree; whoever was stopped goes on, so as to hear it. The box would fall, so it is not
+        told: the processes in it are."""
+        told = [pid for pid in tree.descendants(os.getpid()) if pid != self.leader or not self.spec["box"]]
         tree.tell(told, signal.SIGTERM)
         tree.tell(told, signal.SIGCONT)
 
@@ -298,7 +300,7 @@ class Supervisor:
             self.unsent += frames.log_frame(*piece)
         for piece in self.output.lost():
             self.unsent += frames.log_frame(*piece)
-        code = os.waitstatus_to_exitcode(self.status or 0)
+        code = self._code()
         if survivors:
             named = ", ".join(map(str, survivors[:5]))
             return self._report("unknown", code, f"Processes of this step could not be ended: {named}.")
@@ -315,6 +317,11 @@ class Supervisor:
             return self._report("failed", code, short or said)
         reason = left.reason(self.spec["env"]["STEP_REASON"])
         return self._report("failed", code, reason or f"Exit code {code}.")
+
+    def _code(self) -> int:
+        """The exit code, or the number of the signal that ended it, negative. A box tells a signal as shells do."""
+        code = os.waitstatus_to_exitcode(self.status or 0)
+        return 128 - code if self.spec["box"] and code - 128 in signal.valid_signals() else code
 
     def _report(self, state: str, code: int | None, reason: str) -> None:
         outputs: dict[str, Any] = {}

@@ -1,7 +1,7 @@
 """Masks secrets in what a step prints, as it streams by: each value in every form in which programs write it.
 
-Standard library only. Linear in what flows through, whatever the number of secrets: a sample of four-byte words rules
-out almost every piece of output at once, and only what shares a word with a pattern is searched for that pattern. What
+Standard library only. Linear in what flows through, whatever the number and the length of the secrets: one pass tells
+for all places of a piece at once where the first four bytes of a pattern may stand, and only there is it compared. What
 may be the beginning of a secret is held back until it is known whether it is one. It must never let a value pass that
 was split over writes; it cannot know one that was reversed, or spread letter by letter.
 """
@@ -9,16 +9,15 @@ was split over writes; it cannot know one that was reversed, or spread letter by
 import base64
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator
-from typing import Literal
 from urllib.parse import quote, quote_plus
 
 MASK = b"***"  # no secret fits into it: the shortest has four characters
 LEAST = 4
-WORD = 4  # bytes of a sampled word
+HEAD = 4  # bytes by which a place is chosen: no pattern is shorter
+GROUPS = 8  # of patterns, a bit of a byte for each
 Span = tuple[int, int]
-_ORDER: Literal["little", "big"] = sys.byteorder  # of the words that a memoryview shows
+_MARKED = re.compile(rb"[^\0]")
 
 
 class Redactor:
@@ -27,21 +26,12 @@ class Redactor:
     def __init__(self, values: Iterable[bytes]) -> None:
         found = {form for value in values for form in forms(value)}
         self.patterns = sorted(one for one in found if len(one) >= LEAST)
-        self._tails = {one[:size] for one in self.patterns for size in range(1, WORD)}
+        self._tails = {one[:size] for one in self.patterns for size in range(1, HEAD)}
         self._heads: dict[bytes, list[bytes]] = {}
         for one in self.patterns:
-            self._heads.setdefault(one[:WORD], []).append(one)
-        self._starts = frozenset(int.from_bytes(one, _ORDER) for one in self._heads)
+            self._heads.setdefault(one[:HEAD], []).append(one)
         self._reach = max((len(one) for one in self.patterns), default=0)
-        self._stride = _stride([len(one) for one in self.patterns])
-        self._words: dict[int, list[bytes]] = {}
-        self._always = [one for one in self.patterns if len(one) < self._stride + WORD - 1]
-        for one in self.patterns:
-            if len(one) >= self._stride + WORD - 1:
-                for at in range(self._stride):
-                    word = int.from_bytes(one[at : at + WORD], _ORDER)
-                    self._words.setdefault(word, []).append(one)
-        self._known = frozenset(self._words)
+        self._tables = _tables(sorted(self._heads))
 
     def mask(self, data: bytes) -> bytes:
         """The same with every secret masked."""
@@ -61,11 +51,12 @@ class Redactor:
     def spans(self, data: bytes, covered: int) -> list[Span]:
         """Where secrets stand, in order and merged; the first `covered` bytes are part of one that began before."""
         found: list[Span] = [(0, covered)] if covered else []
-        for pattern in {*self._always, *self._suspects(data)}:
-            at = data.find(pattern)
-            while at >= 0:
-                found.append((at, at + len(pattern)))
-                at = data.find(pattern, at + len(pattern))
+        ends: dict[bytes, int] = {}
+        for at in self._places(data):
+            for pattern in self._heads[data[at : at + HEAD]]:
+                if at >= ends.get(pattern, 0) and data.startswith(pattern, at):
+                    ends[pattern] = at + len(pattern)
+                    found.append((at, at + len(pattern)))
         merged: list[Span] = []
         for start, end in sorted(found):
             if merged and start <= merged[-1][1]:
@@ -78,42 +69,40 @@ class Redactor:
         """Where at the end of `data` something starts that may become a secret; its length when nothing does."""
         size = len(data)
         first = max(0, size - self._reach + 1)
-        if self._may_begin(data[first:]):
-            for at in range(first, size - WORD + 1):
-                if any(_goes_on(one, data, at) for one in self._heads.get(data[at : at + WORD], ())):
-                    return at
-        shorter = (size - tail for tail in range(min(WORD - 1, size), 0, -1) if data[-tail:] in self._tails)
+        for at in self._places(data[first:]):
+            if any(_goes_on(one, data, first + at) for one in self._heads[data[first + at :][:HEAD]]):
+                return first + at
+        shorter = (size - tail for tail in range(min(HEAD - 1, size), 0, -1) if data[-tail:] in self._tails)
         return next(shorter, size)
 
-    def _may_begin(self, tail: bytes) -> bool:
-        """Whether the head of any pattern stands in it, at any place: asked of words, not of each byte."""
-        for shift in range(min(WORD, len(tail))):
-            whole = (len(tail) - shift) // WORD * WORD
-            if not self._starts.isdisjoint(memoryview(tail)[shift : shift + whole].cast("I")):
-                return True
-        return False
+    def _places(self, data: bytes) -> Iterator[int]:
+        """Where the head of a pattern stands.
 
-    def _suspects(self, data: bytes) -> Iterator[bytes]:
-        """The patterns that share a sampled word with `data`: any that occurs in it does."""
-        whole = len(data) // WORD * WORD
-        sample = memoryview(data)[:whole].cast("I")[:: self._stride // WORD]
-        if not self._known.isdisjoint(sample):
-            for word in self._known.intersection(sample):
-                yield from self._words[word]
+        Each byte is looked up as the first, second, third and fourth of a head: which groups have it there. What all
+        four agree to is left, for all places by one AND of numbers as long as the data.
+        """
+        marks = -1
+        for place, table in enumerate(self._tables):
+            marks &= int.from_bytes(data.translate(table), "little") >> (8 * place)
+        if marks > 0:
+            for found in _MARKED.finditer(marks.to_bytes(len(data), "little")):
+                if data[found.start() : found.start() + HEAD] in self._heads:
+                    yield found.start()
+
+
+def _tables(heads: list[bytes]) -> list[bytes]:
+    """For each place in a head, and each byte: the groups of heads that have it there. Neighbours share a group."""
+    tables = [bytearray(256) for _ in range(HEAD)]
+    for number, head in enumerate(heads):
+        group = 1 << (number * GROUPS // len(heads))
+        for table, byte in zip(tables, head, strict=True):
+            table[byte] |= group
+    return [bytes(one) for one in tables]
 
 
 def _goes_on(pattern: bytes, data: bytes, at: int) -> bool:
     """Whether `data` ends, from `at` on, in a part of the pattern that is not all of it."""
     return len(pattern) > len(data) - at and pattern.startswith(data[at:])
-
-
-def _stride(lengths: list[int]) -> int:
-    """How far apart the sampled words may be, so that the search costs least.
-
-    A longer stride samples less, but patterns too short for it are searched for one by one.
-    """
-    possible = range(WORD, 10 * WORD, WORD)
-    return min(possible, key=lambda one: 80 / one + 1.5 * sum(1 for size in lengths if size < one + WORD - 1))
 
 
 class Stream:
