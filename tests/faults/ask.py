@@ -84,7 +84,7 @@ class Inside:
     def check(self) -> dict[str, Any]:
         """The invariants that the product counts itself, and what an examination of the ledger finds."""
         from audit.ledger import checkpoint, examine
-        from orchestration.engine.reconcile import violations
+        from orchestration.engine.invariants import violations
 
         report = examine.examine(checkpoint.verifier())
         return {"violations": violations(), "findings": [one.text for one in report.findings]}

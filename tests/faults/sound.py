@@ -125,7 +125,7 @@ def check_here() -> None:
     from django.db import connection
 
     from audit.ledger import checkpoint, examine
-    from orchestration.engine.reconcile import violations
+    from orchestration.engine.invariants import violations
     from tests.audit.log import sequence
 
     def query(sql: str) -> list[tuple[Any, ...]]:
