@@ -20,11 +20,7 @@ from tests.stack import wait_for
 
 MB = 1_000_000
 STORED = 10 * MB  # what the tail holds, so that all of it is kept however fast it is printed
-FOR = {
-    1: 8 * MB,
-    100: 200_000,
-    1_000: 20_000,
-}  # bytes of the log, by browsers: about as much to bring to all of them
+FOR = {1: 8 * MB, 100: 200_000, 1_000: 20_000}  # bytes of the log, by browsers
 LINE = 100
 
 
