@@ -11,6 +11,7 @@ from orchestration.models import SecretVersion
 from orchestration.secrets import envelope, rotation, store
 from orchestration.secrets.providers import sealed_of
 from orchestration.secrets.rotation import KeyNotHeld
+from tests import kept
 from tests.abuse.attack import Case, printed, work
 from tests.approvals.cast import sql
 from tests.factories import TEST
@@ -18,8 +19,9 @@ from tests.orchestration.test_secrets import VALUE, reading, stored
 
 
 @pytest.fixture
-def case(transactional_db, settings, tmp_path):
+def case(transactional_db, settings, tmp_path, monkeypatch):
     settings.KEY_DIR = tmp_path / "keys"  # others of this run seal for the common one
+    monkeypatch.setattr(kept, "_kept", {})  # and theirs is signed by it
     return Case(reading())
 
 
