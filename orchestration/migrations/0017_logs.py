@@ -54,28 +54,34 @@ class Migration(migrations.Migration):
             "stepattempt",
             "log_lost",
             models.BigIntegerField(
-                default=0, help_text="of the bytes left out, those the database did not take"
+                default=0, db_default=0, help_text="of the bytes left out, those the database did not take"
             ),
         ),
         migrations.AddField(
             "stepattempt",
             "log_lines",
-            models.BigIntegerField(default=0, help_text="of the step's log, when this attempt's ended"),
+            models.BigIntegerField(
+                default=0, db_default=0, help_text="of the step's log, when this attempt's ended"
+            ),
         ),
         migrations.AddField(
             "stepattempt",
             "log_bytes",
-            models.BigIntegerField(default=0, help_text="of the step's log, when this attempt's ended"),
+            models.BigIntegerField(
+                default=0, db_default=0, help_text="of the step's log, when this attempt's ended"
+            ),
         ),
         migrations.AddField(
             "stepattempt",
             "log_open",
-            models.BooleanField(default=False, help_text="the last line has no end"),
+            models.BooleanField(default=False, db_default=False, help_text="the last line has no end"),
         ),
         migrations.AddField(
             "stepattempt",
             "log_root",
-            models.CharField(blank=True, default="", help_text="end of the chain of chunks", max_length=71),
+            models.CharField(
+                blank=True, default="", db_default="", help_text="end of the chain of chunks", max_length=71
+            ),
         ),
         migrations.AddField(
             "stepattempt",

@@ -201,12 +201,18 @@ class StepAttempt(models.Model):
     last_seq = models.PositiveIntegerField(default=0)
     dropped_bytes = models.BigIntegerField(default=0)
     log_lost = models.BigIntegerField(
-        default=0, help_text="of the bytes left out, those the database did not take"
+        default=0, db_default=0, help_text="of the bytes left out, those the database did not take"
     )
-    log_lines = models.BigIntegerField(default=0, help_text="of the step's log, when this attempt's ended")
-    log_bytes = models.BigIntegerField(default=0, help_text="of the step's log, when this attempt's ended")
-    log_open = models.BooleanField(default=False, help_text="the last line has no end")
-    log_root = models.CharField(max_length=71, blank=True, default="", help_text="end of the chain of chunks")
+    log_lines = models.BigIntegerField(
+        default=0, db_default=0, help_text="of the step's log, when this attempt's ended"
+    )
+    log_bytes = models.BigIntegerField(
+        default=0, db_default=0, help_text="of the step's log, when this attempt's ended"
+    )
+    log_open = models.BooleanField(default=False, db_default=False, help_text="the last line has no end")
+    log_root = models.CharField(
+        max_length=71, blank=True, default="", db_default="", help_text="end of the chain of chunks"
+    )
     log_moved_at = models.DateTimeField(null=True, blank=True, help_text="to the storage of logs")
     log_removed_at = models.DateTimeField(null=True, blank=True, help_text="its time was over")
 
