@@ -42,9 +42,9 @@ def write(folder: Path) -> Checkpoint:
     return signed
 
 
-def bodies(size: int) -> Iterator[bytes]:
-    """The sealed bytes of the first entries, in the order of the log."""
-    begin = 0
+def bodies(size: int, *, first: int = 0) -> Iterator[bytes]:
+    """The sealed bytes of the entries from the first one to the size, in the order of the log."""
+    begin = first
     while begin < size:
         end = min(begin + 1000, size)
         with connection.cursor() as cursor:
