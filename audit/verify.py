@@ -19,6 +19,8 @@ import base64
 import binascii
 import csv
 import hashlib
+import io
+import itertools
 import json
 import re
 import struct
@@ -82,6 +84,7 @@ L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
 ROOT_OF_MINUS_ONE = pow(2, (P - 1) // 4, P)
 Point = tuple[int, int, int, int]
+ZERO: Point = (0, 1, 1, 0)
 
 
 def add(a: Point, b: Point) -> Point:
@@ -93,13 +96,13 @@ def add(a: Point, b: Point) -> Point:
     return e * f % P, g * h % P, f * g % P, e * h % P
 
 
-def multiply(scalar: int, point: Point) -> Point:
-    """A point so many times."""
-    result: Point = (0, 1, 1, 0)
+def multiply(scalar: int, point: Any, zero: Any, plus: Callable[[Any, Any], Any]) -> Any:
+    """A point so many times, on either curve."""
+    result = zero
     while scalar:
         if scalar & 1:
-            result = add(result, point)
-        point, scalar = add(point, point), scalar >> 1
+            result = plus(result, point)
+        point, scalar = plus(point, point), scalar >> 1
     return result
 
 
@@ -130,7 +133,8 @@ def signature_holds(public: bytes, message: bytes, signature: bytes) -> bool:
     if BASE is None or point is None or nonce is None or len(signature) != 64 or scalar >= L:
         return False
     challenge = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % L
-    left, right = multiply(scalar, BASE), add(nonce, multiply(challenge, point))
+    left = multiply(scalar, BASE, ZERO, add)
+    right = add(nonce, multiply(challenge, point, ZERO, add))
     return not (
         (left[0] * right[2] - right[0] * left[2]) % P or (left[1] * right[2] - right[1] * left[2]) % P
     )
@@ -163,15 +167,6 @@ def p256_add(a: "Affine | None", b: "Affine | None") -> "Affine | None":
     return x, (slope * (a[0] - x) - a[1]) % FIELD
 
 
-def p256_multiply(scalar: int, point: "Affine | None") -> "Affine | None":
-    result: Affine | None = None
-    while scalar:
-        if scalar & 1:
-            result = p256_add(result, point)
-        point, scalar = p256_add(point, point), scalar >> 1
-    return result
-
-
 def ecdsa_holds(x: int, y: int, message: bytes, signature: bytes) -> bool:
     """Whether the DER signature over the message's SHA-256 is by the key at this point of P-256."""
     numbers = read_der(signature)
@@ -182,7 +177,8 @@ def ecdsa_holds(x: int, y: int, message: bytes, signature: bytes) -> bool:
     inverse = pow(s, -1, ORDER)
     hashed = int.from_bytes(hashlib.sha256(message).digest(), "big")
     found = p256_add(
-        p256_multiply(hashed * inverse % ORDER, GENERATOR), p256_multiply(r * inverse % ORDER, (x, y))
+        multiply(hashed * inverse % ORDER, GENERATOR, None, p256_add),
+        multiply(r * inverse % ORDER, (x, y), None, p256_add),
     )
     return found is not None and found[0] % ORDER == r
 
@@ -394,11 +390,11 @@ def check_tree(leaves: Iterable[bytes], heads: "list[Head]") -> int:
     due: dict[int, list[bytes]] = {}
     for head in heads:
         due.setdefault(head.size, []).append(head.root)
-    size = 0
-    check_roots(due.pop(0, []), stack, size)
-    for size, value in enumerate(leaves, start=1):
-        grow(stack, value)
-        check_roots(due.pop(size, []), stack, size)
+    for size, value in enumerate(itertools.chain([b""], leaves)):  # before the first leaf, the empty log
+        if size:
+            grow(stack, value)
+        if any(one != root(stack) for one in due.pop(size, [])):
+            raise Altered(f"the first {size} entries are not those that the checkpoint of {size} signed")
     if due:
         raise Altered(f"there are {size} entries, but {max(due)} were signed: the end is missing")
     if size > max(head.size for head in heads):
@@ -406,17 +402,12 @@ def check_tree(leaves: Iterable[bytes], heads: "list[Head]") -> int:
     return size
 
 
-def check_roots(signed: "list[bytes]", stack: "list[tuple[int, bytes]]", size: int) -> None:
-    if signed and any(one != root(stack) for one in signed):
-        raise Altered(f"the first {size} entries are not those that the checkpoint of {size} signed")
-
-
 # --- canonical JSON and entries --------------------------------------------------------------------------------
 
 
 def read_json(body: bytes, *, by_hand: bool = False) -> Any:
     """The value, when these bytes are the one way to write it, or people may write it; Altered otherwise."""
-    hook = _no_key_twice if by_hand else _in_order
+    hook = _by_hand if by_hand else _in_order
     try:
         value = json.loads(
             body.decode("utf-8"), object_pairs_hook=hook, parse_float=_refused, parse_constant=_refused
@@ -439,7 +430,7 @@ def canonical(value: "dict[str, Any]") -> bytes:
     return written({name: value[name] for name in sorted(value)})
 
 
-def _no_key_twice(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
+def _by_hand(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
     if len(dict(pairs)) != len(pairs):
         raise ValueError("a key is doubled")
     return dict(pairs)
@@ -449,7 +440,7 @@ def _in_order(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
     keys = [key.encode("utf-16-be", "surrogatepass") for key, _ in pairs]
     if keys != sorted(keys):
         raise ValueError("a key is out of order")
-    return _no_key_twice(pairs)
+    return _by_hand(pairs)
 
 
 def _refused(text: str) -> None:
@@ -491,36 +482,29 @@ def read_entry(body: bytes) -> Entry:
     return value
 
 
-class Streams:
-    """The versions of each row must follow each other without a gap, each naming the hash of the one before."""
-
-    def __init__(self, *, from_the_beginning: bool = True) -> None:
-        self.newest: dict[str, tuple[int, str]] = {}
-        self.whole = from_the_beginning
-
-    def follow(self, index: int, entry: Entry, value: bytes) -> None:
-        stream, version = entry["stream"], entry["stream_version"]
-        known = self.newest.get(stream, (0, None))
-        if stream not in self.newest and version > 1 and not self.whole:
-            known = version - 1, entry["prev"]  # what it follows lies before the first entry that is here
-        if (version, entry["prev"]) != (known[0] + 1, known[1]):
-            raise Altered(f"entry {index} does not follow its predecessor")
-        self.newest[stream] = (version, value.hex())
-
-
 See = Callable[[int, Entry, bytes], None]
 
 
 def check_entries(bodies: Iterable[bytes], first: int, see: "list[See]") -> Iterator[bytes]:
-    """The leaves of these entries, each looked at on the way."""
-    streams = Streams(from_the_beginning=first == 0)
+    """The leaves of these entries, each looked at on the way.
+
+    The versions of each row must follow each other without a gap, each naming the hash of the one before; what the
+    first one follows may lie before the first entry that is here.
+    """
+    newest: dict[str, tuple[int, Any]] = {}
     for index, body in enumerate(bodies, start=first):
         value = leaf(body)
         try:
             entry = read_entry(body)
         except Altered as fault:
             raise Altered(f"entry {index} is not as entries are: {fault}") from fault
-        streams.follow(index, entry, value)
+        version, before = entry["stream_version"], entry["prev"]
+        known = newest.get(entry["stream"])
+        if known is None:
+            known = (version - 1, before) if first and version > 1 else (0, None)
+        if (version, before) != (known[0] + 1, known[1]):
+            raise Altered(f"entry {index} does not follow its predecessor")
+        newest[entry["stream"]] = (version, value.hex())
         for one in see:
             one(index, entry, value)
         yield value
@@ -530,6 +514,7 @@ def check_entries(bodies: Iterable[bytes], first: int, see: "list[See]") -> Iter
 
 LOCAL, CENTRAL, END = "<4s5H3I2H", "<4s6H3I5H2I", "<4s4H2IH"
 MADE_BY, NEEDS, JANUARY_1980 = 3 << 8 | 20, 20, 33
+MOST_MEMBERS, MOST_BYTES = 2**16 - 1, 2**32 - 1  # beyond, a zip has a second form
 PIECE = 2**20
 TILE = 256
 FIXED = (
@@ -541,11 +526,6 @@ FIXED = (
     "trust.json",
 )
 NAME = re.compile(rb"[a-z][a-z0-9._/-]{0,99}|README\.txt", re.ASCII)
-
-
-class Member(NamedTuple):
-    offset: int
-    size: int
 
 
 class Bundle:
@@ -563,37 +543,37 @@ class Bundle:
             raise CannotTell(f"the bundle has no {missing[0]}")
 
     def read(self, name: str) -> bytes:
-        member = self.members.get(name)
-        if member is None or member.size > MAX_TEXT:
+        offset, size = self.members.get(name, (0, MAX_TEXT + 1))
+        if size > MAX_TEXT:
             raise Altered(f"the bundle has no {name} of a size that this program reads")
         with open_file(self.path) as file:
-            file.seek(member.offset)
-            data: bytes = file.read(member.size)
+            file.seek(offset)
+            data: bytes = file.read(size)
         return data
 
     def lines(self, name: str) -> Iterator[bytes]:
         """The lines of a member, without their ends."""
         with open_file(self.path) as file:
-            file.seek(self.members[name].offset)
-            yield from read_lines(file, self.members[name].size)
+            file.seek(self.members[name][0])
+            yield from read_lines(file, self.members[name][1])
 
 
-def read_zip(file: Any) -> "dict[str, Member]":
-    """Where each member lies, once its checksum and every byte around it fitted; Altered otherwise."""
-    members: dict[str, Member] = {}
+def read_zip(file: Any) -> "dict[str, tuple[int, int]]":
+    """Offset and size of each member, once its checksum and every byte around it fitted; Altered otherwise."""
+    members: dict[str, tuple[int, int]] = {}
     central = b""
     while True:
         offset, head = file.tell(), file.read(struct.calcsize(LOCAL))
         if head[:4] != b"PK\x03\x04":
             break
-        if len(head) != struct.calcsize(LOCAL):
-            raise Altered("the bundle ends in the middle")
+        if len(head) != struct.calcsize(LOCAL) or len(members) == MOST_MEMBERS or offset > MOST_BYTES:
+            raise Altered("the bundle ends in the middle, or is larger than bundles are")
         *_, crc, _, size, length, _ = struct.unpack(LOCAL, head)
         expected = struct.pack(LOCAL, b"PK\x03\x04", NEEDS, 0, 0, 0, JANUARY_1980, crc, size, size, length, 0)
         raw = file.read(length)
         if head != expected or not NAME.fullmatch(raw) or b".." in raw or raw.decode() in members:
             raise Altered("the bundle has a member that is not written as bundles are, or one twice")
-        members[raw.decode()] = Member(file.tell(), size)
+        members[raw.decode()] = file.tell(), size
         if checksum(file, size) != crc:
             raise Altered(f"{raw.decode()} in the bundle was changed: its checksum does not fit")
         fields = (MADE_BY, NEEDS, 0, 0, 0, JANUARY_1980, crc, size, size, length, 0, 0, 0, 0)
@@ -601,6 +581,8 @@ def read_zip(file: Any) -> "dict[str, Member]":
     if not members:
         raise CannotTell("this is not a bundle")
     count = len(members)
+    if offset > MOST_BYTES:
+        raise Altered("the bundle is larger than bundles are")
     end = struct.pack(END, b"PK\x05\x06", 0, 0, count, count, len(central), offset, 0)
     if head + file.read(len(central) + len(end)) != central + end:
         raise Altered("the list of the bundle's members does not fit them, or something follows it")
@@ -682,17 +664,19 @@ class SignOffs:
         self.trusted: dict[str, Entry] = {}
         self.revoked: dict[str, int] = {}
         self.demands: dict[str, bool] = {}  # stage -> whether policy demanded a passkey there
-        self.proved: dict[str, str] = {}  # sign-off -> person
+        self.people: set[str] = set()  # whose passkeys proved something
+        self.vouching: dict[str, str] = {}  # proved approvals that stand: sign-off -> person
         self.faults: list[str] = []
         self.open: list[str] = []
-        self.plain = 0
+        self.proved = self.plain = 0
 
     def see(self, index: int, entry: Entry, _: bytes) -> None:
-        kinds: dict[str, Callable[[Entry], None]] = {
+        kinds: dict[str, Callable[[Entry], object]] = {
             "chain.opened": self._opened,
             "passkey.trusted": self._trusted,
             "passkey.revoked": lambda entry: self._revoked(index, entry),
             "sign_off.given": self._given,
+            "sign_off.withdrawn": lambda entry: self.vouching.pop(entry["stream"], None),
         }
         self.whole |= index == 0
         judge = kinds.get(entry["type"])
@@ -704,7 +688,7 @@ class SignOffs:
             self.open.append(f"entry {index}: {why}")
         except Altered as fault:
             self.faults.append(f"entry {index}: {fault}")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             self.faults.append(f"entry {index}: it does not say what entries of its kind say ({error!r})")
 
     def _opened(self, entry: Entry) -> None:
@@ -718,7 +702,7 @@ class SignOffs:
             raise Altered("a passkey was trusted after it had been revoked")
         if not self._vouched(data):
             raise Altered("a passkey is said to be trusted, but no key of workers that you trust signed so")
-        unproved = [one for one in data["vouched_by"] if self.proved.get(one) in (None, data["person"])]
+        unproved = [one for one in data["vouched_by"] if self.vouching.get(one) in (None, data["person"])]
         if unproved and not self.whole:
             raise CannotTell("who vouched for a passkey did so before the first entry that is here")
         if unproved or not (data["vouched_by"] or entry["actor"]["kind"] == "system"):
@@ -758,7 +742,10 @@ class SignOffs:
         if (key["person"], key["account"]) != (data["person"], entry["actor"]["id"]):
             raise Altered("it is signed with a passkey of somebody else")
         check_assertion(data, signed)
-        self.proved[entry["stream"]] = data["person"]
+        self.proved += 1
+        self.people.add(data["person"])
+        if data["decision"] in APPROVING:
+            self.vouching[entry["stream"]] = data["person"]
 
     def _without(self, data: Entry) -> None:
         demanded = self.demands.get(data["stage"])
@@ -778,8 +765,7 @@ class SignOffs:
             )
         if self.open:
             raise CannotTell(f"{len(self.open)} sign-offs or passkeys; the first is {self.open[0]}")
-        people = len(set(self.proved.values()))
-        proved = f"{len(self.proved)} sign-offs are proved by passkeys of {people} people."
+        proved = f"{self.proved} sign-offs are proved by passkeys of {len(self.people)} people."
         return f"{proved} {self.plain} have none, and none of these needed one."
 
 
@@ -901,7 +887,7 @@ def check_signoffs(args: argparse.Namespace) -> Answer:
     _, (verified, unchecked) = walk(args, trust, [signoffs.see])
     unchecked += [
         "the sign-offs without a passkey: they rest on the server's word",
-        "who really enrolled the passkeys that were vouched for at a terminal",
+        "what those saw who vouched for a passkey, and who did so at a terminal",
     ]
     return [*verified, signoffs.conclude()], unchecked
 
@@ -1106,19 +1092,14 @@ def arguments() -> Arguments:
     return parser
 
 
-def remember(args: argparse.Namespace) -> None:
-    """Keep the newest checkpoint for the next time: whole or not at all."""
-    if getattr(args, "state", None) is not None:
-        draft = args.state.with_name(f"{args.state.name}.new")
-        draft.write_bytes(args.remember)
-        draft.replace(args.state)
-
-
 def main(argv: "list[str] | None" = None) -> int:
     args = arguments().parse_args(argv)
     try:
         verified, unchecked = args.check(args)
-        remember(args)
+        if getattr(args, "state", None) is not None:  # for the next time: whole or not at all
+            draft = args.state.with_name(f"{args.state.name}.new")
+            draft.write_bytes(args.remember)
+            draft.replace(args.state)
     except Altered as found:
         print(f"ALTERED: {found}.")
         return ALTERED
@@ -1132,4 +1113,6 @@ def main(argv: "list[str] | None" = None) -> int:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

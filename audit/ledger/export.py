@@ -13,11 +13,11 @@ from audit.refusals import NotFound
 
 README = """This is the ledger of {origin} up to {size} entries.
 
-entries.jsonl    the sealed bytes of each entry, one a line, in the order of the log
-checkpoints.txt  every signed checkpoint, oldest first
-verify.py        checks all of it with Python alone: no network, no database, no other code
+entries.jsonl            the sealed bytes of each entry, one a line, in the order of the log
+checkpoints.txt          every signed checkpoint, oldest first
+countersign-verify.py    checks all of it with Python alone: no network, no database, no other code
 
-    python3 verify.py export . --key '{key}'
+    python3 countersign-verify.py export . --key '{key}'
 
 The key above comes from the same place as the log. Compare it with the one that you noted earlier, and pass a
 checkpoint that you kept elsewhere with --pinned: only that shows whether the whole log was exchanged.
@@ -38,7 +38,7 @@ def write(folder: Path) -> Checkpoint:
     (folder / "checkpoints.txt").write_text("\n".join(notes), "utf-8")
     (folder / "key.txt").write_text(f"{key}\n", "utf-8")
     (folder / "README.txt").write_text(README.format(origin=key.name, size=signed.size, key=key), "utf-8")
-    shutil.copyfile(str(audit.verify.__file__), folder / "verify.py")
+    shutil.copyfile(str(audit.verify.__file__), folder / "countersign-verify.py")
     return signed
 
 

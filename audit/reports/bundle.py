@@ -28,6 +28,7 @@ from audit.refusals import Invalid, NotFound, TooMany
 from audit.reports.sheet import PIECE
 
 AN_HOUR, MOST_AN_HOUR = timedelta(hours=1), 6  # of one account
+MOST_ENTRIES = 16_000_000  # of a log; more tiles than a zip in its one form has room for
 NOTES = 1000  # the newest; the tree holds those before by itself
 ONE_AT_A_TIME = 0x62756E646C65  # an advisory lock: two bundles at once would be a way to fill the disk
 README = """This is {what} of the ledger {origin}, as it was signed at {size} entries.
@@ -111,8 +112,10 @@ def _about(signed: Checkpoint, asked: Mapping[str, str]) -> dict[str, Any]:
         first, last, size = cursor.fetchone()
     if first == last:
         raise Invalid("No bundle was made: no entry lies in this period.")
-    if size + signed.size * HASH > pack.MOST:
-        raise Invalid("No bundle was made: it would be larger than 2 GB. Choose a period.")
+    if size + signed.size * HASH > pack.MOST or signed.size > MOST_ENTRIES:
+        raise Invalid(
+            "No bundle was made: it would be larger than 2 GB. Choose a period, or use manage.py ledger export."
+        )
     return {
         "v": 1, "origin": settings.LEDGER_ORIGIN, "size": signed.size, "first": first, "end": last,
         "from": asked.get("from", ""), "to": asked.get("to", ""),

@@ -125,7 +125,7 @@ def check(capsys, *arguments):
     try:
         code = audit.verify.main([str(one) for one in arguments])
     except SystemExit as ended:
-        code = ended.code
+        return ended.code, ""
     return code, capsys.readouterr().out
 
 

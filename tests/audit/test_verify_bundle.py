@@ -385,7 +385,7 @@ def test_both_readers_take_the_same_bytes(value):
 
 
 def test_the_file_needs_nothing_but_python():
-    tree = ast.parse(Path(audit.verify.__file__).read_text("utf-8"))
+    tree = ast.parse(Path(audit.verify.__file__).read_text("utf-8"), feature_version=(3, 9))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     named = {alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names}
     named |= {str(node.module) for node in imports if isinstance(node, ast.ImportFrom)}

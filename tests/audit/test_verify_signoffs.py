@@ -3,6 +3,7 @@
 import base64
 import copy
 import hashlib
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -24,22 +25,16 @@ RSA_KEY = rsa.generate_private_key(65537, 2048)
 class RsaDevice(Authenticator):
     """An authenticator with an RSA key, as Windows makes them."""
 
-    def __init__(self):
-        super().__init__()
-        self.key = RSA_KEY
-
     @property
     def cose(self):
-        n = self.key.public_key().public_numbers().n.to_bytes(256, "big")
+        n = RSA_KEY.public_key().public_numbers().n.to_bytes(256, "big")
         return b"\xa4\x01\x03\x03\x39\x01\x00\x20\x59\x01\x00" + n + b"\x21\x43\x01\x00\x01"
 
     def get(self, challenge, *, origin="http://testserver"):
-        self.key = ec.generate_private_key(ec.SECP256R1())
         told = super().get(challenge, origin=origin)
-        self.key = RSA_KEY
         client, data = offline.unbase64url(told.client_data), offline.unbase64url(told.authenticator_data)
         signed = RSA_KEY.sign(data + hashlib.sha256(client).digest(), padding.PKCS1v15(), hashes.SHA256())
-        return type(told)(told.credential_id, told.authenticator_data, told.client_data, b64(signed))
+        return replace(told, signature=b64(signed))
 
 
 class Story:
@@ -109,10 +104,14 @@ class Story:
         return self.add("sign_off.given", actor=actor, stream=stream, **data)
 
     def log(self, **more):
-        bodies = [
-            entry(number, kind, stream=stream, actor=actor, **copy.deepcopy(data))
-            for number, (kind, stream, actor, data) in enumerate(self.entries)
-        ]
+        bodies: list[bytes] = []
+        newest: dict[str, tuple[int, str]] = {}
+        for number, (kind, stream, actor, data) in enumerate(self.entries):
+            version, prev = newest.get(stream) or (0, None)
+            told = copy.deepcopy(data)
+            body = entry(number, kind, stream=stream, version=version + 1, prev=prev, actor=actor, **told)
+            newest[stream] = (version + 1, offline.leaf(body).hex())
+            bodies.append(body)
         return Log(bodies, workers=(WORKERS.public_key().public_bytes_raw().hex(),), **more)
 
 
@@ -201,6 +200,14 @@ def test_a_key_is_vouched_for_by_somebody_else_with_a_key_of_their_own(judged):
     assert (
         judged(begun.trusted(ines, "ines", actor=worker, vouched_by=["vouching"]).given(ines, "ines"))[0] == 0
     )
+    wrong = [
+        Story().trusted(sam).given(sam, stream="vouching", decision="reject"),
+        Story().trusted(sam).given(sam, stream="vouching").add("sign_off.withdrawn", stream="vouching"),
+    ]
+    for story in wrong:
+        assert judged(story)[0] == 0
+        code, said = judged(story.trusted(ines, "ines", actor=worker, vouched_by=["vouching"]))
+        assert (code, "vouched for a passkey" in said) == (1, True), said
     own = Story().trusted(sam).given(sam, stream="vouching").trusted(ines, "sam", vouched_by=["vouching"])
     assert judged(own)[0] == 1
 
@@ -266,8 +273,8 @@ def test_p256_agrees_with_the_library_and_takes_one_spelling():
 @pytest.mark.parametrize("scalar", [1, 2, 3, 5, 2**255, offline.ORDER - 1, offline.ORDER - 2])
 def test_points_of_p256_are_those_of_the_library(scalar):
     expected = ec.derive_private_key(scalar, ec.SECP256R1()).public_key().public_numbers()
-    assert offline.p256_multiply(scalar, offline.GENERATOR) == (expected.x, expected.y)
-    assert offline.p256_multiply(offline.ORDER, offline.GENERATOR) is None
+    assert offline.multiply(scalar, offline.GENERATOR, None, offline.p256_add) == (expected.x, expected.y)
+    assert offline.multiply(offline.ORDER, offline.GENERATOR, None, offline.p256_add) is None
 
 
 def test_rsa_takes_exactly_the_padding_of_its_standard():
