@@ -967,7 +967,9 @@ def conclude(
 ) -> "list[str]":
     """Hold the newest head against the minimum, have it remembered, and say what stays open."""
     if size < trust.minimum:
-        raise Altered(f"the log has {size} entries, but had {trust.minimum} when you pinned it")
+        raise CannotTell(
+            f"the log has {size} entries here, but had {trust.minimum} when you pinned it: this is older, or was cut"
+        )
     args.remember = canonical({"v": 1, "checkpoint": note})
     open_ends = [] if outside else ["whether the whole log was exchanged: give --pinned or --state"]
     if args.state is None:

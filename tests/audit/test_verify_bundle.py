@@ -97,7 +97,7 @@ def test_a_state_that_nobody_signed_is_not_believed(capsys, files):
     ("changed", "code", "words"),
     [
         ({"minimum_size": 5}, 0, "Verified"),
-        ({"minimum_size": 6}, 1, "had 6 when you pinned it"),
+        ({"minimum_size": 6}, 2, "had 6 when you pinned it"),
         ({"origin": "other.example"}, 2, "of its origin"),
         ({"keys": []}, 2, "no key"),
         ({"v": 2}, 2, "not a trust.json"),
