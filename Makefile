@@ -106,8 +106,7 @@ sshd:
 	@command -v sshd >/dev/null || [ -x /usr/sbin/sshd ] || \
 		printf '\n*** No OpenSSH server: THE TESTS OF SSH STEPS ARE LEFT OUT. Install openssh-server to run them. ***\n\n'
 
-# A second opinion on the offline verifier: Go's tlog and note out of Debian's packages, sigstore's and pymerkle's trees.
-second: .venv/installed
+second: .venv/installed ## others' programs, with which the offline verifier is compared: Go's tlog and note, sigstore, pymerkle
 	@mkdir -p .venv/second
 	@[ -e .venv/second/pymerkle ] || $(UV) pip install --quiet --target .venv/second --no-deps --require-hashes \
 		-r requirements/second.lock || printf '\n*** No sigstore and pymerkle: THE COMPARISON WITH THEM IS LEFT OUT. ***\n\n'

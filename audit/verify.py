@@ -713,7 +713,7 @@ class SignOffs:
         if not self.workers:
             raise CannotTell("trust.json names no key of workers, so nothing says which passkeys are trusted")
         scheme, key_id, encoded = data["trust"].split(":")
-        message = b"countersign/trust/v1\0" + canonical({name: data[name] for name in VOUCHED})
+        message = b"countersign/%b/v1\0" % b"trust" + canonical({name: data[name] for name in VOUCHED})
         return scheme == "ed25519" and any(
             hashlib.sha256(key).hexdigest()[:16] == key_id
             and signature_holds(key, message, unbase64(encoded))

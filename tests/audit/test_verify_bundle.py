@@ -218,6 +218,16 @@ def test_what_is_left_out_doubled_moved_or_exchanged_is_found(capsys, files, cha
     assert code in {1, 2}, said
 
 
+@pytest.mark.parametrize("name", ["tile/0/001", "tile/0/002.p/88", "tile/1/000.p/2"])
+def test_a_tile_of_any_level_that_does_not_fit_the_others_is_found(capsys, files, name):
+    log = Log([entry(number) for number in range(600)])
+    right = log.members[name]
+    assert verdict(capsys, log, files)[0] == 0
+    for wrong in (right[:-1] + bytes([right[-1] ^ 1]), right[32:] + right[:32], right[:-32]):
+        code, said = verdict(capsys, Log(log.bodies, changed={name: wrong}), files)
+        assert code == 1, said
+
+
 def test_members_in_another_order_or_twice_or_packed_are_no_bundle(capsys, files):
     members = list(SMALL.members.items())
     for order in (members[::-1], [*members, members[-1]]):
