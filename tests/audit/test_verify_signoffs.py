@@ -9,6 +9,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import audit.verify as offline
 from approvals.passkeys import Statement
@@ -226,6 +228,39 @@ def test_without_the_key_of_the_workers_nothing_is_proved(capsys, tmp_path):
     log.write(tmp_path / "log.zip")
     code, said = check(capsys, "signoffs", tmp_path / "log.zip", "--key", log.key)
     assert (code in {1, 2}, "names no key of workers" in said) == (True, True)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_whatever_stands_in_the_place_of_a_value_is_named_and_never_believed(judged, data):
+    """An entry may say anything: no kind of value makes the program stumble, and none makes it say yes."""
+    device = Authenticator()
+    story = Story().opened().trusted(device).given(device)
+    at = data.draw(st.integers(0, 2))
+    place = story.entries[at][3]
+    if at == 2 and data.draw(st.booleans()):
+        place = place["passkey"]
+    name = data.draw(st.sampled_from(sorted(place)))
+    strange = [
+        None,
+        True,
+        0,
+        -1,
+        "",
+        "AAAA",
+        "\u00e9",
+        [],
+        [1],
+        {},
+        {"a": 1},
+        ["x", None],
+        "a:b:c",
+        "[" * 2000,
+    ]
+    place[name] = data.draw(st.sampled_from(strange))
+    code, said = judged(story)
+    told = {"chain", "was", "stage_name", "stages", "vouched_by"}  # not part of what is proved here
+    assert code in ({0, 1, 2} if name in told else {1, 2}), said
 
 
 # --- signatures against the library ------------------------------------------------------------------------------
