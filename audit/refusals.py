@@ -42,6 +42,17 @@ class Invalid(Refusal):
     status = 422
 
 
+class TooMany(Refusal):
+    """Slow down; `retry_after` says for how many seconds."""
+
+    code = "too_many_requests"
+    status = 429
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class WeakensProtection(Refusal):
     """Something would be protected less than now; that takes more than one person's edit."""
 

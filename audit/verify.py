@@ -1,10 +1,14 @@
-"""Checks a Countersign ledger with Python alone: no network, no database, none of the server's code.
+"""countersign-verify: checks a Countersign ledger with Python alone. No network, no database, no code of the server.
 
-    verify.py export DIR --key KEY [--pinned CHECKPOINT]... [--state FILE]   an exported ledger
-    verify.py proof ENTRY PROOF --key KEY                                    one entry (canonical JSON, .tlog-proof)
-    verify.py consistency OLD NEW PROOF --key KEY                            that one checkpoint grew into the other
+    countersign-verify.py bundle FILE.zip --trust TRUST [--state SEEN]       a bundle: entries, tree, checkpoints
+    countersign-verify.py signoffs FILE.zip --trust TRUST [--state SEEN]     and every decision that a passkey signed
+    countersign-verify.py population MANIFEST --bundle FILE.zip --trust TRUST  a list of entries, row by row
+    countersign-verify.py export DIR --trust TRUST [--state SEEN]            an exported ledger
+    countersign-verify.py proof ENTRY PROOF --trust TRUST                    one entry (canonical JSON, .tlog-proof)
+    countersign-verify.py consistency OLD NEW PROOF --trust TRUST            that one checkpoint grew into the other
 
-KEY is the verifier key that you noted when you first saw this log, never one that came with the files alone.
+TRUST is the trust.json that you keep: what you noted when you first saw this log, never what came with the files
+alone. `--key KEY` instead of it names one verifier key. SEEN remembers the newest log that you have seen.
 Exit code: 0 verified, 1 altered, 2 cannot tell, 3 wrong usage. What was not checked is always said.
 It must never answer 0 for something that it did not check. It is one file, longer than the house allows, so that
 it can be handed over alone, read in one sitting and run anywhere.
@@ -13,14 +17,29 @@ it can be handed over alone, read in one sitting and run anywhere.
 import argparse
 import base64
 import binascii
+import csv
 import hashlib
+import io
+import itertools
 import json
+import re
+import struct
 import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 VERIFIED, ALTERED, UNKNOWN, USAGE = 0, 1, 2, 3
 DASH = "\N{EM DASH}"
+MAX_ENTRY = 60_000  # bytes
+MAX_TEXT = 256 * 2**20  # bytes of a file that is read as a whole
+MAX_DEPTH = 64
+MAX_INTEGER = 2**53 - 1
+MAX_SIZE = 2**53  # entries of a log; with it, no path is longer than this program can walk
+Entry = dict[str, Any]
+Answer = tuple["list[str]", "list[str]"]  # what is verified, and what was not checked
 
 
 class Altered(Exception):
@@ -32,9 +51,25 @@ class CannotTell(Exception):
 
 
 class Key(NamedTuple):
+    """A key of the log, and for which sizes of it the key signs: from `begin`, before `end`."""
+
     name: str
     id: bytes
     public: bytes
+    begin: int = 0
+    end: "int | None" = None
+
+
+class Trust(NamedTuple):
+    """What the auditor pinned."""
+
+    keys: "list[Key]"
+    minimum: int = 0
+    workers: "tuple[bytes, ...]" = ()
+
+    @property
+    def origin(self) -> str:
+        return self.keys[0].name
 
 
 class Head(NamedTuple):
@@ -49,6 +84,7 @@ L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
 ROOT_OF_MINUS_ONE = pow(2, (P - 1) // 4, P)
 Point = tuple[int, int, int, int]
+ZERO: Point = (0, 1, 1, 0)
 
 
 def add(a: Point, b: Point) -> Point:
@@ -60,13 +96,13 @@ def add(a: Point, b: Point) -> Point:
     return e * f % P, g * h % P, f * g % P, e * h % P
 
 
-def multiply(scalar: int, point: Point) -> Point:
-    """A point so many times."""
-    result: Point = (0, 1, 1, 0)
+def multiply(scalar: int, point: Any, zero: Any, plus: Callable[[Any, Any], Any]) -> Any:
+    """A point so many times, on either curve."""
+    result = zero
     while scalar:
         if scalar & 1:
-            result = add(result, point)
-        point, scalar = add(point, point), scalar >> 1
+            result = plus(result, point)
+        point, scalar = plus(point, point), scalar >> 1
     return result
 
 
@@ -97,16 +133,106 @@ def signature_holds(public: bytes, message: bytes, signature: bytes) -> bool:
     if BASE is None or point is None or nonce is None or len(signature) != 64 or scalar >= L:
         return False
     challenge = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % L
-    left, right = multiply(scalar, BASE), add(nonce, multiply(challenge, point))
+    left = multiply(scalar, BASE, ZERO, add)
+    right = add(nonce, multiply(challenge, point, ZERO, add))
     return not (
         (left[0] * right[2] - right[0] * left[2]) % P or (left[1] * right[2] - right[1] * left[2]) % P
     )
 
 
-# --- signed notes and checkpoints --------------------------------------------------------------------------
+# --- ECDSA over P-256 (FIPS 186-5 section 6.4.2) and RSA (RFC 8017 section 8.2.2), verification only --------
+
+FIELD = 2**256 - 2**224 + 2**192 + 2**96 - 1
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+CURVE_B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+GENERATOR = (
+    0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
+    0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
+)
+SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")  # DER of "what follows is a SHA-256"
+Affine = tuple[int, int]
 
 
-def read_key(text: str) -> Key:
+def p256_add(a: "Affine | None", b: "Affine | None") -> "Affine | None":
+    """Add two points of P-256; None is the point at infinity."""
+    if a is None or b is None:
+        return b if a is None else a
+    if a[0] == b[0]:
+        if (a[1] + b[1]) % FIELD == 0:
+            return None
+        slope = (3 * a[0] * a[0] - 3) * pow(2 * a[1], -1, FIELD) % FIELD
+    else:
+        slope = (b[1] - a[1]) * pow(b[0] - a[0], -1, FIELD) % FIELD
+    x = (slope * slope - a[0] - b[0]) % FIELD
+    return x, (slope * (a[0] - x) - a[1]) % FIELD
+
+
+def ecdsa_holds(x: int, y: int, message: bytes, signature: bytes) -> bool:
+    """Whether the DER signature over the message's SHA-256 is by the key at this point of P-256."""
+    numbers = read_der(signature)
+    on_curve = x < FIELD and y < FIELD and (y * y - x * x * x + 3 * x - CURVE_B) % FIELD == 0
+    if numbers is None or not on_curve or not all(0 < one < ORDER for one in numbers):
+        return False
+    r, s = numbers
+    inverse = pow(s, -1, ORDER)
+    hashed = int.from_bytes(hashlib.sha256(message).digest(), "big")
+    found = p256_add(
+        multiply(hashed * inverse % ORDER, GENERATOR, None, p256_add),
+        multiply(r * inverse % ORDER, (x, y), None, p256_add),
+    )
+    return found is not None and found[0] % ORDER == r
+
+
+def read_der(data: bytes) -> "tuple[int, int] | None":
+    """The two numbers of an ECDSA signature; None when it is not their one DER."""
+    if len(data) < 8 or data[3] > len(data) - 7:
+        return None
+    r, rest = data[4 : 4 + data[3]], data[4 + data[3] :]
+    s = rest[2:]
+    numbers = int.from_bytes(r, "big"), int.from_bytes(s, "big")
+    body = b"".join(
+        bytes([2, len(one)]) + one
+        for one in (number.to_bytes(number.bit_length() // 8 + 1, "big") for number in numbers)
+    )
+    return numbers if len(body) < 128 and bytes([0x30, len(body)]) + body == data else None
+
+
+def rsa_holds(modulus: bytes, exponent: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether the PKCS #1 v1.5 signature over the message's SHA-256 is by this key."""
+    n, e = int.from_bytes(modulus, "big"), int.from_bytes(exponent, "big")
+    size, number = (n.bit_length() + 7) // 8, int.from_bytes(signature, "big")
+    if not (2048 <= n.bit_length() <= 8192 and n & 1 and 3 <= e < 2**33 and e & 1):
+        return False
+    if len(signature) != size or number >= n:
+        return False
+    told = SHA256_INFO + hashlib.sha256(message).digest()
+    padded = b"\x00\x01" + b"\xff" * (size - len(told) - 3) + b"\x00" + told
+    return pow(number, e, n).to_bytes(size, "big") == padded
+
+
+# Keys of passkeys are COSE in the one order that CTAP2 allows, so they are read by their pattern.
+ES256 = re.compile(rb"\xa5\x01\x02\x03\x26\x20\x01\x21\x58\x20(.{32})\x22\x58\x20(.{32})", re.DOTALL)
+EDDSA = re.compile(rb"\xa4\x01\x01\x03\x27\x20\x06\x21\x58\x20(.{32})", re.DOTALL)
+RS256 = re.compile(rb"\xa4\x01\x03\x03\x39\x01\x00\x20\x59(..)(.{256,1024})\x21\x43(...)", re.DOTALL)
+
+
+def device_signed(cose: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether the holder of a COSE key signed: ES256, EdDSA or RS256; CannotTell for other kinds."""
+    if found := ES256.fullmatch(cose):
+        x, y = (int.from_bytes(one, "big") for one in found.groups())
+        return ecdsa_holds(x, y, message, signature)
+    if found := EDDSA.fullmatch(cose):
+        return signature_holds(found[1], message, signature)
+    found = RS256.fullmatch(cose)
+    if found and int.from_bytes(found[1], "big") == len(found[2]):
+        return rsa_holds(found[2], found[3], message, signature)
+    raise CannotTell("a passkey is of a kind that this program does not read")
+
+
+# --- keys, signed notes and checkpoints ----------------------------------------------------------------------
+
+
+def read_key(text: str, begin: int = 0, end: "int | None" = None) -> Key:
     """The key from its text form; CannotTell when it is none."""
     try:
         name, key_id, encoded = text.strip().split("+", 2)
@@ -116,37 +242,80 @@ def read_key(text: str) -> Key:
     expected = hashlib.sha256(name.encode() + b"\n" + blob).digest()[:4]
     if len(blob) != 33 or blob[0] != 1 or expected.hex() != key_id:
         raise CannotTell("the key is no Ed25519 verifier key, or was copied with a mistake")
-    return Key(name, expected, blob[1:])
+    return Key(name, expected, blob[1:], begin, end)
 
 
-def read_checkpoint(note: str, key: Key) -> Head:
-    """Size and root of a checkpoint signed by the key; Altered when it is not."""
+def read_trust(args: argparse.Namespace) -> Trust:
+    """What is pinned: by a trust.json, or one key by itself."""
+    if args.trust is None:
+        return Trust([read_key(args.key)])
+    try:
+        said = read_json(read_bytes(args.trust, MAX_ENTRY), by_hand=True)
+        fit(said, {"v": 1, "origin": str, "keys": list, "minimum_size": int, "workers": list})
+        for one in said["keys"]:
+            fit(one, {"key": str, "from": int, "until": (int, type(None))})
+        keys = [read_key(one["key"], one["from"], one["until"]) for one in said["keys"]]
+        workers = tuple(bytes.fromhex(one) for one in said["workers"])
+    except (Altered, ValueError, TypeError) as error:
+        raise CannotTell(f"{args.trust} is not a trust.json that this program reads: {error}") from error
+    if not keys or any(key.name != said["origin"] for key in keys):
+        raise CannotTell(f"{args.trust} names no key of its origin, or one of another")
+    return Trust(keys, said["minimum_size"], workers)
+
+
+def read_checkpoint(note: str, trust: Trust) -> Head:
+    """Size and root of a checkpoint signed by a key that was valid at its size; Altered when it is not."""
     text, separator, signatures = note.rpartition("\n\n")
     lines = (text + "\n").split("\n")
-    if not separator or len(lines) < 4 or lines[0] != key.name:
+    if not separator or not signatures.endswith("\n") or len(lines) < 4 or lines[0] != trust.origin:
         raise Altered("a checkpoint is missing, or is not of this log")
-    if not any(_signed(line, (text + "\n").encode(), key) for line in signatures.split("\n")):
-        raise Altered("a checkpoint is not signed by the given key")
     size, root = lines[1], unbase64(lines[2])
-    if not size.isascii() or not size.isdigit() or str(int(size)) != size or len(root) != 32:
+    if not is_number(size) or int(size) > MAX_SIZE or len(root) != 32:
         raise Altered("a checkpoint is not well formed")
-    return Head(int(size), root)
+    head = Head(int(size), root)
+    signed = [_signed_by(line, (text + "\n").encode(), trust) for line in signatures[:-1].split("\n")]
+    valid = [key for key in signed if key and key.begin <= head.size and (not key.end or head.size < key.end)]
+    if not valid:
+        raise Altered("a checkpoint is not signed by a key that you trust at its size")
+    return head
 
 
-def _signed(line: str, text: bytes, key: Key) -> bool:
-    prefix = f"{DASH} {key.name} "
-    if not line.startswith(prefix):
-        return False
-    blob = unbase64(line[len(prefix) :])
-    return blob[:4] == key.id and signature_holds(key.public, text, blob[4:])
+def _signed_by(line: str, text: bytes, trust: Trust) -> "Key | None":
+    """Whose signature this line is; None for those of others, which witnesses may add."""
+    dash, _, rest = line.partition(" ")
+    name, _, encoded = rest.partition(" ")
+    blob = unbase64(encoded)
+    if dash != DASH or not name or len(blob) < 5:
+        raise Altered("a signature of a checkpoint is not well formed")
+    for key in trust.keys:
+        if name == key.name and blob[:4] == key.id:
+            if not signature_holds(key.public, text, blob[4:]):
+                raise Altered("the signature of a checkpoint does not fit its text")
+            return key
+    return None
+
+
+def is_number(text: str) -> bool:
+    """Whether this is the one way to write a whole number that is not too large."""
+    return text.isascii() and text.isdigit() and len(text) < 17 and str(int(text)) == text
 
 
 def unbase64(text: str) -> bytes:
-    """The bytes; Altered when the text is not base64."""
+    """The bytes; Altered when the text is not their one base64."""
     try:
-        return base64.b64decode(text, validate=True)
+        data = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error) as error:
         raise Altered("a line that should be base64 is not") from error
+    if base64.b64encode(data).decode() != text:
+        raise Altered("a line of base64 is not written in its one form")
+    return data
+
+
+def unbase64url(text: str) -> bytes:
+    """The same without padding and in the other alphabet, as browsers write it."""
+    if set(text) & set("+/="):
+        raise Altered("a text that should be base64url is not")
+    return unbase64(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
 
 
 # --- the tree ------------------------------------------------------------------------------------------------
@@ -215,95 +384,17 @@ def roots_by_path(
     return parent(last, before), parent(last, after)
 
 
-# --- entries -------------------------------------------------------------------------------------------------
-
-
-def read_entry(body: bytes) -> "dict[str, Any]":
-    """The entry, when these bytes are the one way to write it; Altered otherwise."""
-    try:
-        value = json.loads(body, object_pairs_hook=_once, parse_float=_no_float)
-    except (ValueError, RecursionError) as error:
-        raise Altered(f"an entry is not JSON: {error}") from error
-    if not isinstance(value, dict) or written(value) != body:
-        raise Altered("an entry is not written in its one canonical form")
-    return value
-
-
-def written(value: object) -> bytes:
-    """Canonical bytes: the order of the keys is kept, and `_once` has checked it."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
-
-
-def _once(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
-    value = dict(pairs)
-    if len(value) != len(pairs) or list(value) != sorted(value, key=lambda key: key.encode("utf-16-be")):
-        raise ValueError("a key is doubled or out of order")
-    return value
-
-
-def _no_float(text: str) -> None:
-    raise ValueError("a number is not an integer")
-
-
-class Streams:
-    """The versions of each row must follow each other without a gap, each naming the hash of the one before."""
-
-    def __init__(self) -> None:
-        self.newest: dict[str, tuple[int, bytes]] = {}
-
-    def follow(self, index: int, entry: "dict[str, Any]", value: bytes) -> None:
-        version, previous = self.newest.get(entry["stream"], (0, b""))
-        said = bytes.fromhex(entry["prev"] or "")
-        if entry["stream_version"] != version + 1 or said != previous:
-            raise Altered(f"entry {index} does not follow its predecessor")
-        self.newest[entry["stream"]] = (version + 1, value)
-
-
-# --- what is asked -------------------------------------------------------------------------------------------
-
-
-def check_export(args: argparse.Namespace) -> "list[str]":
-    """An exported ledger: every entry, every root, every signature."""
-    key = read_key(args.key)
-    notes = split_notes(read_text(args.folder / "checkpoints.txt"))
-    heads = [read_checkpoint(note, key) for note in notes]
-    outside = [read_checkpoint(read_text(path), key) for path in args.pinned]
-    if args.state is not None and args.state.exists():
-        outside.append(read_checkpoint(read_text(args.state), key))
-    if not heads:
-        raise CannotTell("the export has no checkpoint")
-    size = check_entries(args.folder / "entries.jsonl", [*heads, *outside])
-    if args.state is not None:
-        newest = max(range(len(heads)), key=lambda number: heads[number].size)
-        args.state.write_text(notes[newest], "utf-8")
-    print(f"Verified: {size} entries and {len(heads)} checkpoints fit each other and the key of {key.name}.")
-    missing = [] if outside else ["whether the whole log was exchanged: give --pinned or --state"]
-    return [
-        *missing,
-        "whether acts happened that were never recorded",
-        "whether each person acted themselves",
-    ]
-
-
-def check_entries(path: Path, heads: "list[Head]") -> int:
-    """Regrow the log from its entries; each head must be met on the way."""
+def check_tree(leaves: Iterable[bytes], heads: "list[Head]") -> int:
+    """Regrow the log from its leaves; each head must be met on the way. Its size."""
     stack: list[tuple[int, bytes]] = []
-    streams, size = Streams(), 0
     due: dict[int, list[bytes]] = {}
     for head in heads:
         due.setdefault(head.size, []).append(head.root)
-    check_roots(due.pop(0, []), stack, 0)
-    with open_file(path) as file:
-        for line in file:
-            body = line.removesuffix(b"\n")
-            value = leaf(body)
-            try:
-                streams.follow(size, read_entry(body), value)
-            except (KeyError, TypeError, ValueError) as error:
-                raise Altered(f"entry {size} is not an entry: {error}") from error
+    for size, value in enumerate(itertools.chain([b""], leaves)):  # before the first leaf, the empty log
+        if size:
             grow(stack, value)
-            size += 1
-            check_roots(due.pop(size, []), stack, size)
+        if any(one != root(stack) for one in due.pop(size, [])):
+            raise Altered(f"the first {size} entries are not those that the checkpoint of {size} signed")
     if due:
         raise Altered(f"there are {size} entries, but {max(due)} were signed: the end is missing")
     if size > max(head.size for head in heads):
@@ -311,49 +402,637 @@ def check_entries(path: Path, heads: "list[Head]") -> int:
     return size
 
 
-def check_roots(signed: "list[bytes]", stack: "list[tuple[int, bytes]]", size: int) -> None:
-    if any(one != root(stack) for one in signed):
-        raise Altered(f"the first {size} entries are not those that the checkpoint of {size} signed")
+# --- canonical JSON and entries --------------------------------------------------------------------------------
 
 
-def check_proof(args: argparse.Namespace) -> "list[str]":
+def read_json(body: bytes, *, by_hand: bool = False) -> Any:
+    """The value, when these bytes are the one way to write it, or people may write it; Altered otherwise."""
+    hook = _by_hand if by_hand else _in_order
+    try:
+        value = json.loads(
+            body.decode("utf-8"), object_pairs_hook=hook, parse_float=_refused, parse_constant=_refused
+        )
+        check_profile(value, 0)
+        if not by_hand and written(value) != body:
+            raise Altered("it is not written in its one canonical form")
+    except (ValueError, RecursionError) as error:
+        raise Altered(f"it is not canonical JSON: {error}") from error
+    return value
+
+
+def written(value: object) -> bytes:
+    """Canonical bytes, the keys in the order that they have."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+
+
+def canonical(value: "dict[str, Any]") -> bytes:
+    """Canonical bytes of a flat object that this program put together; its keys are ASCII."""
+    return written({name: value[name] for name in sorted(value)})
+
+
+def _by_hand(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key is doubled")
+    return dict(pairs)
+
+
+def _in_order(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
+    keys = [key.encode("utf-16-be", "surrogatepass") for key, _ in pairs]
+    if keys != sorted(keys):
+        raise ValueError("a key is out of order")
+    return _by_hand(pairs)
+
+
+def _refused(text: str) -> None:
+    raise ValueError("a number is not an integer")
+
+
+def check_profile(value: Any, depth: int) -> None:
+    """ValueError for what is nested too deep, and for a number that not every reader keeps exact."""
+    if depth > MAX_DEPTH or (isinstance(value, int) and abs(value) > MAX_INTEGER):
+        raise ValueError("it is nested too deep, or a number is too large")
+    if isinstance(value, (dict, list)):
+        for one in value.values() if isinstance(value, dict) else value:
+            check_profile(one, depth + 1)
+
+
+def fit(value: Any, shape: "dict[str, Any]") -> None:
+    """Whether the object has exactly these fields, each of its type, or just this value; Altered otherwise."""
+    if not isinstance(value, dict) or set(value) != set(shape):
+        raise Altered(f"an object does not have exactly the fields {', '.join(shape)}")
+    for name, kind in shape.items():
+        of_type = isinstance(kind, (type, tuple)) and isinstance(value[name], kind)
+        if not (of_type or value[name] == kind) or isinstance(value[name], bool):
+            raise Altered(f"the field {name} is not what it should be")
+
+
+ENTRY = {
+    "v": 1, "id": str, "type": str, "time": str, "stream": str, "stream_version": int,
+    "prev": (str, type(None)), "state": (dict, type(None)), "actor": dict, "subject": str, "data": dict,
+}  # fmt: skip
+
+
+def read_entry(body: bytes) -> Entry:
+    """The entry, when these bytes are the one way to write one; Altered otherwise."""
+    if len(body) > MAX_ENTRY:
+        raise Altered("an entry is larger than entries are")
+    value: Entry = read_json(body)
+    fit(value, ENTRY)
+    fit(value["actor"], {"id": str, "kind": str, "auth": str})
+    return value
+
+
+See = Callable[[int, Entry, bytes], None]
+
+
+def check_entries(bodies: Iterable[bytes], first: int, see: "list[See]") -> Iterator[bytes]:
+    """The leaves of these entries, each looked at on the way.
+
+    The versions of each row must follow each other without a gap, each naming the hash of the one before; what the
+    first one follows may lie before the first entry that is here.
+    """
+    newest: dict[str, tuple[int, Any]] = {}
+    for index, body in enumerate(bodies, start=first):
+        value = leaf(body)
+        try:
+            entry = read_entry(body)
+        except Altered as fault:
+            raise Altered(f"entry {index} is not as entries are: {fault}") from fault
+        version, before = entry["stream_version"], entry["prev"]
+        known = newest.get(entry["stream"])
+        if known is None:
+            known = (version - 1, before) if first and version > 1 else (0, None)
+        if (version, before) != (known[0] + 1, known[1]):
+            raise Altered(f"entry {index} does not follow its predecessor")
+        newest[entry["stream"]] = (version, value.hex())
+        for one in see:
+            one(index, entry, value)
+        yield value
+
+
+# --- the bundle: a zip in its one form --------------------------------------------------------------------------
+
+LOCAL, CENTRAL, END = "<4s5H3I2H", "<4s6H3I5H2I", "<4s4H2IH"
+MADE_BY, NEEDS, JANUARY_1980 = 3 << 8 | 20, 20, 33
+MOST_MEMBERS, MOST_BYTES = 2**16 - 1, 2**32 - 1  # beyond, a zip has a second form
+PIECE = 2**20
+TILE = 256
+FIXED = (
+    "README.txt",
+    "bundle.json",
+    "checkpoints.txt",
+    "countersign-verify.py",
+    "entries.jsonl",
+    "trust.json",
+)
+NAME = re.compile(rb"[a-z][a-z0-9._/-]{0,99}|README\.txt", re.ASCII)
+
+
+class Bundle:
+    """A zip whose members lie one after the other, as they are and with nothing between: every byte has its check.
+
+    Nothing is ever unpacked to a disk, and a stored member cannot be larger than it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with open_file(path) as file:
+            self.members = read_zip(file)
+        missing = [name for name in FIXED if name not in self.members]
+        if missing:
+            raise CannotTell(f"the bundle has no {missing[0]}")
+
+    def read(self, name: str) -> bytes:
+        offset, size = self.members.get(name, (0, MAX_TEXT + 1))
+        if size > MAX_TEXT:
+            raise Altered(f"the bundle has no {name} of a size that this program reads")
+        with open_file(self.path) as file:
+            file.seek(offset)
+            data: bytes = file.read(size)
+        return data
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The lines of a member, without their ends."""
+        with open_file(self.path) as file:
+            file.seek(self.members[name][0])
+            yield from read_lines(file, self.members[name][1])
+
+
+def read_zip(file: Any) -> "dict[str, tuple[int, int]]":
+    """Offset and size of each member, once its checksum and every byte around it fitted; Altered otherwise."""
+    members: dict[str, tuple[int, int]] = {}
+    central = b""
+    while True:
+        offset, head = file.tell(), file.read(struct.calcsize(LOCAL))
+        if head[:4] != b"PK\x03\x04":
+            break
+        if len(head) != struct.calcsize(LOCAL) or len(members) == MOST_MEMBERS or offset > MOST_BYTES:
+            raise Altered("the bundle ends in the middle, or is larger than bundles are")
+        *_, crc, _, size, length, _ = struct.unpack(LOCAL, head)
+        expected = struct.pack(LOCAL, b"PK\x03\x04", NEEDS, 0, 0, 0, JANUARY_1980, crc, size, size, length, 0)
+        raw = file.read(length)
+        if head != expected or not NAME.fullmatch(raw) or b".." in raw or raw.decode() in members:
+            raise Altered("the bundle has a member that is not written as bundles are, or one twice")
+        members[raw.decode()] = file.tell(), size
+        if checksum(file, size) != crc:
+            raise Altered(f"{raw.decode()} in the bundle was changed: its checksum does not fit")
+        fields = (MADE_BY, NEEDS, 0, 0, 0, JANUARY_1980, crc, size, size, length, 0, 0, 0, 0)
+        central += struct.pack(CENTRAL, b"PK\x01\x02", *fields, 0o100644 << 16, offset) + raw
+    if not members:
+        raise CannotTell("this is not a bundle")
+    count = len(members)
+    if offset > MOST_BYTES:
+        raise Altered("the bundle is larger than bundles are")
+    end = struct.pack(END, b"PK\x05\x06", 0, 0, count, count, len(central), offset, 0)
+    if head + file.read(len(central) + len(end)) != central + end:
+        raise Altered("the list of the bundle's members does not fit them, or something follows it")
+    return members
+
+
+def checksum(file: Any, size: int) -> int:
+    """CRC-32 of what comes next; Altered when there is less."""
+    crc = 0
+    while size:
+        piece = file.read(min(PIECE, size))
+        if not piece:
+            raise Altered("the bundle ends in the middle")
+        crc, size = zlib.crc32(piece, crc), size - len(piece)
+    return crc
+
+
+def read_lines(file: Any, size: "int | None" = None) -> Iterator[bytes]:
+    """Lines of at most one entry each; Altered for a longer one, or a last one without its end."""
+    while line := file.readline(MAX_ENTRY + 1 if size is None else min(MAX_ENTRY + 1, size)):
+        if not line.endswith(b"\n"):
+            raise Altered("a line is longer than entries are, or its end is missing")
+        size = None if size is None else size - len(line)
+        yield line[:-1]
+
+
+def tiles_of(size: int) -> Iterator[tuple[int, int, int]]:
+    """Level, index and width of each tile of a log of this size."""
+    level = 0
+    while level == 0 or size:
+        whole, rest = divmod(size, TILE)
+        yield from ((level, index, TILE) for index in range(whole))
+        if rest:
+            yield level, whole, rest
+        level, size = level + 1, whole
+
+
+def tile_name(level: int, index: int, width: int) -> str:
+    """Its address as C2SP tlog-tiles writes it."""
+    groups = [f"{index % 1000:03d}"]
+    while index >= 1000:
+        index //= 1000
+        groups.insert(0, f"x{index % 1000:03d}")
+    return f"tile/{level}/{'/'.join(groups)}" + (f".p/{width}" if width < TILE else "")
+
+
+def tile_hashes(bundle: Bundle, size: int) -> Iterator[bytes]:
+    """The leaves of the log from its lowest tiles; those above must be what these lead to."""
+    above: dict[int, list[bytes]] = {0: []}
+    for level, index, width in tiles_of(size):
+        data = bundle.read(tile_name(level, index, width))
+        hashes = [data[at : at + 32] for at in range(0, len(data), 32)]
+        if len(data) != width * 32:
+            raise Altered(f"tile {level}/{index} does not hold {width} hashes")
+        if level and hashes != above[level][index * TILE : index * TILE + width]:
+            raise Altered(f"tile {level}/{index} is not what the tiles below it lead to")
+        if width == TILE:
+            stack: list[tuple[int, bytes]] = []
+            for one in hashes:
+                grow(stack, one)
+            above.setdefault(level + 1, []).append(root(stack))
+        if not level:
+            yield from hashes
+
+
+# --- what passkeys signed -----------------------------------------------------------------------------------------
+
+VOUCHED = ("passkey", "credential", "public_key", "rp", "person", "account")
+STATED = ("digest", "chain_digest", "stage", "decision", "condition_digest")
+APPROVING = ("approve", "approve_with_condition")
+PERSON_VERIFIED = 0x05  # was there, and was verified by PIN, finger or face
+
+
+class SignOffs:
+    """Every decision that a passkey signed, proved from the entries before it and the workers' key alone."""
+
+    def __init__(self, workers: "tuple[bytes, ...]") -> None:
+        self.workers, self.whole = workers, False
+        self.trusted: dict[str, Entry] = {}
+        self.revoked: dict[str, int] = {}
+        self.demands: dict[str, bool] = {}  # stage -> whether policy demanded a passkey there
+        self.people: set[str] = set()  # whose passkeys proved something
+        self.vouching: dict[str, str] = {}  # proved approvals that stand: sign-off -> person
+        self.faults: list[str] = []
+        self.open: list[str] = []
+        self.proved = self.plain = 0
+
+    def see(self, index: int, entry: Entry, _: bytes) -> None:
+        kinds: dict[str, Callable[[Entry], object]] = {
+            "chain.opened": self._opened,
+            "passkey.trusted": self._trusted,
+            "passkey.revoked": lambda entry: self._revoked(index, entry),
+            "sign_off.given": self._given,
+            "sign_off.withdrawn": lambda entry: self.vouching.pop(entry["stream"], None),
+        }
+        self.whole |= index == 0
+        judge = kinds.get(entry["type"])
+        if judge is None:
+            return
+        try:
+            judge(entry)
+        except CannotTell as why:
+            self.open.append(f"entry {index}: {why}")
+        except Altered as fault:
+            self.faults.append(f"entry {index}: {fault}")
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            self.faults.append(f"entry {index}: it does not say what entries of its kind say ({error!r})")
+
+    def _opened(self, entry: Entry) -> None:
+        for stage in entry["data"]["stages"]:
+            if "signature" in stage:
+                self.demands[stage["stage"]] = stage["signature"] == "passkey"
+
+    def _trusted(self, entry: Entry) -> None:
+        data = entry["data"]
+        if data["passkey"] in self.revoked:
+            raise Altered("a passkey was trusted after it had been revoked")
+        if not self._vouched(data):
+            raise Altered("a passkey is said to be trusted, but no key of workers that you trust signed so")
+        unproved = [one for one in data["vouched_by"] if self.vouching.get(one) in (None, data["person"])]
+        if unproved and not self.whole:
+            raise CannotTell("who vouched for a passkey did so before the first entry that is here")
+        if unproved or not (data["vouched_by"] or entry["actor"]["kind"] == "system"):
+            raise Altered("nobody else, with a passkey of their own, vouched for a passkey")
+        self.trusted[data["passkey"]] = data
+
+    def _vouched(self, data: Entry) -> bool:
+        if not self.workers:
+            raise CannotTell("trust.json names no key of workers, so nothing says which passkeys are trusted")
+        scheme, key_id, encoded = data["trust"].split(":")
+        message = b"countersign/%b/v1\0" % b"trust" + canonical({name: data[name] for name in VOUCHED})
+        return scheme == "ed25519" and any(
+            hashlib.sha256(key).hexdigest()[:16] == key_id
+            and signature_holds(key, message, unbase64(encoded))
+            for key in self.workers
+        )
+
+    def _revoked(self, index: int, entry: Entry) -> None:
+        self.trusted.pop(entry["data"]["passkey"], None)
+        self.revoked[entry["data"]["passkey"]] = index
+
+    def _given(self, entry: Entry) -> None:
+        data = entry["data"]
+        signed = data.get("passkey")
+        if signed is None:
+            self._without(data)
+            return
+        if signed["passkey"] in self.revoked:
+            raise Altered(f"its passkey had been revoked by entry {self.revoked[signed['passkey']]}")
+        key = self.trusted.get(signed["passkey"])
+        if key is None and not self.whole:
+            raise CannotTell("its passkey was trusted before the first entry that is here, or never")
+        if key is None:
+            raise Altered("it is signed with a passkey for which nobody vouched")
+        if any(key[name] != signed[name] for name in ("credential", "public_key", "rp")):
+            raise Altered("it is signed with another key than the one that was trusted")
+        if (key["person"], key["account"]) != (data["person"], entry["actor"]["id"]):
+            raise Altered("it is signed with a passkey of somebody else")
+        check_assertion(data, signed)
+        self.proved += 1
+        self.people.add(data["person"])
+        if data["decision"] in APPROVING:
+            self.vouching[entry["stream"]] = data["person"]
+
+    def _without(self, data: Entry) -> None:
+        demanded = self.demands.get(data["stage"])
+        if data["decision"] in APPROVING and demanded:
+            raise Altered("policy demanded a passkey for this approval, and it has none")
+        if data["decision"] in APPROVING and demanded is None:
+            raise CannotTell("the entries here do not say whether policy demanded a passkey for it")
+        self.plain += 1
+
+    def conclude(self) -> str:
+        """What was found; the worst decides."""
+        for one in [*self.faults, *self.open][:20]:
+            print(f"- {one}")
+        if self.faults:
+            raise Altered(
+                f"{len(self.faults)} sign-offs or passkeys do not hold; the first is {self.faults[0]}"
+            )
+        if self.open:
+            raise CannotTell(f"{len(self.open)} sign-offs or passkeys; the first is {self.open[0]}")
+        proved = f"{self.proved} sign-offs are proved by passkeys of {len(self.people)} people."
+        return f"{proved} {self.plain} have none, and none of these needed one."
+
+
+def check_assertion(data: Entry, signed: "dict[str, Any]") -> None:
+    """That the device signed exactly this decision, its person verified (WebAuthn section 7.2)."""
+    stated = {name: data[name] for name in STATED} | {name: signed[name] for name in ("change", "revision")}
+    challenge = hashlib.sha256(b"countersign/sign-off/v1\0" + canonical(stated)).digest()
+    client, device = unbase64url(signed["client_data"]), unbase64url(signed["authenticator_data"])
+    told = json.loads(client.decode("utf-8"))
+    if told["type"] != "webauthn.get" or unbase64url(told["challenge"]) != challenge:
+        raise Altered("its passkey signed something else than this decision")
+    host = urlsplit(told["origin"]).hostname or ""
+    if host != signed["rp"] and not host.endswith(f".{signed['rp']}"):
+        raise Altered("its passkey signed on a page of another host")
+    if len(device) < 37 or device[:32] != hashlib.sha256(signed["rp"].encode()).digest():
+        raise Altered("its passkey signed for another host")
+    if device[32] & PERSON_VERIFIED != PERSON_VERIFIED:
+        raise Altered("its passkey did not verify who held it")
+    message = device + hashlib.sha256(client).digest()
+    if not device_signed(unbase64url(signed["public_key"]), message, unbase64url(signed["signature"])):
+        raise Altered("the signature of its passkey does not hold")
+
+
+# --- a population: rows that are said to come from entries -----------------------------------------------------
+
+COLUMNS = (
+    "index", "time", "kind", "subject", "actor", "actor_name", "actor_kind", "auth", "stream",
+    "stream_version", "leaf_hash", "data",
+)  # fmt: skip
+MANIFEST = {
+    "v": 1, "of": "entries", "checkpoint": str, "query": str, "made_at": str, "files": list, "rows": int,
+    "min_index": (int, type(None)), "max_index": (int, type(None)), "totals": dict, "digest": str,
+}  # fmt: skip
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+class Population:
+    """A manifest and its CSV: each row is looked for among the entries as they pass."""
+
+    def __init__(self, path: Path) -> None:
+        self.manifest = read_manifest(read_bytes(path, MAX_TEXT))
+        told = self.manifest["files"][0]
+        self.file = path.parent / told["name"]
+        if hashlib.sha256(read_bytes(self.file, MAX_TEXT)).hexdigest() != told["sha256"]:
+            raise Altered(f"{told['name']} is not the file that the manifest was made for")
+        self.rows = self._rows()
+        self.due: list[str] | None = next(self.rows, None)
+        self.met: list[int] = []
+        self.totals: dict[str, int] = {}
+
+    def _rows(self) -> Iterator["list[str]"]:
+        try:
+            with self.file.open(encoding="utf-8", newline="") as file:
+                rows = csv.reader(file, strict=True)
+                if tuple(next(rows, ())) != COLUMNS:
+                    raise CannotTell(f"{self.file} has not the columns that this program reads")
+                yield from rows
+        except (OSError, ValueError, csv.Error) as error:
+            raise CannotTell(f"{self.file} is not a CSV of entries: {error}") from error
+
+    def see(self, index: int, entry: Entry, value: bytes) -> None:
+        if self.due is None or self.due[:1] != [str(index)]:
+            return
+        actor = entry["actor"]
+        expected = [
+            index, entry["time"], entry["type"], entry["subject"], actor["id"], None, actor["kind"],
+            actor["auth"], entry["stream"], entry["stream_version"], value.hex(), written(entry["data"]).decode(),
+        ]  # fmt: skip
+        shown = [f"'{text}" if text.startswith(FORMULA) else text for text in map(str, expected)]
+        names = [name for name, *pair in zip(COLUMNS, shown, self.due) if pair[0] != pair[1]]  # noqa: B905
+        if len(self.due) != len(COLUMNS) or [name for name in names if name != "actor_name"]:
+            raise Altered(f"the row of entry {index} does not say what the entry says")
+        self.totals[entry["type"]] = self.totals.get(entry["type"], 0) + 1
+        self.met.append(index)
+        self.due = next(self.rows, None)
+
+    def conclude(self) -> str:
+        if self.due is not None:
+            raise Altered(f"the row that begins with {self.due[:1]} is of no entry, or is not in its place")
+        bounds = (self.met[0], self.met[-1]) if self.met else (None, None)
+        if (self.manifest["min_index"], self.manifest["max_index"]) != bounds:
+            raise Altered("the rows do not reach from the first to the last entry that the manifest names")
+        if self.manifest["rows"] != len(self.met) or self.manifest["files"][0]["rows"] != len(self.met):
+            raise Altered(f"there are {len(self.met)} rows, but the manifest counts another number")
+        if self.manifest["totals"] != self.totals:
+            raise Altered("the control totals of the manifest are not those of the rows")
+        return f"each of the {len(self.met)} rows says what its entry says, and the totals fit."
+
+
+def read_manifest(data: bytes) -> "dict[str, Any]":
+    """The manifest of one file, its own digest checked; CannotTell for another kind."""
+    said = read_json(data)
+    if not isinstance(said, dict) or said.get("v") != 1:
+        raise CannotTell("this is not a manifest of version 1")
+    fit(said, MANIFEST)
+    rest = {name: value for name, value in said.items() if name != "digest"}
+    if hashlib.sha256(written(rest)).hexdigest() != said["digest"]:
+        raise Altered("the manifest was changed: its digest does not fit")
+    if len(said["files"]) != 1:
+        raise CannotTell("this program reads manifests of one file")
+    fit(said["files"][0], {"name": str, "sha256": str, "rows": int})
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,60}\.csv", said["files"][0]["name"], re.ASCII):
+        raise Altered("the manifest names a file that is not beside it")
+    return said
+
+
+# --- what is asked -------------------------------------------------------------------------------------------
+
+
+def check_bundle(args: argparse.Namespace) -> Answer:
+    """A bundle: every byte of the zip, every entry, every tile, every root, every signature."""
+    return walk(args, read_trust(args), [])[1]
+
+
+def check_signoffs(args: argparse.Namespace) -> Answer:
+    """The bundle, and in it each decision that a passkey signed."""
+    trust = read_trust(args)
+    signoffs = SignOffs(trust.workers)
+    _, (verified, unchecked) = walk(args, trust, [signoffs.see])
+    unchecked += [
+        "the sign-offs without a passkey: they rest on the server's word",
+        "what those saw who vouched for a passkey, and who did so at a terminal",
+    ]
+    return [*verified, signoffs.conclude()], unchecked
+
+
+def check_population(args: argparse.Namespace) -> Answer:
+    """The bundle, and that each row of a list is what its entry says."""
+    trust, population = read_trust(args), Population(args.manifest)
+    under = read_checkpoint(population.manifest["checkpoint"], trust)
+    about, (verified, unchecked) = walk(args, trust, [population.see], [under])
+    verified.append(population.conclude())
+    everything = not population.manifest["query"] and about["first"] == 0
+    if everything and population.manifest["rows"] != under.size:
+        raise Altered(f"the list is said to be of everything, but the checkpoint signed {under.size} entries")
+    complete = [] if everything else ["whether more entries fit the query than are listed"]
+    return verified, [*unchecked, *complete, "the names of people: the log holds none"]
+
+
+def read_about(bundle: Bundle) -> "dict[str, Any]":
+    """What the bundle says about itself: which entries of the log it holds."""
+    about: dict[str, Any] = read_json(bundle.read("bundle.json"))
+    if not isinstance(about, dict) or about.get("v") != 1:
+        raise CannotTell("this is not a bundle of version 1")
+    fit(about, {"v": 1, "origin": str, "size": int, "first": int, "end": int, "from": str, "to": str})
+    if not 0 <= about["first"] <= about["end"] <= about["size"]:
+        raise Altered("the bundle does not say which entries it holds")
+    return about
+
+
+def walk(
+    args: argparse.Namespace, trust: Trust, see: "list[See]", kept: "list[Head] | None" = None
+) -> "tuple[dict[str, Any], Answer]":
+    """Check the whole bundle, showing each entry on the way; also answers what the bundle says about itself."""
+    bundle = Bundle(args.file)
+    about, notes = read_about(bundle), split_notes(bundle.read("checkpoints.txt"))
+    heads = [read_checkpoint(note, trust) for note in notes]
+    size, count = max(head.size for head in heads), about["end"] - about["first"]
+    if (about["origin"], about["size"]) != (trust.origin, size):
+        raise Altered("the bundle is of another log or size than its newest checkpoint")
+    if list(bundle.members) != [*FIXED, *(tile_name(*one) for one in tiles_of(size))]:
+        raise Altered("the bundle does not hold exactly the tiles of its log")
+    outside = outside_heads(args, trust)
+    check_tree(compare(bundle, about, see), [*heads, *outside, *(kept or [])])
+    unchecked = conclude(args, trust, notes[heads.index(max(heads))], size, outside)
+    unchecked.append("README.txt and trust.json in the bundle, which nobody signed")
+    if bundle.read("countersign-verify.py") != Path(__file__).read_bytes():
+        unchecked.append("the program in the bundle, which is not the one that you run")
+    if count < size:
+        others = f"what the {size - count} entries say that the bundle leaves out"
+        unchecked += [others, "whether these are all entries of the period that was asked for"]
+    said = f"{count} entries of a log of {size}, {len(heads)} checkpoints, signed by {trust.origin}."
+    return about, ([said], unchecked)
+
+
+def compare(bundle: Bundle, about: "dict[str, Any]", see: "list[See]") -> Iterator[bytes]:
+    """The leaves of the tiles; each entry that is there must be the one at its place."""
+    entries = check_entries(bundle.lines("entries.jsonl"), about["first"], see)
+    for index, value in enumerate(tile_hashes(bundle, about["size"])):
+        if about["first"] <= index < about["end"] and next(entries, None) != value:
+            raise Altered(f"entry {index} is missing, or is not the one that was sealed there")
+        yield value
+    if next(entries, None) is not None:
+        raise Altered("the bundle holds more entries than it says")
+
+
+def outside_heads(args: argparse.Namespace, trust: Trust) -> "list[Head]":
+    """The checkpoints that the auditor kept: these the log cannot deny."""
+    heads = [read_checkpoint(read_text(path), trust) for path in getattr(args, "pinned", None) or []]
+    if args.state is not None and args.state.exists():
+        said = read_json(read_bytes(args.state, MAX_ENTRY))
+        fit(said, {"v": 1, "checkpoint": str})
+        heads.append(read_checkpoint(said["checkpoint"], trust))
+    return heads
+
+
+def conclude(
+    args: argparse.Namespace, trust: Trust, note: str, size: int, outside: "list[Head]"
+) -> "list[str]":
+    """Hold the newest head against the minimum, have it remembered, and say what stays open."""
+    if size < trust.minimum:
+        raise CannotTell(
+            f"the log has {size} entries here, but had {trust.minimum} when you pinned it: this is older, or was cut"
+        )
+    args.remember = canonical({"v": 1, "checkpoint": note})
+    open_ends = [] if outside else ["whether the whole log was exchanged: give --pinned or --state"]
+    if args.state is None:
+        open_ends.append("whether a newer log that you saw earlier was rolled back: give --state")
+    return [
+        *open_ends, "whether acts happened that were never recorded", "whether each person acted themselves"
+    ]  # fmt: skip
+
+
+def check_export(args: argparse.Namespace) -> Answer:
+    """An exported ledger: every entry, every root, every signature."""
+    trust, notes = read_trust(args), split_notes(read_bytes(args.folder / "checkpoints.txt"))
+    heads = [read_checkpoint(note, trust) for note in notes]
+    outside = outside_heads(args, trust)
+    with open_file(args.folder / "entries.jsonl") as file:
+        size = check_tree(check_entries(read_lines(file), 0, []), [*heads, *outside])
+    unchecked = conclude(args, trust, notes[heads.index(max(heads))], size, outside)
+    said = f"{size} entries and {len(heads)} checkpoints fit each other and the key of {trust.origin}."
+    return [said], unchecked
+
+
+def check_proof(args: argparse.Namespace) -> Answer:
     """One entry under one checkpoint."""
-    key, lines = read_key(args.key), read_text(args.proof)
-    head, _, rest = lines.partition("\nindex ")
-    if not head.startswith("c2sp.org/tlog-proof@v1"):
+    trust, text = read_trust(args), read_text(args.proof)
+    if not text.startswith("c2sp.org/tlog-proof@v1\nindex "):
         raise CannotTell("this is not a tlog-proof of version 1")
-    numbers, _, note = rest.partition("\n\n")
+    numbers, _, note = text.removeprefix("c2sp.org/tlog-proof@v1\nindex ").partition("\n\n")
     number, *hashes = numbers.split("\n")
-    signed = read_checkpoint(note, key)
-    if not number.isdigit() or int(number) >= signed.size:
+    signed = read_checkpoint(note, trust)
+    if not is_number(number) or int(number) >= signed.size:
         raise Altered("the proof names an index outside its checkpoint")
-    body = read_bytes(args.entry)
+    body = read_bytes(args.entry, MAX_ENTRY)
     read_entry(body)
     path = [unbase64(line) for line in hashes]
     if root_by_path(leaf(body), int(number), signed.size, path) != signed.root:
         raise Altered("the entry is not in the log that the checkpoint signed")
-    print(f"Verified: this is entry {number} of the {signed.size} that {key.name} signed.")
-    return ["any other entry", "whether the log was exchanged as a whole: compare checkpoints with others"]
+    said = f"this is entry {number} of the {signed.size} that {trust.origin} signed."
+    return [said], ["any other entry", "whether the whole log was exchanged: compare checkpoints with others"]
 
 
-def check_consistency(args: argparse.Namespace) -> "list[str]":
+def check_consistency(args: argparse.Namespace) -> Answer:
     """That an older checkpoint's log is the beginning of a newer one's."""
-    key = read_key(args.key)
-    old, new = read_checkpoint(read_text(args.old), key), read_checkpoint(read_text(args.new), key)
+    trust = read_trust(args)
+    old, new = read_checkpoint(read_text(args.old), trust), read_checkpoint(read_text(args.new), trust)
     if not 0 < old.size <= new.size:
         raise CannotTell("the older checkpoint must not be empty, nor larger than the newer one")
-    path = [unbase64(line) for line in read_text(args.proof).split()]
+    text = read_text(args.proof).removesuffix("\n")
+    path = [unbase64(line) for line in text.split("\n")] if text else []
     if roots_by_path(old, new.size, path) != (old.root, new.root):
         raise Altered(f"the log of {new.size} entries does not begin with the log of {old.size}")
-    print(f"Verified: the log grew from {old.size} to {new.size} entries and nothing before was changed.")
-    return ["what the entries say"]
+    said = f"the log grew from {old.size} to {new.size} entries and nothing before was changed."
+    return [said], ["what the entries say"]
 
 
-def split_notes(text: str) -> "list[str]":
-    """Notes one after the other: each is a text, an empty line and signature lines."""
-    parts = text.strip("\n").split("\n\n")
-    pairs = zip(parts[::2], parts[1::2])  # noqa: B905 - an odd rest is no note, and the sizes tell
-    return [f"{body}\n\n{signatures}\n" for body, signatures in pairs]
+def split_notes(data: bytes) -> "list[str]":
+    """Notes one after the other: each is a text, an empty line, signature lines and, before the next, an empty line."""
+    try:
+        parts = data.decode("utf-8").removesuffix("\n").split("\n\n")
+    except UnicodeDecodeError as error:
+        raise Altered("the checkpoints are not text") from error
+    if len(parts) % 2:
+        raise CannotTell("there is no checkpoint, or one without its end")
+    return [f"{text}\n\n{signatures}\n" for text, signatures in zip(parts[::2], parts[1::2])]  # noqa: B905
 
 
 def open_file(path: Path) -> Any:
@@ -363,9 +1042,11 @@ def open_file(path: Path) -> Any:
         raise CannotTell(f"{path} cannot be read") from error
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most: int = MAX_TEXT) -> bytes:
     with open_file(path) as file:
-        data: bytes = file.read()
+        data: bytes = file.read(most + 1)
+    if len(data) > most:
+        raise CannotTell(f"{path} is larger than {most} bytes")
     return data
 
 
@@ -387,39 +1068,53 @@ class Arguments(argparse.ArgumentParser):
 def arguments() -> Arguments:
     parser = Arguments(description="Checks a Countersign ledger, offline.")
     what = parser.add_subparsers(required=True)
-    export = what.add_parser("export", help="an exported ledger")
-    export.add_argument("folder", type=Path)
-    export.add_argument(
-        "--pinned", type=Path, action="append", default=[], help="a checkpoint kept elsewhere"
-    )
-    export.add_argument("--state", type=Path, help="remembers the newest checkpoint for the next time")
-    export.set_defaults(check=check_export)
-    proof = what.add_parser("proof", help="one entry and its .tlog-proof")
-    proof.add_argument("entry", type=Path)
-    proof.add_argument("proof", type=Path)
-    proof.set_defaults(check=check_proof)
-    consistency = what.add_parser("consistency", help="two checkpoints and the proof between them")
-    for name in ("old", "new", "proof"):
-        consistency.add_argument(name, type=Path)
-    consistency.set_defaults(check=check_consistency)
-    for one in (export, proof, consistency):
-        one.add_argument("--key", required=True, help="the verifier key that you noted earlier")
+
+    def command(name: str, check: Callable[..., Answer], *files: str, says: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = what.add_parser(name, help=says)
+        for file in files:
+            made.add_argument(file, type=Path)
+        pinned = made.add_mutually_exclusive_group(required=True)
+        pinned.add_argument("--trust", type=Path, help="the trust.json that you keep")
+        pinned.add_argument("--key", help="the verifier key that you noted earlier")
+        made.set_defaults(check=check)
+        return made
+
+    whole = [
+        command("bundle", check_bundle, "file", says="a bundle, all of it"),
+        command("signoffs", check_signoffs, "file", says="a bundle, and the decisions that passkeys signed"),
+        command("population", check_population, "manifest", says="a list of entries, row by row"),
+        command("export", check_export, "folder", says="an exported ledger"),
+    ]
+    whole[2].add_argument("--bundle", dest="file", type=Path, required=True, help="where the entries are")
+    for one in whole:
+        one.add_argument("--pinned", type=Path, action="append", help="a checkpoint kept elsewhere")
+        one.add_argument("--state", type=Path, help="remembers the newest checkpoint for the next time")
+    command("proof", check_proof, "entry", "proof", says="one entry and its .tlog-proof")
+    command("consistency", check_consistency, "old", "new", "proof", says="two checkpoints and their proof")
     return parser
 
 
 def main(argv: "list[str] | None" = None) -> int:
     args = arguments().parse_args(argv)
     try:
-        unchecked = args.check(args)
+        verified, unchecked = args.check(args)
+        if getattr(args, "state", None) is not None:  # for the next time: whole or not at all
+            draft = args.state.with_name(f"{args.state.name}.new")
+            draft.write_bytes(args.remember)
+            draft.replace(args.state)
     except Altered as found:
         print(f"ALTERED: {found}.")
         return ALTERED
-    except CannotTell as why:
+    except (CannotTell, OSError) as why:
         print(f"Cannot tell: {why}.")
         return UNKNOWN
+    for one in verified:
+        print(f"Verified: {one}")
     print("Not checked: " + "; ".join(unchecked) + ".")
     return VERIFIED
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -22,10 +22,9 @@ from rest_framework.views import set_rollback
 from accounts.acting import Acting, acting
 from accounts.bearer import FOREIGN, SAFE, SCHEME, CsrfFailed, DeadToken
 from accounts.models import User
-from accounts.rates import TooMany
 from audit.ledger.entry import Actor
 from audit.ledger.record import record_refusal
-from audit.refusals import Invalid, NotAllowed, NotFound, Refusal
+from audit.refusals import Invalid, NotAllowed, NotFound, Refusal, TooMany
 from audit.rest.problem import MEDIA_TYPE, problem
 from audit.rest.strict import Malformed, pointers
 

@@ -13,6 +13,7 @@ from approvals.api import whatif
 from approvals.pages import replays
 from approvals.pages.simulate import simulator
 from approvals.pages.why import decided
+from audit.api import urls as audit_api
 from audit.ledger.entry import Actor
 from audit.pages import urls as audit_pages
 from config import go, probes, security_txt, styleguide
@@ -47,7 +48,7 @@ api_urls: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
     path("", include(whatif.urls(may_see_change, seen_changes, facts_of_form))),
     path("", include("approvals.api.urls")),
-    path("", include("audit.api.urls")),
+    path("", include(audit_api.urls(actor_of))),
     path("", include("orchestration.api.urls")),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -1,9 +1,10 @@
 """The doors of the log for machines: entries, proofs, growth. Each asks who reads, then answers."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics
@@ -15,8 +16,10 @@ from audit import search
 from audit.access import require_reader
 from audit.api.serializers import EntryDetail, EntryRow, Growth, base64
 from audit.ledger import proofs
+from audit.ledger.entry import Actor
 from audit.models import ActorName, Checkpoint, Leaf
 from audit.refusals import Invalid, NotFound
+from audit.reports import bundle
 
 NAME = Subquery(ActorName.objects.filter(actor=OuterRef("entry__actor")).values("name")[:1])
 TERMS = ("kind", "actor", "subject", "from", "to")
@@ -83,6 +86,31 @@ class Consistency(Door):
         hashes = [base64(one) for one in proofs.consistency(old, new)]
         told = {"from": old.size, "to": new.size, "hashes": hashes, "old": old.note, "new": new.note}
         return Response(Growth(told).data)
+
+
+class Bundle(Door):
+    """The log, or a period of it, as a zip that is checked without us. That it was taken is an entry."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "audit:read"}
+    actor_of: Callable[[Request], Actor] | None = None
+
+    @extend_schema(
+        request=None,
+        parameters=[
+            OpenApiParameter(
+                "from", str, description="First day or moment of the period; the whole log without."
+            ),
+            OpenApiParameter("to", str, description="First day or moment after the period."),
+        ],
+        responses={(200, "application/zip"): OpenApiTypes.BINARY},
+    )
+    def post(self, request: Request) -> StreamingHttpResponse:
+        if self.actor_of is None:
+            raise RuntimeError("the door does not know who knocks")
+        asked = {name: request.query_params.get(name, "") for name in ("from", "to")}
+        made = bundle.take(asked, by=self.actor_of(request))
+        headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
+        return StreamingHttpResponse(made.pieces(), content_type="application/zip", headers=headers)
 
 
 def leaf_at(index: int) -> Leaf:

@@ -13,11 +13,11 @@ from audit.refusals import NotFound
 
 README = """This is the ledger of {origin} up to {size} entries.
 
-entries.jsonl    the sealed bytes of each entry, one a line, in the order of the log
-checkpoints.txt  every signed checkpoint, oldest first
-verify.py        checks all of it with Python alone: no network, no database, no other code
+entries.jsonl            the sealed bytes of each entry, one a line, in the order of the log
+checkpoints.txt          every signed checkpoint, oldest first
+countersign-verify.py    checks all of it with Python alone: no network, no database, no other code
 
-    python3 verify.py export . --key '{key}'
+    python3 countersign-verify.py export . --key '{key}'
 
 The key above comes from the same place as the log. Compare it with the one that you noted earlier, and pass a
 checkpoint that you kept elsewhere with --pinned: only that shows whether the whole log was exchanged.
@@ -38,13 +38,13 @@ def write(folder: Path) -> Checkpoint:
     (folder / "checkpoints.txt").write_text("\n".join(notes), "utf-8")
     (folder / "key.txt").write_text(f"{key}\n", "utf-8")
     (folder / "README.txt").write_text(README.format(origin=key.name, size=signed.size, key=key), "utf-8")
-    shutil.copyfile(str(audit.verify.__file__), folder / "verify.py")
+    shutil.copyfile(str(audit.verify.__file__), folder / "countersign-verify.py")
     return signed
 
 
-def bodies(size: int) -> Iterator[bytes]:
-    """The sealed bytes of the first entries, in the order of the log."""
-    begin = 0
+def bodies(size: int, *, first: int = 0) -> Iterator[bytes]:
+    """The sealed bytes of the entries from the first one to the size, in the order of the log."""
+    begin = first
     while begin < size:
         end = min(begin + 1000, size)
         with connection.cursor() as cursor:

@@ -4,7 +4,7 @@ Reads only, but for the entry that an export leaves of itself.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -25,15 +25,11 @@ from audit.ledger.record import record
 from audit.models import Checkpoint, Leaf
 from audit.pages import proving, told
 from audit.refusals import Invalid, NotFound
-from audit.reports import sheet
+from audit.reports import bundle, population, sheet
 
 PAGE = 50
 EXPORT_MOST = 100_000  # rows; the whole log leaves by `manage.py ledger export`
 NAMED = ("decision", "policy_decision")  # ids that have a page of their own
-COLUMNS = (
-    "index", "time", "kind", "subject", "actor", "actor_name", "actor_kind", "auth", "stream",
-    "stream_version", "leaf_hash", "data",
-)  # fmt: skip
 
 
 @require_GET
@@ -104,7 +100,35 @@ def proof(request: HttpRequest, index: int) -> HttpResponse:
 def verifier(request: HttpRequest) -> HttpResponse | FileResponse:
     """GET /audit/verify.py: the program that checks without us."""
     require_reader(request.user)
-    return _file(Path(str(audit.verify.__file__)).read_bytes(), "verify.py", "text/x-python; charset=utf-8")
+    program = Path(str(audit.verify.__file__)).read_bytes()
+    return _file(program, "countersign-verify.py", "text/x-python; charset=utf-8")
+
+
+@require_GET
+@login_required
+def trust(request: HttpRequest) -> HttpResponse:
+    """GET /audit/trust.json: what to pin, as this server tells it."""
+    require_reader(request.user)
+    signed = checkpoint.latest()
+    if signed is None:
+        raise NotFound("No checkpoint is signed yet.")
+    return _file(bundle.trust(signed.size), "trust.json", "application/json")
+
+
+def bundler(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest], Any]:
+    """POST /audit/bundle/: the log or a period of it, to be checked without us. Who took it is an entry."""
+
+    @require_POST
+    @login_required
+    def take(request: HttpRequest) -> StreamingHttpResponse:
+        require_reader(request.user)
+        made = bundle.take(
+            {name: request.POST.get(name, "") for name in ("from", "to")}, by=actor_of(request)
+        )
+        headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
+        return StreamingHttpResponse(made.pieces(), content_type="application/zip", headers=headers)
+
+    return take
 
 
 @require_GET
@@ -152,21 +176,8 @@ def _sheet(terms: list[search.Term]) -> sheet.Sheet:
     if found.count() > EXPORT_MOST:
         raise Invalid(f"Nothing was exported: more than {EXPORT_MOST} entries fit. Narrow the search.")
     manifest = {"checkpoint": signed.note, "query": search.spell(terms), "of": "entries"}
-    return sheet.write(COLUMNS, _cells(found.order_by("index").iterator(1000)), manifest=manifest)
-
-
-def _cells(leaves: Iterator[Leaf]) -> Iterator[list[object]]:
-    names: dict[str, str] = {}
-    for leaf in leaves:
-        said, row = told.sealed(leaf), leaf.entry
-        if row.actor not in names:
-            names |= {row.actor: "", **told.names_of([leaf])}
-        actor = said.get("actor", {})
-        yield [
-            leaf.index, said.get("time"), row.kind, row.subject, row.actor, names[row.actor],
-            actor.get("kind"), actor.get("auth"), row.stream, row.stream_version,
-            bytes(leaf.leaf_hash).hex(), canonical(said.get("data")).decode(),
-        ]  # fmt: skip
+    rows = (row for _, row in population.cells(found.order_by("index").iterator(1000)))
+    return sheet.write(population.COLUMNS, rows, manifest=manifest)
 
 
 def _page(terms: list[search.Term], request: HttpRequest) -> tuple[list[Leaf], int | None, int | None]:

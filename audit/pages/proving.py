@@ -68,7 +68,7 @@ def _proved(proof: Proof, key: Verifier) -> dict[str, Any]:
             ("Root", bytes(signed.root).hex()),
             ("Key", str(key)),
         ],
-        "command": f"python3 verify.py proof {names} --key '{key}'",
+        "command": f"python3 countersign-verify.py proof {names} --key '{key}'",
         "url": f"/audit/{index}/proof",
     }
 

@@ -16,6 +16,8 @@ def urls(actor_of: Callable[[HttpRequest], Actor]) -> list[URLPattern]:
         path("audit/export/", explorer.exporter(actor_of)),
         path("audit/checkpoints/", explorer.checkpoints),
         path("audit/verify.py", explorer.verifier),
+        path("audit/trust.json", explorer.trust),
+        path("audit/bundle/", explorer.bundler(actor_of)),
         path("audit/<int:index>/", explorer.entry, name="entry"),
         path("audit/<int:index>/entry.json", explorer.body),
         path("audit/<int:index>/proof", explorer.proof),

@@ -55,17 +55,18 @@ def write(
         _put(file, seen, row)
     digest = f"sha256:{seen.hexdigest()}"
     told = {**manifest, "rows": count, "digest_of_lines_above": digest}
-    file.write(_line(["#manifest", json.dumps(told, sort_keys=True)]))
+    file.write(line(["#manifest", json.dumps(told, sort_keys=True)]))
     return Sheet(file, count, digest)
 
 
 def _put(file: IO[bytes], seen: "hashlib._Hash", row: Sequence[object]) -> None:
-    line = _line(row)
-    seen.update(line)
-    file.write(line)
+    text = line(row)
+    seen.update(text)
+    file.write(text)
 
 
-def _line(row: Sequence[object]) -> bytes:
+def line(row: Sequence[object]) -> bytes:
+    """One row as it stands in the file."""
     text = io.StringIO()
     csv.writer(text).writerow([safe(cell) for cell in row])
     return text.getvalue().encode()

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from accounts import rates
+from audit.refusals import TooMany
 from tests.accounts.cast import NOW
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -16,7 +17,7 @@ THREE = rates.Limit(3, seconds=60)
 def test_the_limit_holds_until_the_window_ends():
     for _ in range(3):
         rates.spend("k", THREE, at=NOW)
-    with pytest.raises(rates.TooMany) as refused:
+    with pytest.raises(TooMany) as refused:
         rates.spend("k", THREE, at=NOW + timedelta(seconds=20))
     assert refused.value.retry_after == 40
     rates.spend("k", THREE, at=NOW + timedelta(seconds=60))
@@ -39,7 +40,7 @@ def test_forty_at_a_barrier_pass_three_times():
                 try:
                     rates.spend("k", THREE, at=NOW)
                     passed.append(1)
-                except rates.TooMany:
+                except TooMany:
                     pass
         finally:
             connection.close()

@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from django.conf import settings
+from django.db import transaction
 
 from accounts.acting import Acting
 from approvals import enrolment, gate, stepup
@@ -18,8 +19,11 @@ from approvals.chain import Verdict
 from approvals.policy.engine import PolicyRefused
 from audit.canonical import canonical, parse
 from audit.ledger import export
+from audit.ledger.record import record
 from audit.models import Entry
-from tests.approvals.authenticator import Authenticator, asked, b64, trusted
+from audit.reports import bundle
+from audit.verify import main as offline
+from tests.approvals.authenticator import TEST, Authenticator, asked, b64, trusted
 from tests.approvals.cast import (
     OTHER,
     Bank,
@@ -293,3 +297,39 @@ def test_an_export_proves_nothing_by_a_key_for_which_nobody_vouched(chain, phone
         for one in entries
     ]
     assert proved(swapped, the_workers_key()) == [False]
+
+
+def test_the_program_that_is_handed_out_proves_each_sign_off_of_a_bundle(chain, phone, tmp_path, capsys):
+    bank, made = chain
+    sign(made, bank.sam, "Security", passkey=presented(made, bank.sam, "Security", phone))
+    sequence()
+    taken = bundle.take({}, by=TEST)
+    (tmp_path / "log.zip").write_bytes(b"".join(taken.pieces()))
+    (tmp_path / "trust.json").write_bytes(bundle.trust(1))
+    call = ["signoffs", str(tmp_path / "log.zip"), "--trust", str(tmp_path / "trust.json")]
+    assert offline(call) == 0
+    said = capsys.readouterr().out
+    assert (
+        "1 sign-offs are proved by passkeys of 1 people. 1 have none, and none of these needed one." in said
+    )
+    without = json.loads(bundle.trust(1)) | {"workers": []}
+    (tmp_path / "trust.json").write_text(json.dumps(without))
+    assert offline(call) in {1, 2}
+
+
+def test_the_program_names_an_approval_that_lacks_the_passkey_that_policy_demanded(chain, tmp_path, capsys):
+    """As somebody would who writes entries past the product: the log is right, the decision is not."""
+    bank, made = chain
+    demanded = stage(made, "Security")
+    record_of = parse(bytes(Entry.objects.filter(kind="sign_off.given").latest("id").body))["data"]
+    with transaction.atomic():
+        record(
+            "sign_off.given", of=None, subject=made.subject, actor=TEST,
+            **record_of | {"stage": str(demanded.pk), "person": str(bank.sam.person_id)},
+        )  # fmt: skip
+    sequence()
+    taken = bundle.take({}, by=TEST)
+    (tmp_path / "log.zip").write_bytes(b"".join(taken.pieces()))
+    (tmp_path / "trust.json").write_bytes(bundle.trust(1))
+    assert offline(["signoffs", str(tmp_path / "log.zip"), "--trust", str(tmp_path / "trust.json")]) == 1
+    assert "policy demanded a passkey for this approval, and it has none" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from itertools import count
+from itertools import count, cycle
 from typing import Any
 
 import pytest
@@ -49,7 +49,19 @@ BOUNDED = settings(
     phases=[Phase.generate],
 )
 _numbers = count(1)
-BETWEEN = ["leave", "deactivate", "take_back", "freeze", "pass_time", "edit", "edit_too_late", "cancel"]
+_between = cycle(
+    [
+        "leave",
+        "pass_time",
+        "take_back",
+        "freeze",
+        "edit_too_late",
+        "cancel",
+        "deactivate",
+        "edit",
+        "pass_time",
+    ]
+)
 # By how often it should come: most of a walk is people who agree, things that come between, and workers that look.
 ACTS = [
     *["go_ahead", "two_workers_look"] * 7,
@@ -115,7 +127,9 @@ class OneChange(RuleBasedStateMachine):
         self.somebody_says("send_back", first)
 
     def somebody_says(self, said: str, first: str) -> None:
-        """Beginning with anybody, until one of them may."""
+        """Beginning with anybody, until one of them may: about what is asked now, or is asked once more."""
+        self.ask_anew("", "")
+        self.edit("", "")
         for who in in_turn(first):
             for stage in STAGES[who]:
                 if self.model.state == "waiting":
@@ -142,7 +156,7 @@ class OneChange(RuleBasedStateMachine):
     def something_comes_between(self, who: str, other: str) -> None:
         """Everybody has agreed, this person first, and before a worker looks it is no longer so."""
         self.go_ahead(who, "")
-        self.look_at(BETWEEN[next(_numbers) % len(BETWEEN)], who, other)
+        self.look_at(next(_between), who, other)
         self.two_workers_look("", "")
 
     def the_requester_approves(self, who: str, other: str) -> None:

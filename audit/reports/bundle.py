@@ -1,0 +1,195 @@
+"""A bundle: the log, or a period of it, with its whole tree and the program that checks both without us.
+
+Written into a file without a name, in pieces; that it left the house is an entry. Must never hold what is not sealed.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.db import connection, transaction
+
+import audit.verify
+from audit.canonical import canonical
+from audit.clock import database_time
+from audit.ledger import checkpoint, export, pack
+from audit.ledger.entry import Actor
+from audit.ledger.integrate import tile
+from audit.ledger.record import record
+from audit.ledger.tiles import HASH, WIDTH, path
+from audit.models import Checkpoint, Entry
+from audit.refusals import Invalid, NotFound, TooMany
+from audit.reports.sheet import PIECE
+
+AN_HOUR, MOST_AN_HOUR = timedelta(hours=1), 6  # of one account
+MOST_ENTRIES = 16_000_000  # of a log; more tiles than a zip in its one form has room for
+NOTES = 1000  # the newest; the tree holds those before by itself
+ONE_AT_A_TIME = 0x62756E646C65  # an advisory lock: two bundles at once would be a way to fill the disk
+README = """This is {what} of the ledger {origin}, as it was signed at {size} entries.
+
+bundle.json              which entries of the log are here
+checkpoints.txt          what was signed: the size and the root of the log, the newest {notes}
+entries.jsonl            the sealed bytes of each entry, one a line, in the order of the log
+tile/                    the hashes of every entry of the log, and of the tree over them
+trust.json               the key of the log and of its workers, as this server tells them
+countersign-verify.py    checks all of it with Python alone: no network, no database, no other code
+
+Do not run the program, nor believe the trust.json, that came with what you want to check. Note both once, when you
+first see this log, from the people who run it and in another way than this file; keep them, and compare. Then:
+
+    python3 countersign-verify.py bundle FILE.zip --trust trust.json --state seen.json
+    python3 countersign-verify.py signoffs FILE.zip --trust trust.json --state seen.json
+
+It answers 0 verified, 1 altered, 2 cannot tell, 3 wrong usage, and says in words what it did not check. `seen.json`
+remembers the newest log that you have seen, so that one which was rolled back is noticed the next time.
+"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished bundle: its file, what it holds, and its SHA-256."""
+
+    file: IO[bytes]
+    about: Mapping[str, Any]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        return f"countersign-{self.about['size']}.zip"
+
+    def pieces(self) -> Iterator[bytes]:
+        """The file in pieces; closed at the end."""
+        with self.file as file:
+            yield from _pieces(file)
+
+
+def take(asked: Mapping[str, str], *, by: Actor) -> Made:
+    """Make a bundle of the period `[from, to)`, or of everything, and record who took it."""
+    with transaction.atomic():
+        _check_rate(by)
+        signed = checkpoint.latest()
+        if signed is None:
+            raise NotFound("No bundle was made: no checkpoint is signed yet.")
+        made = _make(signed, _about(signed, asked))
+        record("bundle.created", of=None, subject="ledger", actor=by, digest=made.digest, **_told(made.about))
+    return made
+
+
+def _told(about: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: about[name] for name in ("size", "first", "end", "from", "to")}
+
+
+def _check_rate(by: Actor) -> None:
+    """One at a time, and so many an hour for each account: counted in the ledger itself."""
+    since = database_time() - AN_HOUR
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ONE_AT_A_TIME])
+        if not cursor.fetchone()[0]:
+            raise TooMany("No bundle was made: another is being made. Try again in a minute.", retry_after=60)
+    taken = Entry.objects.filter(kind="bundle.created", actor=by.id, occurred_at__gt=since)
+    if by.kind != "system" and taken.count() >= MOST_AN_HOUR:
+        raise TooMany(
+            f"No bundle was made: you took {MOST_AN_HOUR} within an hour. Try again later.", retry_after=600
+        )
+
+
+def _about(signed: Checkpoint, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Which entries: from the first one of the period to its last one, without a gap."""
+    start, end = _moment(asked, "from"), _moment(asked, "to")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT COALESCE(min(l.index), 0), COALESCE(max(l.index) + 1, 0), COALESCE(sum(length(e.body) + 1), 0)"
+            " FROM audit_leaf l JOIN audit_entry e ON e.id = l.entry_id WHERE l.index < %s"
+            " AND (%s::timestamptz IS NULL OR e.occurred_at >= %s) AND (%s::timestamptz IS NULL OR e.occurred_at < %s)",
+            [signed.size, start, start, end, end],
+        )
+        first, last, size = cursor.fetchone()
+    if first == last:
+        raise Invalid("No bundle was made: no entry lies in this period.")
+    if size + signed.size * HASH > pack.MOST or signed.size > MOST_ENTRIES:
+        raise Invalid(
+            "No bundle was made: it would be larger than 2 GB. Choose a period, or use manage.py ledger export."
+        )
+    return {
+        "v": 1, "origin": settings.LEDGER_ORIGIN, "size": signed.size, "first": first, "end": last,
+        "from": asked.get("from", ""), "to": asked.get("to", ""),
+    }  # fmt: skip
+
+
+def _moment(asked: Mapping[str, str], name: str) -> datetime | None:
+    text = asked.get(name, "")
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        words = f"{name} is a day like 2026-09-01."
+        raise Invalid(
+            f"No bundle was made: {words}", errors=[{"pointer": f"/{name}", "detail": words}]
+        ) from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _make(signed: Checkpoint, about: Mapping[str, Any]) -> Made:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - Made.pieces closes it
+    pack.write(file, members(signed, about))
+    digest = hashlib.sha256()
+    for piece in _pieces(file):
+        digest.update(piece)
+    return Made(file, about, f"sha256:{digest.hexdigest()}")
+
+
+def members(signed: Checkpoint, about: Mapping[str, Any]) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Name and content of each file, in the order in which the verifier expects them."""
+    all_notes = Checkpoint.objects.filter(size__lte=signed.size).order_by("-size")
+    notes = list(all_notes.values_list("note", flat=True)[:NOTES])[::-1]
+    whole = about["end"] - about["first"] == signed.size
+    what = "the whole" if whole else f"entries {about['first']} to {about['end'] - 1}"
+    readme = README.format(what=what, origin=about["origin"], size=signed.size, notes=len(notes))
+    program = Path(str(audit.verify.__file__)).read_bytes()
+    entries = export.bodies(about["end"], first=about["first"])
+    yield "README.txt", iter([readme.encode()])
+    yield "bundle.json", iter([canonical(about)])
+    yield "checkpoints.txt", iter(["\n".join(notes).encode()])
+    yield "countersign-verify.py", iter([program])
+    yield "entries.jsonl", (body + b"\n" for body in entries)
+    yield "trust.json", iter([trust(signed.size)])
+    for level, index, width in tiles_of(signed.size):
+        yield f"tile/{path(level, index, width)}", iter([tile(level, index)[: width * HASH]])
+
+
+def tiles_of(size: int) -> Iterator[tuple[int, int, int]]:
+    """Level, index and width of each tile of a log of this size."""
+    level = 0
+    while size:
+        whole, rest = divmod(size, WIDTH)
+        yield from ((level, index, WIDTH) for index in range(whole))
+        if rest:
+            yield level, whole, rest
+        level, size = level + 1, whole
+
+
+def trust(size: int) -> bytes:
+    """What an auditor pins, as this server tells it; made to be read and edited."""
+    key = checkpoint.verifier()
+    workers = settings.KEY_DIR / "public" / "worker" / "trust.pub"
+    told = {
+        "v": 1,
+        "origin": key.name,
+        "keys": [{"key": str(key), "from": 0, "until": None}],
+        "minimum_size": size,
+        "workers": workers.read_text().split() if workers.exists() else [],
+    }
+    return json.dumps(told, indent=2).encode() + b"\n"
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    while piece := file.read(PIECE):
+        yield piece
