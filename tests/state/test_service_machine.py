@@ -33,7 +33,7 @@ from tests.orchestration.deeds import claimed, ended
 from tests.state.model import OPEN, OVER, REQUESTER, Model, People
 from tests.state.rules import ASKS, OWNER, SECURITY, TEAM, judge
 
-EXAMPLES = int(os.environ.get("STATE_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("STATE_EXAMPLES", "20"))
 # Dana is in both teams, Omar and Olga in none that is asked: Omar decides for others, Olga looks on and reviews.
 STAGES: dict[str, tuple[str, ...]] = {
     "jonas": (OWNER,), "lena": (OWNER,), "dana": (OWNER, SECURITY), "noor": (SECURITY,), "ines": (SECURITY,),
@@ -64,9 +64,9 @@ _between = cycle(
 )
 # By how often it should come: most of a walk is people who agree, things that come between, and workers that look.
 ACTS = [
-    *["go_ahead", "two_workers_look"] * 7,
+    *["go_ahead", "two_workers_look"] * 9,
     *["whoever_is_asked_agrees", "ask_anew", "finish"] * 4,
-    *["something_comes_between"] * 6,
+    *["something_comes_between"] * 4,
     *["lend"] * 7,
     *["everybody_is_back"] * 2,
     *["approve", "leave", "come_back", "take_back", "edit", "lift"] * 2,
