@@ -27,6 +27,7 @@ from audit.ledger.record import leaf_hash
 from audit.models import ActorName, Entry, Leaf
 from orchestration import catalogue
 from orchestration.actions import egress
+from orchestration.engine.failpoints import VARIABLE
 from orchestration.models import Destination
 from orchestration.outgoing import batches, deliveries, destinations, sender
 from orchestration.outgoing import child as outgoing_child
@@ -463,13 +464,16 @@ def test_one_that_fails_holds_up_nobody_else(monkeypatch):
 # --- deaths and races ---------------------------------------------------------------------------------------------
 
 
-def test_f36_a_sender_that_is_killed_before_it_wrote_it_down_sends_again_under_the_same_key(monkeypatch):
+def test_f36_a_sender_that_is_killed_before_it_wrote_it_down_sends_again_under_the_same_key(
+    monkeypatch, tmp_path
+):
+    (tmp_path / "outgoing.sent").touch()
     with outside(monkeypatch) as out:
         out.destination()
         out.write(2)
         parts = urlsplit(os.environ["COUNTERSIGN_DATABASE_URL"])
         here = parts._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
-        env = {**os.environ, "COUNTERSIGN_DATABASE_URL": here, "COUNTERSIGN_FAILPOINT": "outgoing.sent"}
+        env = {**os.environ, "COUNTERSIGN_DATABASE_URL": here, VARIABLE: str(tmp_path)}
         killed = subprocess.run(
             [sys.executable, "-m", "tests.orchestration.sends"],
             env={**env, "DJANGO_SETTINGS_MODULE": "config.settings"}, cwd=ROOT, timeout=60, check=False,

@@ -323,7 +323,7 @@ class NoticeRow(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
 
 
-class StepRow(serializers.Serializer[Any]):
+class AskedStepRow(serializers.Serializer[Any]):
     """A step that this person is asked to do; it is answered at its run."""
 
     run = serializers.CharField(source="run.key")
@@ -341,5 +341,5 @@ class Inbox(serializers.Serializer[Any]):
     waiting = ChangeRow(many=True)
     sent_back = ChangeRow(many=True)
     unknown = ChangeRow(many=True)
-    steps = StepRow(many=True)
+    steps = AskedStepRow(many=True)
     notices = NoticeRow(many=True)
