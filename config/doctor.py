@@ -22,6 +22,7 @@ from audit.ledger.freshness import lag
 from config import probes
 from orchestration import stopping, workers
 from orchestration.engine import apart, invariants
+from orchestration.logs import bodies
 from orchestration.models import Destination
 from orchestration.outgoing import batches
 
@@ -131,6 +132,16 @@ def _disk() -> Iterator[Finding]:
             yield Finding("disk", verdict, f"{free:.0%} free at {folder}", "Make room before it is full.")
 
 
+def _logs() -> Iterator[Finding]:
+    there = bodies.storage()
+    try:
+        if there is not None:
+            there.exists("doctor")
+    except Exception as error:  # noqa: BLE001 - each storage has errors of its own
+        says = f"the storage of logs does not answer ({type(error).__name__}); new logs stay in the database"
+        yield Finding("logs", "ill", says, "docs/how-to/keep-logs.md")
+
+
 def _workers() -> Iterator[Finding]:
     found = workers.processes()
     if not any(one.state == "online" for one in found):
@@ -196,6 +207,7 @@ PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
     "wake-ups": _wakeups,
     "live pages": _live,
     "disk": _disk,
+    "logs": _logs,
     "workers": _workers,
     "steps": _steps,
     "ledger": _ledger,

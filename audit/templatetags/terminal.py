@@ -10,6 +10,9 @@ from functools import cache
 from itertools import groupby
 from operator import itemgetter
 
+SPACE = re.compile(
+    r"([34]8:2):[0-9]*:([0-9]+:[0-9]+:[0-9]+)"
+)  # a colour space, which colons allow (ITU-T T.416)
 TOKEN = re.compile(
     "\x1b\\[([0-9;:]*)m"
     "|([\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
@@ -66,7 +69,7 @@ def _sign(control: str) -> str:
 
 def _next(style: Style, sequence: str) -> Style:
     """What is in force after one sequence of SGR codes (ECMA-48, 8.3.117)."""
-    codes = [-1 if len(one) > 3 else int(one or 0) for one in re.split("[;:]", sequence)]
+    codes = [-1 if len(one) > 3 else int(one or 0) for one in re.split("[;:]", SPACE.sub(r"\1:\2", sequence))]
     at = 0
     while at < len(codes):
         if codes[at] in {38, 48}:

@@ -67,6 +67,7 @@ def test_a_state_that_is_not_listed_reads_as_words_and_not_as_a_name_in_code():
         ("\x1b[1;31mbad\x1b[32mgood\x1b[0mplain", [("a1 a31", "bad"), ("a1 a32", "good"), ("", "plain")]),
         ("\x1b[38;5;196mred\x1b[38;5;244mgrey", [("a31", "red"), ("a37", "grey")]),
         ("\x1b[38;2;10;200;20mgreen\x1b[39m", [("a32", "green")]),
+        ("\x1b[38:2::10:200:20mgreen\x1b[38:2:200:0:0mred", [("a32", "green"), ("a31", "red")]),
         ("\x1b[48;2;0;0;250;97mblue\x1b[49;22m!", [("a97 b44", "blue"), ("a97", "!")]),
         ("\x1b[2Khidden\x1b[1A", [("esc", "^["), ("", "[2Khidden"), ("esc", "^["), ("", "[1A")]),
         ("over\rwritten\r", [("", "over"), ("esc", "^M"), ("", "written")]),

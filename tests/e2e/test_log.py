@@ -234,6 +234,7 @@ def test_script_and_server_see_the_same_in_a_line(opened, evil):
     lines = [
         *EVIL,
         "\x1b[38;5;208mo\x1b[48;5;17mb\x1b[7mi\x1b[27;39;49mp\x1b[38;2;1;2;3mg\x1b[91;1mx\x1b[22mz\x1b[0my",
+        "\x1b[38:2::10:200:20mg\x1b[38:2:200:0:0mr\x1b[38:5:17mb",
     ]
     lines += [f"\x1b[38;5;{code}mc\x1b[48;5;{255 - code}mb" for code in range(0, 256, 5)]
     seen = opened(evil).evaluate(

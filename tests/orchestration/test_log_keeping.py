@@ -11,6 +11,7 @@ from moto.server import ThreadedMotoServer
 
 from audit.canonical import parse
 from audit.models import Entry
+from config import doctor
 from config.storage import log_storage
 from orchestration.logs import bodies, keeping, reading, searching, verify
 from orchestration.logs.bodies import LogUnavailable
@@ -178,6 +179,7 @@ def test_an_object_storage_that_is_down_costs_seconds_and_no_log(world, settings
     one = printed(world, out(b"still here\n"))
     assert moved() == 0
     assert b"".join(reading.text(one)) == b"still here\n"
+    assert ("logs", "ill") in {(one.part, one.verdict) for one in doctor.examine()}
 
 
 # --- for how long ---------------------------------------------------------------------------------------------

@@ -40,8 +40,11 @@ function sign(control) {
   return code === 127 ? "^?" : `<U+${code.toString(16).toUpperCase().padStart(4, "0")}>`;
 }
 
+// With colons a true colour may name a colour space before its three parts (ITU-T T.416).
+const SPACE = /([34]8:2):\d*:(\d+:\d+:\d+)/g;
+
 function next(style, sequence) {
-  const codes = sequence.split(/[;:]/).map((one) => (one.length > 3 ? -1 : Number(one)));
+  const codes = sequence.replace(SPACE, "$1:$2").split(/[;:]/).map((one) => (one.length > 3 ? -1 : Number(one)));
   for (let at = 0; at < codes.length; at++) {
     const code = codes[at];
     if (code === 38 || code === 48) {
