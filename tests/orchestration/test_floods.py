@@ -111,7 +111,7 @@ def no_room(condition="true"):
             cursor.execute("DROP FUNCTION IF EXISTS test_no_room CASCADE")
 
 
-def test_f26_a_full_disk_of_logs_costs_the_log_and_not_the_step(world, node, client, caplog):
+def test_f26_log_a_full_disk_costs_the_log_and_not_the_step(world, node, client, caplog):
     run = world.run(
         command("a", "/bin/sh", "-c", "echo one; sleep 0.6; echo two; echo done > done; cat done")
     )
@@ -131,7 +131,7 @@ def test_f26_a_full_disk_of_logs_costs_the_log_and_not_the_step(world, node, cli
     assert list(verify.faults()) == []
 
 
-def test_f26_a_disk_that_has_room_again_gets_what_was_kept_meanwhile_and_the_rest_is_counted(
+def test_f26_log_a_disk_that_has_room_again_gets_what_was_kept_meanwhile_and_the_rest_is_counted(
     world, node, monkeypatch
 ):
     monkeypatch.setattr(writing, "PENDING_BYTES", 1000)
