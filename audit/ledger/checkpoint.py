@@ -31,7 +31,10 @@ def signer() -> Signer:
         return load(path, settings.LEDGER_ORIGIN)
     if Checkpoint.objects.exists():
         raise FileNotFoundError(f"{path} is missing, but this log has signed checkpoints: restore the key")
-    return make(path, settings.LEDGER_ORIGIN)
+    try:
+        return make(path, settings.LEDGER_ORIGIN)
+    except FileExistsError:  # another process was first
+        return load(path, settings.LEDGER_ORIGIN)
 
 
 def verifier() -> Verifier:

@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,12 +101,12 @@ def load(path: Path, name: str) -> Signer:
 
 
 def make(path: Path, name: str) -> Signer:
-    """A new signer, its seed in a new file that only the owner can read."""
+    """A new signer, its seed in a new file that only the owner can read; FileExistsError where there is one."""
     key = Ed25519PrivateKey.generate()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-") as file:  # made for the owner alone
         file.write(base64.b64encode(key.private_bytes_raw()) + b"\n")
         file.flush()
         os.fsync(file.fileno())
+        os.link(file.name, path)  # whole or not there, and never in the place of another
     return Signer(name, key)

@@ -14,7 +14,7 @@ from config.embedded.process import Child, Program, drop_to, is_server_in, kill_
 DATABASE = "countersign"
 # Modest memory: the whole product should idle below 350 MiB on a small machine.
 SETTINGS = {
-    "max_connections": "60",
+    "max_connections": "100",
     "shared_buffers": "32MB",
     "jit": "off",
     "max_wal_size": "512MB",

@@ -27,7 +27,7 @@ from orchestration.engine import enrolled, supervise
 from orchestration.engine.failpoints import failpoint
 from orchestration.engine.nodes import Node
 from orchestration.models import CONTROL_ROOM, Destination
-from orchestration.outgoing import cloudevents, deliveries, otlp
+from orchestration.outgoing import cloudevents, deliveries
 from orchestration.outgoing.deliveries import Delivery
 
 CHILD = Path(__file__).with_name("child.py")
@@ -167,6 +167,8 @@ def message(delivery: Delivery) -> dict[str, Any]:
             "webhook-timestamp": str(int(delivery.at.timestamp())),
         }
     else:
+        from orchestration.outgoing import otlp  # 4 MB, in each process of a worker, for few
+
         body = otlp.body(batch, source=source, release=settings.RELEASE, at=delivery.at)
         headers |= {"Content-Type": otlp.CONTENT}
     told = {"kind": str(to.kind), "url": to.url, "header": to.header, "headers": headers}

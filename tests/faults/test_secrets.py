@@ -75,8 +75,13 @@ def holders(stack):
 
 
 def remembers(pid):
-    """Whether a form of the secret stands in what a process has written to its memory."""
-    folder = Path(f"/proc/{pid}")
+    """Whether a form of the secret stands in what a process has written to its memory; one that is gone has none."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return _remembers(Path(f"/proc/{pid}"))
+    return False
+
+
+def _remembers(folder):
     with (folder / "maps").open() as maps, (folder / "mem").open("rb", buffering=0) as memory:
         for line in maps:
             found = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)

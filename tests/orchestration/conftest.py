@@ -1,5 +1,9 @@
 """What the engine's tests share."""
 
+import fcntl
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from orchestration.engine import supervise
@@ -31,3 +35,11 @@ def sound():
     """What every fault test ends with: the invariants hold, and the ledger is whole."""
     yield
     everything.check_here()
+
+
+@pytest.fixture
+def users_of_steps():
+    """They are the machine's, whoever runs the tests: one test at a time has them."""
+    with (Path(tempfile.gettempdir()) / "countersign-test-users").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield

@@ -32,10 +32,6 @@ BOMB = "bomb() { [ $1 -ge 10 ] && exec sleep 99; bomb $(($1+1)) & bomb $(($1+1))
 # --- tasks ----------------------------------------------------------------------------------------------------
 
 
-# Doubles as a bomb does, and stops at a thousand by itself: a test must never cost the machine that runs it.
-BOMB = "bomb() { [ $1 -gt 0 ] && { bomb $(($1 - 1)) & bomb $(($1 - 1)) & }; sleep 15; }; bomb 8"
-
-
 def test_x20_what_doubles_like_a_fork_bomb_is_ended_within_seconds_and_nothing_of_it_is_left():
     bomb = bounded(BOMB, processes=60)
     began = time.monotonic()
@@ -194,7 +190,7 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED HERE: only ro
 
 
 @pytest.fixture
-def apart(settings):
+def apart(settings, users_of_steps):
     settings.STEP_UIDS = (61_500, 61_503)
     from orchestration.engine import apart
 

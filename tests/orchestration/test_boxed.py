@@ -45,6 +45,7 @@ def boxes(request, settings, monkeypatch):
     if request.param != "as the worker":
         if os.geteuid() != 0:
             pytest.skip("NOT TESTED HERE: only root can become another user")
+        request.getfixturevalue("users_of_steps")
         settings.STEP_UIDS, settings.BASE_DIR = (61_500, 61_503), "/usr"
         found = SimpleNamespace(prefix="/usr", base_prefix="/usr", executable=SYSTEM_PYTHON)
         monkeypatch.setattr(boxed, "sys", found)  # that of the tests may lie where only root can read
