@@ -132,12 +132,20 @@ class Page:
     async def follow(self, lines: int) -> None:
         """Until so many lines are here."""
         while self.lines < lines:
-            message = json.loads(await asyncio.wait_for(self.live.recv(), 120))
-            if message["kind"] == "log":
-                self.heard_at = time.perf_counter()
-                self.first_at = min(self.first_at, self.heard_at)
+            if await self.hint():
                 while await self.fetch():
                     pass
+
+    async def hint(self) -> bool:
+        """Whether it is time to ask: a hint said so, or none came for ten seconds, as for a page."""
+        try:
+            message = json.loads(await asyncio.wait_for(self.live.recv(), 10))
+        except TimeoutError:
+            return True
+        if message["kind"] == "log":
+            self.heard_at = time.perf_counter()
+            self.first_at = min(self.first_at, self.heard_at)
+        return bool(message["kind"] == "log")
 
     async def fetch(self) -> bool:
         """The window behind what is known; whether there is more."""
