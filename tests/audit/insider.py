@@ -1,5 +1,7 @@
 """What somebody with a superuser's SQL, and with the ledger's stolen key, does to a ledger that the product wrote."""
 
+from uuid import UUID
+
 from django.db import connection, transaction
 
 from accounts.models import Team
@@ -73,11 +75,12 @@ def close(index):
 
 def rebuild():
     """The thief of the key: chains, leaves, tiles, head and every checkpoint fit what the entries say now."""
-    edge, hashes, newest = Edge(), [], {}
-    for index, (old, entry) in enumerate(
-        (leaf.pk, leaf.entry) for leaf in Leaf.objects.select_related("entry").order_by("index")
-    ):
-        assert index == old
+    edge = Edge()
+    hashes: list[bytes] = []
+    newest: dict[UUID, str] = {}  # of each stream
+    for leaf in Leaf.objects.select_related("entry").order_by("index"):
+        assert leaf.index == len(hashes), "a log without gaps"
+        entry = leaf.entry
         said = parse(bytes(entry.body))
         body = canonical({**said, "prev": newest.get(entry.stream)})
         hashes.append(leaf_hash(body))
@@ -86,7 +89,7 @@ def rebuild():
             as_insider(
                 "UPDATE audit_entry SET body = %s, leaf_hash = %s WHERE id = %s", body, hashes[-1], entry.pk
             )
-        as_insider("UPDATE audit_leaf SET leaf_hash = %s WHERE index = %s", hashes[-1], index)
+            as_insider("UPDATE audit_leaf SET leaf_hash = %s WHERE index = %s", hashes[-1], leaf.index)
     as_insider("DELETE FROM audit_tile")
     for (level, place), data in edge.extend(hashes).items():
         as_insider(
