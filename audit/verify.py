@@ -913,6 +913,8 @@ def read_about(bundle: Bundle) -> "dict[str, Any]":
     fit(about, {"v": 1, "origin": str, "size": int, "first": int, "end": int, "from": str, "to": str})
     if not 0 <= about["first"] <= about["end"] <= about["size"]:
         raise Altered("the bundle does not say which entries it holds")
+    if (about["first"] and not about["from"]) or (about["end"] < about["size"] and not about["to"]):
+        raise Altered("entries are left out that the period of the bundle would hold")
     return about
 
 

@@ -51,6 +51,9 @@ class Walk:
     findings: list[Finding] = field(default_factory=list)
     edge: Edge = field(default_factory=Edge)
     streams: dict[Any, tuple[int, str]] = field(default_factory=dict)
+    rows: dict[str, int] = field(
+        default_factory=dict
+    )  # that entries sealed the state of, with the newest index
     checkpoints: dict[int, bytes] = field(default_factory=dict)
     roots_checked: int = 0
 
@@ -88,6 +91,8 @@ def examine(key: Verifier, *, pinned: Iterable[str] = ()) -> Report:
         for fault in guarded.faults():
             walk.find(None, fault)
         rows = sum(_compare_rows(walk, model) for model in governed())
+        for row_id, index in walk.rows.items():
+            walk.find(None, f"The row {row_id} that entry {index} tells of is gone.")
         for path in settings.LEDGER_EXAMINED_TOO:
             for fault in import_string(path)():
                 walk.find(None, fault)
@@ -185,6 +190,8 @@ def _follow_stream(walk: Walk, index: int, said: dict[str, Any], placed: bytes) 
             f" of its row, and version {version} came before it.",
         )
     walk.streams[said["stream"]] = (said["stream_version"], placed.hex())
+    if said["state"] is not None:
+        walk.rows[said["stream"]] = index
 
 
 def _compare_tiles(walk: Walk) -> None:
@@ -229,7 +236,7 @@ def _find_strays(walk: Walk) -> None:
 
 
 def _compare_rows(walk: Walk, model: type[Coupled]) -> int:
-    """Each governed row is at the version, and in the state, that its newest entry tells."""
+    """Each governed row is at the version, and in the state, that its newest entry tells; none is gone."""
     table = connection.ops.quote_name(model._meta.db_table)
     name = str(model._meta.verbose_name)
     count = 0
@@ -239,6 +246,7 @@ def _compare_rows(walk: Walk, model: type[Coupled]) -> int:
         ) e ON true ORDER BY r.id"""  # noqa: S608 - a table of the models
     for row_id, version, told, body in _rows(newest):
         count += 1
+        walk.rows.pop(str(row_id), None)
         if told is None:
             walk.find(None, f"The {name} {row_id} has no entry.")
         elif told != version:

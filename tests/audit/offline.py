@@ -95,7 +95,8 @@ class Log:
         size, end = len(self.bodies), len(self.bodies) if self.end is None else self.end
         stored = tiles.Edge().extend(self.leaves)
         about = {
-            "v": 1, "origin": ORIGIN, "size": size, "first": self.first, "end": end, "from": "", "to": "",
+            "v": 1, "origin": ORIGIN, "size": size, "first": self.first, "end": end,
+            "from": "2026-11-01" if self.first else "", "to": "2026-12-01" if end < size else "",
         }  # fmt: skip
         with open(audit.verify.__file__, "rb") as file:  # noqa: PTH123
             program = file.read()

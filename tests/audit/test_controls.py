@@ -220,7 +220,7 @@ def test_scope_chooses_by_environment_and_half_open_period():
     assert runs(end=started) == []
 
 
-def test_the_same_ledger_gives_the_same_bytes():
+def test_g05_the_same_ledger_gives_the_same_bytes():
     assert judged(history()).bytes() == judged(copy.deepcopy(history())).bytes()
     assert json.loads(judged(history()).bytes())["controls"][0]["population"] == 1
 

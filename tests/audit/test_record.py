@@ -87,7 +87,7 @@ def test_record_refuses_to_stand_alone():
         record("team.created", of=None, subject="payments", actor=TESTER)
 
 
-def test_a_refusal_survives_the_rollback_of_what_was_refused():
+def test_g03_a_refusal_survives_the_rollback_of_what_was_refused():
     record_refusal(
         StaleVersion("Nothing was done."), attempted="change.decide", subject="CHG-1", actor=TESTER
     )

@@ -168,7 +168,7 @@ def test_an_entry_edited_before_it_has_its_place_stops_the_log():
     assert not Leaf.objects.exists()
 
 
-def test_two_sequencers_never_both_extend_the_log():
+def test_g01_two_sequencers_never_both_extend_the_log():
     one = sequence()
     other = sequence()
     write(1)

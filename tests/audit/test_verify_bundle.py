@@ -50,6 +50,14 @@ def test_a_bundle_of_a_period_is_verified_and_says_what_it_leaves_out(capsys, fi
     assert f"what the {600 - end + first} entries say that the bundle leaves out" in said
 
 
+@pytest.mark.parametrize(("begin", "end", "said"), [(1, 5, {"to": "x"}), (0, 4, {"from": "x"}), (1, 4, {})])
+def test_what_is_said_to_begin_or_end_with_the_log_leaves_nothing_out_there(capsys, files, begin, end, said):
+    about = {"v": 1, "origin": ORIGIN, "size": 5, "first": begin, "end": end, "from": "", "to": "", **said}
+    log = Log(SMALL.bodies, first=begin, end=end, changed={"bundle.json": canonical(about)})
+    code, words = verdict(capsys, log, files)
+    assert (code, "entries are left out" in words) == (1, True), words
+
+
 def test_a_stream_may_begin_before_the_period_but_has_no_gap_in_it(capsys, files):
     one = entry(0, stream="s")
     two = entry(1, stream="s", version=2, prev=audit.verify.leaf(one).hex())

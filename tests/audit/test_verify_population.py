@@ -96,7 +96,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_row_that_no_entry_bears_out_is_found(judged, tmp_path, name):
+def test_g05_a_row_that_no_entry_bears_out_is_found(judged, tmp_path, name):
     written(tmp_path, WRONG[name]())
     assert judged()[0] == 1
 
