@@ -5,28 +5,19 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-TOLD = re.compile(rb'"type":"(?:change|chain|sign_off|permit|run|exception|review|account)\.')
+from audit.controls.directory import Directory
+from audit.controls.told import Told
+
+TOLD = re.compile(
+    rb'"type":"(?:change|chain|sign_off|permit|run|exception|review|account|team|membership|delegation)\.'
+)
 STEP, DECIDED = b'"type":"step.', b'"decision":'  # of steps, only what a person said
 APPROVALS = ("approve", "approve_with_condition")
 STATES = {
     "waiting", "sent_back", "approved", "scheduled", "running", "succeeded", "failed", "cancelled", "unknown",
     "rejected", "withdrawn", "expired", "superseded",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Told:
-    """One entry: its place, its time, who acted, and its data."""
-
-    index: int
-    time: str
-    kind: str
-    stream: str
-    subject: str
-    actor: str
-    data: dict[str, Any]
 
 
 @dataclass
@@ -69,7 +60,7 @@ class Facts:
     exceptions: dict[str, Told] = field(default_factory=dict)  # as granted
     ended: dict[str, Told] = field(default_factory=dict)  # of these, early
     given: dict[str, SignOff] = field(default_factory=dict)  # by their own id
-    people: dict[str, str] = field(default_factory=dict)  # account -> person
+    directory: Directory = field(default_factory=Directory)
     asked: dict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))  # to start, by change
     answers: dict[str, list[Told]] = field(
         default_factory=lambda: defaultdict(list)
@@ -115,8 +106,8 @@ class Facts:
                 self.answers[data["run"]].append(told)
             case ["review", "concluded" | "closed"]:
                 self.conclusions[data["change"]].append(told)
-            case ["account", "created"]:
-                self.people[told.stream] = data["person"]
+            case _:
+                self.directory.add(told)
 
     def state_before(self, change: str, index: int) -> str | None:
         """The state of a change just before a place in the log."""

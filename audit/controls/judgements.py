@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from audit.controls.catalogue import control
-from audit.controls.facts import Facts, SignOff, Told
+from audit.controls.directory import Directory
+from audit.controls.facts import Facts, SignOff
+from audit.controls.told import Told
 from audit.ledger.record import timestamp
 
 Result = Literal["pass", "fail", "exception", "na", "indeterminate"]
@@ -161,7 +163,39 @@ def implementers(one: Execution, facts: Facts) -> set[str] | None:
     since = one.revision.index if one.revision else 0
     asked = [told for told in facts.asked[one.change] if since < told.index < one.start.index]
     actors = {told.actor for told in (*asked, *facts.answers[one.start.subject]) if ":" not in told.actor}
-    return {facts.people[actor] for actor in actors} if actors <= facts.people.keys() else None
+    people = facts.directory.people
+    return {people[actor] for actor in actors} if actors <= people.keys() else None
+
+
+def approvers_were_entitled(one: Execution, facts: Facts) -> Judgement:
+    """CT-05."""
+    asked = {stage["stage"]: stage for stage in one.chain.data["stages"]} if one.chain else {}
+    given = [sign_off.given for sign_off in counted(one, facts)]
+    found = [_entitled(told, asked.get(told.data["stage"]), facts.directory) for told in given]
+    if not found:
+        return Judgement("na", "no_approval", "Nobody's approval was counted.")
+    worst = ("fail", "indeterminate", "pass")
+    return min(found, key=lambda judgement: worst.index(judgement.result))
+
+
+def _entitled(given: Told, stage: dict[str, Any] | None, directory: Directory) -> Judgement:
+    """One approval, when it was given."""
+    if given.actor not in directory.people:
+        return Judgement(
+            "indeterminate", "unknown_account", "The ledger does not know the account of an approval."
+        )
+    if not directory.active(given.actor, given.index):
+        return Judgement("fail", "inactive", "An approval came from an account that was switched off.")
+    may = directory.asked(given, stage) if stage else False
+    if stage is None or may is False:
+        return Judgement("fail", "not_entitled", "An approval came from somebody whom its stage did not ask.")
+    if stage.get("signature") == "passkey" and "passkey" not in given.data:
+        return Judgement("fail", "no_passkey", "An approval has no passkey though its stage demanded one.")
+    if may is None:
+        return Judgement(
+            "indeterminate", "names_untold", "Its chain does not tell whom policy asked by name."
+        )
+    return Judgement("pass", "entitled", "Everybody counted was active, and asked by their stage.")
 
 
 def approved_is_what_ran(one: Execution, facts: Facts) -> Judgement:
@@ -243,6 +277,7 @@ JUDGES: dict[str, Callable[[Execution, Facts], Judgement]] = {
     "CT-02": approval_precedes,
     "CT-03": nobody_approves_own,
     "CT-04": approver_is_not_implementer,
+    "CT-05": approvers_were_entitled,
     "CT-07": approved_is_what_ran,
     "CT-08": emergency_was_reviewed,
 }

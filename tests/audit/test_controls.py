@@ -16,6 +16,7 @@ from tests.audit.log import sequence, write
 
 DIGEST, CHAIN_DIGEST = "sha256:" + "a" * 64, "sha256:" + "c" * 64
 CHECKPOINT = Checkpoint(size=0, root=bytes(32))
+BEFORE = "2026-01-01T00:00:00.000000Z"
 
 
 def history(change="CHG-1", environment="production"):
@@ -26,8 +27,10 @@ def history(change="CHG-1", environment="production"):
     return [
         ("chain.opened", DIGEST, f"s-chain-{number}", {
             "chain": chain, "digest": CHAIN_DIGEST, "conflicted": ["mara"],
-            "stages": [{"stage": "owner", "name": "Service owner", "order": 1, "quorum": 1, "teams": ["pay"]},
-                       {"stage": "security", "name": "Security", "order": 1, "quorum": 2, "teams": ["sec"]}]}),
+            "stages": [{"stage": "owner", "name": "Service owner", "order": 1, "quorum": 1, "teams": ["pay"],
+                        "user_ids": [], "signature": "session"},
+                       {"stage": "security", "name": "Security", "order": 1, "quorum": 2, "teams": ["sec"],
+                        "user_ids": [], "signature": "session"}]}),
         ("change.waiting", change, f"s-change-{number}", {"change": change, "was": "draft", "digest": DIGEST}),
         ("change.requested", change, f"s-request-{number}", {
             "change": change, "revision": 1, "digest": DIGEST, "workflow": "deploy", "workflow_digest": "sha256:w",
@@ -48,9 +51,21 @@ def history(change="CHG-1", environment="production"):
     ]  # fmt: skip
 
 
+def cast():
+    """The people and their teams, told months before."""
+    for name in ("mara", "jonas", "noor", "ines"):
+        yield ("account.created", f"account:{name}", name, {"person": name}, BEFORE)
+    for team, *members in (("pay", "jonas"), ("sec", "noor", "ines", "mara")):
+        yield ("team.created", f"team:{team}", f"t-{team}", {"name": team}, BEFORE)
+        for name in members:
+            stream = f"s-{team}-{name}"
+            yield ("membership.started", f"team:{team}", stream, {"account": name, "lead": False}, BEFORE)
+
+
 def sealed(entries):
-    """Their bytes, a second apart; an entry may carry its own time as a fifth part."""
-    for index, (kind, subject, stream, data, *time) in enumerate(entries):
+    """Their bytes, a second apart, the cast first; an entry may carry its own time as a fifth part."""
+    place = -len(list(cast()))
+    for index, (kind, subject, stream, data, *time) in enumerate([*cast(), *entries], place):
         at = time[0] if time else f"2026-03-01T08:{index // 60:02d}:{index % 60:02d}.000000Z"
         told = {"type": kind, "subject": subject, "stream": stream, "time": at, "data": data}
         yield canonical({**told, "actor": {"id": data.get("person", "someone")}})
@@ -127,11 +142,12 @@ FLIPS = [
     ("never requested", without("change.requested"),
      {"CT-01": "not_requested", "CT-03": "not_requested", "CT-07": "not_requested", "CT-08": "not_requested"}),
     ("no chain", without("chain.opened"),
-     {"CT-02": "no_chain", "CT-03": "no_approval", "CT-04": "no_approval", "CT-07": "no_chain"}),
+     {"CT-02": "no_chain", "CT-03": "no_approval", "CT-04": "no_approval", "CT-05": "no_approval",
+      "CT-07": "no_chain"}),
 ]  # fmt: skip
 PASSED = {
     "CT-01": "approved", "CT-02": "approved_before", "CT-03": "independent", "CT-04": "other_hands",
-    "CT-07": "same_content", "CT-08": "no_emergency",
+    "CT-05": "entitled", "CT-07": "same_content", "CT-08": "no_emergency",
 }  # fmt: skip
 CLEAN = {**dict.fromkeys(PASSED, "pass"), "CT-08": "na"}
 

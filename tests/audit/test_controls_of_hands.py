@@ -75,7 +75,7 @@ FLIPS = [
     ("an approver ticks a step off", after(account("ines"), ticked("ines")), {"CT-04": "own_hands"}),
     ("in whose place somebody approved", lambda log: (
         changed("sign_off.given", {"person": "noor"}, owner="lena")(log), after(account("lena"), ticked("lena"))(log)),
-     {"CT-04": "own_hands"}),
+     {"CT-04": "own_hands", "CT-05": "not_entitled"}),
     ("nobody knows who ticked it off", after(ticked("somebody")), {"CT-04": "unknown_account"}),
     ("somebody else ticks it off", after(account("lena"), ticked("lena")), {}),
     ("an approver works on another run", after(account("ines"), ticked("ines", "RUN-2")), {}),
