@@ -212,7 +212,7 @@ def open_chain(
     _record(
         chain, "chain.opened", by=by,
         decision=str(decision.pk), bundle=decision.bundle.digest,
-        stages=[_row(stage) | {"signature": stage.signature} for stage in stages],
+        stages=[_pinned(stage) for stage in stages],
         conflicted=[str(person) for person in chain.conflicted], expires_at=timestamp(chain.expires_at),
     )  # fmt: skip
     obligations.open_by_policy(chain, decision.output["obligations"], at=now)

@@ -1,6 +1,6 @@
 """The control tests as people read them: versioned definitions, shipped as data, named by digest."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -25,10 +25,13 @@ class Control:
     references: tuple[str, ...]
     verified_by: str
     verified_on: str
+    parameters: dict[str, int] = field(default_factory=dict)  # the numbers that it compares with
 
     @property
     def digest(self) -> str:
-        return digest("countersign/control/v1", asdict(self))
+        """Of all that it says; a test without parameters says nothing about them."""
+        said = {name: value for name, value in asdict(self).items() if name != "parameters" or value}
+        return digest("countersign/control/v1", said)
 
 
 @cache

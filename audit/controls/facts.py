@@ -5,27 +5,19 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-TOLD = re.compile(rb'"type":"(?:change|chain|sign_off|permit|run|exception)\.')
+from audit.controls.directory import Directory
+from audit.controls.told import Told
+
+TOLD = re.compile(
+    rb'"type":"(?:change|chain|sign_off|permit|run|exception|review|account|team|membership|delegation)\.'
+)
+STEP, DECIDED = b'"type":"step.', b'"decision":'  # of steps, only what a person said
 APPROVALS = ("approve", "approve_with_condition")
 STATES = {
     "waiting", "sent_back", "approved", "scheduled", "running", "succeeded", "failed", "cancelled", "unknown",
     "rejected", "withdrawn", "expired", "superseded",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Told:
-    """One entry: its place, its time, who acted, and its data."""
-
-    index: int
-    time: str
-    kind: str
-    stream: str
-    subject: str
-    actor: str
-    data: dict[str, Any]
 
 
 @dataclass
@@ -38,6 +30,11 @@ class SignOff:
     @property
     def person(self) -> str:
         return str(self.given.data["person"])
+
+    @property
+    def persons(self) -> set[str]:
+        """Whose decision it is: whoever gave it, and in whose place."""
+        return {self.person, str(self.given.data.get("owner") or self.person)}
 
     def approves(self, digest: str, chain_digest: str) -> bool:
         """Whether it agrees to exactly this content under exactly this chain."""
@@ -63,6 +60,15 @@ class Facts:
     exceptions: dict[str, Told] = field(default_factory=dict)  # as granted
     ended: dict[str, Told] = field(default_factory=dict)  # of these, early
     given: dict[str, SignOff] = field(default_factory=dict)  # by their own id
+    directory: Directory = field(default_factory=Directory)
+    asked: dict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))  # to start, by change
+    answers: dict[str, list[Told]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # of people to steps, by run
+    conclusions: dict[str, list[Told]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # of reviews, by change
+    until: str = ""  # when the newest entry was written
 
     def add(self, told: Told) -> None:
         """Take one entry in, in the order of the log."""
@@ -85,13 +91,33 @@ class Facts:
                 self.exceptions.setdefault(data["exception"], told)
             case "exception.ended":
                 self.ended.setdefault(data["exception"], told)
-            case kind if kind.startswith("change.") and kind.removeprefix("change.") in STATES:
+            case _:
+                self._add_deed(told)
+
+    def _add_deed(self, told: Told) -> None:
+        """What somebody did, and what became of it."""
+        data = told.data
+        match told.kind.split(".", 1):
+            case ["change", "start_asked"]:
+                self.asked[data["change"]].append(told)
+            case ["change", state] if state in STATES:
                 self.states[data["change"]].append(told)
+            case ["step", _]:
+                self.answers[data["run"]].append(told)
+            case ["review", "concluded" | "closed"]:
+                self.conclusions[data["change"]].append(told)
+            case _:
+                self.directory.add(told)
 
     def state_before(self, change: str, index: int) -> str | None:
         """The state of a change just before a place in the log."""
         earlier = [told for told in self.states[change] if told.index < index]
         return earlier[-1].kind.removeprefix("change.") if earlier else None
+
+    def newest(self, change: str, before: int) -> Told | None:
+        """What was requested last, whatever its content."""
+        found = [one for one in self.revisions[change] if one.index < before]
+        return found[-1] if found else None
 
     def revision(self, change: str, digest: str, before: int) -> Told | None:
         """The newest request of exactly this content."""
@@ -101,10 +127,11 @@ class Facts:
 
 def fold(bodies: Iterable[bytes]) -> Facts:
     """The facts of a log, given the sealed bytes of its entries in order."""
-    facts = Facts()
+    facts, body = Facts(), b""
     for index, body in enumerate(bodies):
-        if TOLD.search(body):
+        if TOLD.search(body) or (STEP in body and DECIDED in body):
             said = json.loads(body)
             place = (index, said["time"], said["type"], said["stream"], said["subject"])
             facts.add(Told(*place, said["actor"]["id"], said["data"]))
+    facts.until = str(json.loads(body)["time"]) if body else ""
     return facts

@@ -129,7 +129,7 @@ def _tiles(report: Report) -> list[dict[str, Any]]:
     return [
         {"label": "Not effective", "value": bad, "note": f"of {total} control tests", "state": _worse(bad, "failed")},
         {"label": "With exceptions", "value": excused, "note": f"of {total}", "state": _worse(excused, "exception")},
-        {"label": "Not tested", "value": untested, "note": f"of {total}: nothing ran"},
+        {"label": "Not tested", "value": untested, "note": f"of {total}: nothing to test"},
         {"label": "Sealed entries", "value": report.checkpoint.size, "note": "all were read, none sampled"},
     ]  # fmt: skip
 

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from audit.canonical import parse
+from audit.controls.catalogue import controls
 from audit.models import Checkpoint, Entry, Leaf
 from tests.accounts.cast import issue, person, team
 from tests.audit.log import sequence, write
@@ -92,7 +93,7 @@ def test_nothing_tested_is_never_shown_as_a_success(client):
     write(1)
     sequence()
     page = client.get("/compliance/").content.decode()
-    assert page.count("Nothing was tested") == 3
+    assert page.count("Nothing was tested") == len(controls())
     assert "Effective</span>" not in page
     assert "neither effective nor not" in client.get("/compliance/controls/CT-01/").content.decode()
 
@@ -107,6 +108,17 @@ def test_the_page_shows_what_failed_and_links_to_it(client, done):
     assert "Jonas" in page
     assert "RUN-666" not in client.get("/compliance/controls/CT-01/?result=pass").content.decode()
     assert "RUN-666" not in client.get("/compliance/controls/CT-01/?environment=staging").content.decode()
+
+
+@pytest.mark.parametrize("key", controls())
+def test_every_control_test_has_its_page_with_words_and_evidence(client, done, key):
+    page = client.get(f"/compliance/controls/{key}/").content.decode()
+    said = controls()[key]
+    assert f"<h1>{said.title}</h1>" in page
+    assert "No compliance person has checked this mapping yet." in page
+    assert f"/go/{done.key}/" in page
+    assert client.get("/compliance/").content.decode().count(f"/compliance/controls/{key}/") >= 1
+    assert "ompliant" not in page
 
 
 @pytest.mark.parametrize(
@@ -151,7 +163,8 @@ def test_x17_no_cell_of_an_export_is_a_formula(client):
 def test_the_api_tells_results_and_evidence_under_a_named_checkpoint(client, done):
     told = client.get(CONTROLS).json()
     assert {one["id"]: one["result"] for one in told["results"]} == {
-        "CT-01": "not_effective", "CT-02": "not_effective", "CT-03": "not_effective",
+        "CT-01": "not_effective", "CT-02": "not_effective", "CT-03": "not_effective", "CT-04": "effective",
+        "CT-05": "effective", "CT-07": "not_effective", "CT-08": "not_effective",
     }  # fmt: skip
     size = told["checkpoint"]["size"]
     write(3)

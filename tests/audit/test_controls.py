@@ -16,6 +16,7 @@ from tests.audit.log import sequence, write
 
 DIGEST, CHAIN_DIGEST = "sha256:" + "a" * 64, "sha256:" + "c" * 64
 CHECKPOINT = Checkpoint(size=0, root=bytes(32))
+BEFORE = "2026-01-01T00:00:00.000000Z"
 
 
 def history(change="CHG-1", environment="production"):
@@ -26,8 +27,10 @@ def history(change="CHG-1", environment="production"):
     return [
         ("chain.opened", DIGEST, f"s-chain-{number}", {
             "chain": chain, "digest": CHAIN_DIGEST, "conflicted": ["mara"],
-            "stages": [{"stage": "owner", "name": "Service owner", "order": 1, "quorum": 1, "teams": ["pay"]},
-                       {"stage": "security", "name": "Security", "order": 1, "quorum": 2, "teams": ["sec"]}]}),
+            "stages": [{"stage": "owner", "name": "Service owner", "order": 1, "quorum": 1, "teams": ["pay"],
+                        "user_ids": [], "signature": "session"},
+                       {"stage": "security", "name": "Security", "order": 1, "quorum": 2, "teams": ["sec"],
+                        "user_ids": [], "signature": "session"}]}),
         ("change.waiting", change, f"s-change-{number}", {"change": change, "was": "draft", "digest": DIGEST}),
         ("change.requested", change, f"s-request-{number}", {
             "change": change, "revision": 1, "digest": DIGEST, "workflow": "deploy", "workflow_digest": "sha256:w",
@@ -48,9 +51,21 @@ def history(change="CHG-1", environment="production"):
     ]  # fmt: skip
 
 
+def cast():
+    """The people and their teams, told months before."""
+    for name in ("mara", "jonas", "noor", "ines"):
+        yield ("account.created", f"account:{name}", name, {"person": name}, BEFORE)
+    for team, *members in (("pay", "jonas"), ("sec", "noor", "ines", "mara")):
+        yield ("team.created", f"team:{team}", f"t-{team}", {"name": team}, BEFORE)
+        for name in members:
+            stream = f"s-{team}-{name}"
+            yield ("membership.started", f"team:{team}", stream, {"account": name, "lead": False}, BEFORE)
+
+
 def sealed(entries):
-    """Their bytes, a second apart; an entry may carry its own time as a fifth part."""
-    for index, (kind, subject, stream, data, *time) in enumerate(entries):
+    """Their bytes, a second apart, the cast first; an entry may carry its own time as a fifth part."""
+    place = -len(list(cast()))
+    for index, (kind, subject, stream, data, *time) in enumerate([*cast(), *entries], place):
         at = time[0] if time else f"2026-03-01T08:{index // 60:02d}:{index % 60:02d}.000000Z"
         told = {"type": kind, "subject": subject, "stream": stream, "time": at, "data": data}
         yield canonical({**told, "actor": {"id": data.get("person", "someone")}})
@@ -103,31 +118,44 @@ def withdrawn(before):
 
 
 FLIPS = [
-    ("no permit", without("permit.issued"), {"CT-01": "no_permit"}),
-    ("permit after the start", moved_to_end("permit.issued"), {"CT-01": "no_permit"}),
-    ("other content permitted", changed("permit.issued", {}, digest="sha256:z"), {"CT-01": "other_content"}),
+    ("no permit", without("permit.issued"), {"CT-01": "no_permit", "CT-07": "no_permit"}),
+    ("permit after the start", moved_to_end("permit.issued"), {"CT-01": "no_permit", "CT-07": "no_permit"}),
+    ("other content permitted", changed("permit.issued", {}, digest="sha256:z"),
+     {"CT-01": "other_content", "CT-07": "other_content"}),
     ("never approved", without("change.approved"), {"CT-01": "not_approved"}),
-    ("approval missing", without("sign_off.given", person="noor"), {"CT-02": "approval_missing"}),
-    ("approval after the start", moved_to_end("sign_off.given", person="noor"), {"CT-02": "approval_late"}),
+    ("approval missing", without("sign_off.given", person="noor"),
+     {"CT-02": "approval_missing", "CT-07": "unknown_approval"}),
+    ("approval after the start", moved_to_end("sign_off.given", person="noor"),
+     {"CT-02": "approval_late", "CT-07": "unknown_approval"}),
     ("approval later by its clock", told_later, {"CT-02": "approval_late"}),
     ("approval taken back in time", withdrawn(before=True), {"CT-02": "approval_late"}),
-    ("a rejection", changed("sign_off.given", {"person": "noor"}, decision="reject"), {"CT-02": "approval_missing"}),
-    ("other digest signed", changed("sign_off.given", {"person": "noor"}, digest="x"), {"CT-02": "approval_missing"}),
+    ("a rejection", changed("sign_off.given", {"person": "noor"}, decision="reject"),
+     {"CT-02": "approval_missing", "CT-07": "other_approval"}),
+    ("other digest signed", changed("sign_off.given", {"person": "noor"}, digest="x"),
+     {"CT-02": "approval_missing", "CT-07": "other_approval"}),
     ("other chain signed", changed("sign_off.given", {"person": "noor"}, chain_digest="x"),
-     {"CT-02": "approval_missing"}),
+     {"CT-02": "approval_missing", "CT-07": "other_approval"}),
     ("one person twice", changed("sign_off.given", {"person": "ines"}, person="noor"), {"CT-02": "approval_missing"}),
     ("the requester approves", changed("sign_off.given", {"person": "noor"}, person="mara"),
      {"CT-03": "own_approval"}),
     ("an author approves", changed("change.requested", {}, conflicted=["mara", "noor"]), {"CT-03": "own_approval"}),
-    ("never requested", without("change.requested"), {"CT-01": "not_requested", "CT-03": "not_requested"}),
-    ("no chain", without("chain.opened"), {"CT-02": "no_chain", "CT-03": "no_approval"}),
+    ("never requested", without("change.requested"),
+     {"CT-01": "not_requested", "CT-03": "not_requested", "CT-07": "not_requested", "CT-08": "not_requested"}),
+    ("no chain", without("chain.opened"),
+     {"CT-02": "no_chain", "CT-03": "no_approval", "CT-04": "no_approval", "CT-05": "no_approval",
+      "CT-07": "no_chain"}),
 ]  # fmt: skip
-PASSED = {"CT-01": "approved", "CT-02": "approved_before", "CT-03": "independent"}
+PASSED = {
+    "CT-01": "approved", "CT-02": "approved_before", "CT-03": "independent", "CT-04": "other_hands",
+    "CT-05": "entitled", "CT-07": "same_content", "CT-08": "no_emergency",
+}  # fmt: skip
+CLEAN = {**dict.fromkeys(PASSED, "pass"), "CT-08": "na"}
 
 
 def test_a_change_that_went_the_whole_way_passes_every_test():
-    assert results(history()) == {"CT-01": ["pass"], "CT-02": ["pass"], "CT-03": ["pass"]}
-    assert {one.result for one in judged(history()).tested} == {"effective"}
+    assert results(history()) == {key: [result] for key, result in CLEAN.items()}
+    verdicts = {one.control.id: one.result for one in judged(history()).tested}
+    assert verdicts == {**dict.fromkeys(PASSED, "effective"), "CT-08": "not_tested"}
 
 
 @pytest.mark.parametrize(("mutate", "flips"), [row[1:] for row in FLIPS], ids=[row[0] for row in FLIPS])
@@ -136,7 +164,7 @@ def test_a_mutation_flips_exactly_the_listed_tests(mutate, flips):
     mutate(entries)
     assert reasons(entries) == {**PASSED, **flips}
     other = [*entries, *history("CHG-2")]
-    assert {key: rows[1] for key, rows in results(other).items()} == dict.fromkeys(PASSED, "pass")
+    assert {key: rows[1] for key, rows in results(other).items()} == CLEAN
 
 
 def test_what_happens_after_the_start_does_not_matter():
@@ -226,7 +254,7 @@ def test_g05_the_same_ledger_gives_the_same_bytes():
 
 
 def test_definitions_are_named_by_version_and_digest_and_claim_nothing():
-    assert list(controls()) == ["CT-01", "CT-02", "CT-03"]
+    assert list(controls()) == list(PASSED)
     assert all(one.version >= 1 and one.digest.startswith("sha256:") for one in controls().values())
     assert all(one.verified_by == "" for one in controls().values())
     with pytest.raises(NotFound):

@@ -2,19 +2,31 @@
 
 import pytest
 
+from accounts import permissions, teams
+from accounts.acting import Acting
 from audit import search
 from audit.controls import evaluate
 from audit.controls.evaluate import Scope
 from audit.ledger import checkpoint, examine
+from orchestration import asking, changes
+from tests import factories
 from tests.audit.log import as_insider, newest, sequence
+from tests.factories import TEST
 from tests.orchestration.bank import Bank
+from tests.orchestration.deeds import holding
+from tests.orchestration.test_manual import MANUAL, asked, say
+from tests.orchestration.test_reviews import conclude, lend, over
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def done(settings, tmp_path):
+def own_key(settings, tmp_path):
     settings.KEY_DIR = tmp_path
+
+
+@pytest.fixture
+def done(own_key):
     bank = Bank()
     change = bank.change()
     bank.say(change, "jonas", "Service owner")
@@ -28,10 +40,62 @@ def done(settings, tmp_path):
 def test_a_change_that_ran_is_effective_under_every_control_test(done):
     report = evaluate.evaluate(newest(), Scope())
     assert {one.control.id: one.result for one in report.tested} == dict.fromkeys(
-        ("CT-01", "CT-02", "CT-03"), "effective"
-    )
+        ("CT-01", "CT-02", "CT-03", "CT-04", "CT-05", "CT-07"), "effective"
+    ) | {"CT-08": "not_tested"}
     row = report.tested[0].rows[0]
     assert (row["change"], row["service"], len(row["approvers"])) == (done.key, "payments-api", 2)
+
+
+def reason(control):
+    """Of the only execution, by everything that is written now."""
+    sequence()
+    [row] = evaluate.evaluate(newest(), Scope()).of(control).rows
+    return row["reason"]
+
+
+@pytest.mark.parametrize(("who", "found"), [("jonas", "own_hands"), ("ines", "other_hands")])
+def test_whoever_ticks_a_step_off_has_implemented(own_key, who, found):
+    bank = factories.Bank(MANUAL)
+    run = asked(bank)
+    assert reason("CT-04") == "other_hands"
+    say(run, bank.people[who])
+    assert reason("CT-04") == found
+
+
+@pytest.mark.parametrize(("who", "found"), [("noor", "own_hands"), ("mara", "other_hands")])
+def test_whoever_asks_for_the_start_has_implemented(own_key, who, found):
+    bank = factories.Bank()
+    change = bank.approved()
+    changes.start(change, by=bank.people[who])
+    holding(change.runs.get().steps.get())
+    assert reason("CT-04") == found
+
+
+def test_who_decides_in_somebodys_place_is_entitled(own_key):
+    bank = factories.Bank()
+    lend(bank, "noor", "ravi")
+    change = bank.change()
+    bank.say(change, "jonas")
+    security = asking.current_revision(change).chain.stages.get(name="Security").pk
+    for one in (bank.workflow, bank.service, bank.environment("production")):
+        permissions.grant(bank.teams["elsewhere"], "sign_off", one, by=TEST)
+    bank.say(change, "ravi", stage=security)
+    holding(change.runs.get().steps.get())
+    assert reason("CT-05") == "entitled"
+
+
+def test_an_emergency_is_judged_by_the_review_that_people_wrote(own_key):
+    bank = factories.Bank()
+    for name in ("olga", "pavel"):
+        user = teams.create_person(username=name, name=name.title(), by=TEST)
+        teams.join(bank.teams["security"], user, by=TEST)
+        bank.people[name] = Acting(user, "session")
+    change = over(bank)
+    assert reason("CT-08") == "review_open"
+    conclude(bank, change, "olga")
+    assert reason("CT-08") == "review_open"
+    conclude(bank, change, "pavel")
+    assert reason("CT-08") == "reviewed"
 
 
 def test_everything_the_product_wrote_fits_and_an_edited_state_does_not(done):
