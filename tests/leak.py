@@ -33,10 +33,10 @@ def slowly(text):
 def others():
     """In how many arguments and environments of this machine's processes it stands."""
     found = 0
-    for place in pathlib.Path("/proc").glob("[0-9]*/*"):
-        if place.name in {"cmdline", "environ"}:
-            try:
-                found += RAW in place.read_bytes()
+    for process in [one for one in pathlib.Path("/proc").iterdir() if one.name.isdigit()]:
+        for name in ("cmdline", "environ"):
+            try:  # processes come and go meanwhile
+                found += RAW in (process / name).read_bytes()
             except OSError:
                 continue
     return found
