@@ -81,7 +81,7 @@ class Log {
     if (this.lines.ended) delete this.element.dataset.active;
     this.element.style.setProperty("--digits", Math.max(4, String(total).length));
     const count = this.element.querySelector("[data-log-count]");
-    if (count) count.textContent = total ? `${total.toLocaleString("en").replaceAll(",", "\u202f")} lines` : "";
+    if (count) count.textContent = total ? `${total.toLocaleString("en").replaceAll(",", "\u202f")} ${total === 1 ? "line" : "lines"}` : "";
     if (this.follow) this.goTo(total + 1, { keep: true });
     else this.draw();
     this.search.stale();
