@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos floods rabbitmq bwrap second flips
+.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos amqp floods rabbitmq bwrap second flips
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ CHAOS_MINUTES ?= 60
 chaos: .venv/installed faketime ## kill everything at random under load, for CHAOS_MINUTES (60); then the long forms of the fault tests
 	CHAOS_MINUTES=$(CHAOS_MINUTES) $(BIN)/python -m pytest -n 0 -s tests/faults/test_chaos.py
 	FAULT_ROUNDS=50 $(BIN)/python -m pytest -n 0 tests/faults/test_broker.py tests/faults/test_database.py
+
+amqp: .venv/installed rabbitmq ## the fault tests of the engine with RabbitMQ as broker
+	FAULT_BROKER=rabbitmq $(BIN)/python -m pytest -n 0 tests/faults --ignore tests/faults/test_broker.py --ignore tests/faults/test_chaos.py
 
 floods: .venv/installed ## a browser that never reads, during a log of 100 MB
 	FLOODS=1 $(BIN)/python -m pytest -n 0 -s tests/faults/test_logs.py

@@ -1,18 +1,21 @@
 """One stack for the fault tests, approved runs in it, and the check that ends each of them."""
 
 import contextlib
+import os
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from orchestration.engine.failpoints import VARIABLE
+from tests import rabbitmq
 from tests.faults import sound
 from tests.faults.many import Visitor
 from tests.faults.product import asking
 from tests.faults.proxy import Proxy
 from tests.stack import Stack
 
+BROKER = os.environ.get("FAULT_BROKER", "valkey")  # `make amqp` asks for rabbitmq
 SWIFT = {
     "COUNTERSIGN_LEASE_TTL_SECONDS": "9",
     "COUNTERSIGN_HEARTBEAT_SECONDS": "0.5",
@@ -35,8 +38,9 @@ def product(swift):
     failpoints.mkdir()
     stack = Stack(demo=False, home=home)
     relay = Proxy(stack.layout.valkey_socket)
-    broker = {"COUNTERSIGN_BROKER_URL": f"redis://127.0.0.1:{relay.port}/0"}
-    stack.env = {**swift, VARIABLE: str(failpoints), **broker}
+    other = rabbitmq.RabbitMQ().start() if BROKER == "rabbitmq" else None
+    url = other.url if other else f"redis://127.0.0.1:{relay.port}/0"
+    stack.env = {**swift, VARIABLE: str(failpoints), "COUNTERSIGN_BROKER_URL": url}
     try:
         stack.start()
         with asking(stack) as ask:
@@ -46,6 +50,8 @@ def product(swift):
         stack.stop()
         relay.close()
         stack.remove()
+        if other:
+            other.remove()
 
 
 @pytest.fixture
