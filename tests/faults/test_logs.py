@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.e2e.test_log import ended, run  # noqa: F401 - fixtures
-from tests.stack import wait_for
+from tests.stack import running, wait_for
 
 pytestmark = [
     pytest.mark.faults,
@@ -25,6 +25,13 @@ FLOOD = [
     "-c",
     "for i in 1 2 3 4 5 6 7 8 9 10; do yes abcdefghi | head -c 10000000; sleep 0.5; done",
 ]
+
+
+@pytest.fixture(scope="module")
+def stack(swift):
+    """One of its own: its memory is measured."""
+    with running(demo=False, env=swift) as stack:
+        yield stack
 
 
 def connected(stack, session, topic):
