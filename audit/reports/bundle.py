@@ -8,7 +8,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +25,7 @@ from audit.ledger.record import record
 from audit.ledger.tiles import HASH, WIDTH, path
 from audit.models import Checkpoint, Entry
 from audit.refusals import Invalid, NotFound, TooMany
+from audit.reports.period import period
 from audit.reports.sheet import PIECE
 
 AN_HOUR, MOST_AN_HOUR = timedelta(hours=1), 6  # of one account
@@ -101,7 +102,7 @@ def _check_rate(by: Actor) -> None:
 
 def _about(signed: Checkpoint, asked: Mapping[str, str]) -> dict[str, Any]:
     """Which entries: from the first one of the period to its last one, without a gap."""
-    start, end = _moment(asked, "from"), _moment(asked, "to")
+    start, end = period(asked, undone="No bundle was made")
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT COALESCE(min(l.index), 0), COALESCE(max(l.index) + 1, 0), COALESCE(sum(length(e.body) + 1), 0)"
@@ -120,20 +121,6 @@ def _about(signed: Checkpoint, asked: Mapping[str, str]) -> dict[str, Any]:
         "v": 1, "origin": settings.LEDGER_ORIGIN, "size": signed.size, "first": first, "end": last,
         "from": asked.get("from", ""), "to": asked.get("to", ""),
     }  # fmt: skip
-
-
-def _moment(asked: Mapping[str, str], name: str) -> datetime | None:
-    text = asked.get(name, "")
-    if not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        words = f"{name} is a day like 2026-09-01."
-        raise Invalid(
-            f"No bundle was made: {words}", errors=[{"pointer": f"/{name}", "detail": words}]
-        ) from error
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _make(signed: Checkpoint, about: Mapping[str, Any]) -> Made:

@@ -1,7 +1,6 @@
 """What is asked of a control report, and its evidence as a file. Each export is itself an entry."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
@@ -14,6 +13,7 @@ from audit.ledger.record import record
 from audit.models import Checkpoint
 from audit.refusals import Invalid, NotFound
 from audit.reports import sheet
+from audit.reports.period import period
 from audit.reports.sheet import Sheet
 
 
@@ -25,11 +25,7 @@ class NothingSealed(NotFound):
 
 def scope(asked: Mapping[str, str]) -> Scope:
     """The period `[from, to)` and the environment that were asked for; Invalid when they cannot be read."""
-    start, end = _moment(asked, "from"), _moment(asked, "to")
-    if start and end and end <= start:
-        raise Invalid(
-            "Nothing was tested: the period ends before it begins.", errors=_at("to", "is too early")
-        )
+    start, end = period(asked, undone="Nothing was tested")
     return Scope(start, end, asked.get("environment", "")[:100])
 
 
@@ -50,18 +46,6 @@ def _checkpoint(size: str) -> Checkpoint:
     if found is None:
         raise NothingSealed("Nothing was tested: there is no such signed checkpoint yet.")
     return found
-
-
-def _moment(asked: Mapping[str, str], name: str) -> datetime | None:
-    text = asked.get(name, "")
-    if not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        words = f"{name} is a day like 2026-09-01."
-        raise Invalid(f"Nothing was tested: {words}", errors=_at(name, words)) from error
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _at(name: str, words: str) -> list[dict[str, str]]:

@@ -5,17 +5,17 @@ by a guarded UPDATE: what moved on meanwhile is left alone. It must never start 
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from approvals import chain as chains
 from approvals import due, lapse
 from approvals.models import Stage
+from audit.alone import alone
 from audit.ledger.entry import system
 from audit.refusals import MoveNotAllowed, StaleVersion
 from orchestration import lifecycle, notify, reviews
@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 
 def reconcile() -> dict[str, int]:
     """One round; what was found, counted by kind. Empty when another process is at it."""
-    with _alone() as alone:
-        if not alone:
+    with alone(LOCK) as mine:
+        if not mine:
             return {}
         return {
             "dispatched": redispatch(),
@@ -184,17 +184,3 @@ def _each(found: QuerySet, deal: Callable) -> int:  # type: ignore[type-arg]
         except (StaleVersion, MoveNotAllowed) as moved_on:
             log.info("%s", moved_on)
     return count
-
-
-@contextmanager
-def _alone() -> Iterator[bool]:
-    """Whether this process may reconcile now; the lock goes with the connection if the process dies."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        alone = bool(cursor.fetchone()[0])
-    try:
-        yield alone
-    finally:
-        if alone and connection.connection is not None:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])

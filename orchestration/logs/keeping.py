@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
+from audit.alone import alone
 from audit.ledger.entry import system
 from audit.ledger.record import record
 from orchestration import lifecycle
@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 
 def keep() -> dict[str, int]:
     """One round; empty when another process is at it."""
-    with _alone() as alone:
-        if not alone:
+    with alone(LOCK) as mine:
+        if not mine:
             return {}
         until = time.monotonic() + ROUND_SECONDS
         return {"logs_removed": _each(overdue(), remove, until), "logs_moved": _each(movable(), move, until)}
@@ -169,17 +169,3 @@ def _each(found: QuerySet[Any], deal: Any, until: float) -> int:
             if not connection.is_usable():
                 raise
     return count
-
-
-@contextmanager
-def _alone() -> Iterator[bool]:
-    """Whether this process may do it now; the lock goes with the connection if the process dies."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        alone = bool(cursor.fetchone()[0])
-    try:
-        yield alone
-    finally:
-        if alone and connection.connection is not None:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])

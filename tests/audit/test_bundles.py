@@ -152,7 +152,14 @@ def test_a_period_holds_its_entries_and_the_whole_tree(client, log, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "asked", [{"from": "yesterday"}, {"to": "2001-01-01"}, {"from": "2030-01-01"}, {"from": "2026-13-01"}]
+    "asked",
+    [
+        {"from": "yesterday"},
+        {"to": "2001-01-01"},
+        {"from": "2030-01-01"},
+        {"from": "2026-13-01"},
+        {"from": "2026-02-01", "to": "2026-01-01"},
+    ],
 )
 def test_a_period_that_is_none_or_holds_nothing_is_refused(client, log, asked):
     answer = client.post("/audit/bundle/", asked)

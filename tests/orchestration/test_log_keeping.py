@@ -9,6 +9,7 @@ from django.core.files.storage import storages
 from django.db.models.functions import Now
 from moto.server import ThreadedMotoServer
 
+from audit.alone import alone
 from audit.canonical import parse
 from audit.models import Entry
 from config import doctor
@@ -258,6 +259,6 @@ def test_a_log_that_went_without_an_entry_is_found(world):
 
 
 def test_two_keepers_at_once_are_one(world, settings, tmp_path):
-    with keeping._alone() as first:
+    with alone(keeping.LOCK) as first:
         assert first
         assert together(keeping.keep) == [{}]

@@ -1,0 +1,28 @@
+"""The period that somebody asks a report or a bundle about."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from audit.refusals import Invalid
+
+
+def period(asked: Mapping[str, str], *, undone: str) -> tuple[datetime | None, datetime | None]:
+    """`[from, to)`, either end open where none is given; Invalid, which begins with what was not done."""
+    start, end = (_moment(asked.get(name, ""), name, undone) for name in ("from", "to"))
+    if start and end and end <= start:
+        raise Invalid(
+            f"{undone}: the period ends before it begins.",
+            errors=[{"pointer": "/to", "detail": "is too early"}],
+        )
+    return start, end
+
+
+def _moment(text: str, name: str, undone: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        words = f"{name} is a day like 2026-09-01."
+        raise Invalid(f"{undone}: {words}", errors=[{"pointer": f"/{name}", "detail": words}]) from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
