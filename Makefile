@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos amqp floods rabbitmq bwrap second flips
+.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos amqp rabbitmq bwrap second flips
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,9 +59,6 @@ chaos: .venv/installed faketime ## kill everything at random under load, for CHA
 
 amqp: .venv/installed rabbitmq ## the fault tests of the engine with RabbitMQ as broker
 	FAULT_BROKER=rabbitmq $(BIN)/python -m pytest -n 0 tests/faults --ignore tests/faults/test_broker.py --ignore tests/faults/test_chaos.py
-
-floods: .venv/installed ## a browser that never reads, during a log of 100 MB
-	FLOODS=1 $(BIN)/python -m pytest -n 0 -s tests/faults/test_logs.py
 
 flips: .venv/installed ## turn a bit of every byte of small bundles and proofs; minutes
 	FLIPS=all $(BIN)/python -m pytest -n 2 tests/audit/test_verify_bundle.py

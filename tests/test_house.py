@@ -208,6 +208,17 @@ def test_a_state_is_written_by_its_one_writer():
     assert {name for name, node in nodes(ast.AST) if writes_state(node)} == set(WRITES_STATE)
 
 
+def test_the_statement_that_writes_governed_rows_has_one_caller_beside_the_ledger():
+    """Whatever columns it is given: a state may be among them."""
+    known = {
+        name
+        for name, node in nodes(ast.ImportFrom)
+        for one in node.names
+        if (node.module, one.name) in {("audit.ledger", "rows"), ("audit.ledger.rows", "update")}
+    }
+    assert known == {"audit/ledger/record.py", "orchestration/lifecycle.py"}
+
+
 def test_the_gate_is_asked_once():
     asked = [name for name, node in nodes(ast.Attribute) if ast.unparse(node) == "gate.authorise"]
     assert "authorise" not in {one.name for _, node in nodes(ast.ImportFrom) for one in node.names}

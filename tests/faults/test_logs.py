@@ -1,6 +1,6 @@
 """A browser that never reads, during a log of 100 MB: it costs the server nothing, and nobody else notices.
 
-Takes a minute, most of it until the server gives that browser up; `make floods` runs it.
+Takes a minute, most of it until the server gives that browser up.
 """
 
 import base64
@@ -15,10 +15,7 @@ import pytest
 from tests.e2e.test_log import ended, run  # noqa: F401 - fixtures
 from tests.stack import running, wait_for
 
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.skipif("FLOODS" not in os.environ, reason="a minute long: make floods"),
-]
+pytestmark = pytest.mark.faults
 MIB = 1 << 20
 FLOOD = [
     "/bin/sh",
@@ -78,7 +75,7 @@ def test_f21_a_browser_that_never_reads_costs_nothing_and_is_let_go(stack, run, 
     most, began = 0, time.monotonic()
     while b"Succeeded" not in page(made):
         most = max(most, web.memory_info().rss - before)
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < 120
     print(f"web grew by {most / MIB:.1f} MiB during the flood")
     assert most < 20 * MIB
     wait_for(
