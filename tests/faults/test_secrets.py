@@ -108,10 +108,11 @@ def test_only_the_step_and_its_supervisor_know_it_while_it_runs(stack, holding):
     assert any(remembers(pid) for pid in known)  # the search finds what is there
     others = [pid for pid in stack.alive() if pid not in known]
     assert len(others) > 5
-    assert [psutil.Process(pid).cmdline() for pid in others if remembers(pid)] == []
+    assert [pid for pid in others if remembers(pid)] == []
     for pid in [*known, *others]:
         for name in ("cmdline", "environ"):
-            assert CANARY.encode() not in Path(f"/proc/{pid}/{name}").read_bytes()
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended, and tells nobody
+                assert CANARY.encode() not in Path(f"/proc/{pid}/{name}").read_bytes()
     files = [path for path in stack.home.rglob("*") if path.is_file()]
     assert len(files) > 100
     assert [path for path in files if any(one in path.read_bytes() for one in PATTERNS)] == []
