@@ -13,8 +13,25 @@ from tests import kept
 
 
 def pytest_collection_modifyitems(items):
-    """Browser tests come last: their driver keeps an event loop running in its process, where others make theirs."""
-    items.sort(key=lambda item: "playwright" in item.fixturenames)
+    """What kills real processes comes first, browsers come last; what fails there is tried once more.
+
+    The tests of the one kind share a stack and mostly wait, so one test process does them all beside the others. The
+    driver of the others keeps an event loop running in its process, where tests after it would make theirs. Both
+    depend on how busy the machine is: the summary names what passed at the second try, and twice is a failure.
+    """
+
+    def browses(item):
+        return "playwright" in item.fixturenames
+
+    items.sort(key=lambda item: (browses(item), item.get_closest_marker("faults") is None))
+    for item in items:
+        if browses(item):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+        elif item.get_closest_marker("faults"):
+            item.add_marker(pytest.mark.xdist_group("faults"))
+        else:
+            continue
+        item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session", autouse=True)

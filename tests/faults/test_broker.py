@@ -94,7 +94,7 @@ def test_f31_workers_that_are_connected_and_hear_nothing_work_all_the_same_and_i
     all_end(stack, runs)
     assert Counter(lines(witness)) == dict.fromkeys(("begin 1", "end 1"), 6)
     wait_for(lambda: ask.do("silence")["seconds"] >= SILENT, what="a silence that is noticed")
-    assert relay.swallowed > 0
+    wait_for(lambda: relay.swallowed > 0, what="a message that a worker waited for")
     relay.be("pass")
     wait_for(lambda: ask.do("silence")["seconds"] < SILENT, seconds=60, what="messages that arrive again")
 
