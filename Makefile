@@ -18,7 +18,7 @@ run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C s
 	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
 test: lint types chromium oracle tools spin sshd rabbitmq faketime bwrap second ## check everything
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
 	$(BIN)/ruff format --check .

@@ -7,31 +7,41 @@ import pytest
 from django.core.management.commands import flush as flushing
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
+from xdist.scheduler import LoadScopeScheduling
 
 from approvals import known
 from tests import kept
 
+FAULTS, E2E = "tests/faults", "tests/e2e"
 
+
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
-    """What kills real processes comes first, browsers come last; what fails there is tried once more.
+    """What kills real processes comes first, browsers come last, whatever others order; they may be tried once more.
 
-    The tests of the one kind share a stack and mostly wait, so one test process does them all beside the others. The
-    driver of the others keeps an event loop running in its process, where tests after it would make theirs. Both
-    depend on how busy the machine is: the summary names what passed at the second try, and twice is a failure.
+    The driver of the browsers keeps an event loop running in its process, where tests after it would make theirs.
+    Both depend on how busy the machine is: the summary names what passed at the second try, and twice is a failure.
     """
-
-    def browses(item):
-        return "playwright" in item.fixturenames
-
-    items.sort(key=lambda item: (browses(item), item.get_closest_marker("faults") is None))
+    result = yield
+    items.sort(key=lambda item: (_place(item.nodeid) == E2E, _place(item.nodeid) != FAULTS))
     for item in items:
-        if browses(item):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
-        elif item.get_closest_marker("faults"):
-            item.add_marker(pytest.mark.xdist_group("faults"))
-        else:
-            continue
-        item.add_marker(pytest.mark.flaky(reruns=1))
+        if _place(item.nodeid) in {E2E, FAULTS}:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+    return result
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """The tests of one stack by one process, beside the others: they mostly wait, and must not wait for each other."""
+
+    class OneStack(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return {FAULTS: FAULTS, E2E: nodeid.partition("::")[0]}.get(_place(nodeid), nodeid)
+
+    return OneStack(config, log)
+
+
+def _place(nodeid):
+    return "/".join(nodeid.split("/")[:2])
 
 
 @pytest.fixture(scope="session", autouse=True)
