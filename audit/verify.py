@@ -4,6 +4,7 @@
     countersign-verify.py signoffs FILE.zip --trust TRUST [--state SEEN]     and every decision that a passkey signed
     countersign-verify.py population MANIFEST --bundle FILE.zip --trust TRUST  a list of entries, row by row
     countersign-verify.py export DIR --trust TRUST [--state SEEN]            an exported ledger
+    countersign-verify.py archive DIR --trust TRUST [--state SEEN]           an archive: all of it, file by file
     countersign-verify.py proof ENTRY PROOF --trust TRUST                    one entry (canonical JSON, .tlog-proof)
     countersign-verify.py consistency OLD NEW PROOF --trust TRUST            that one checkpoint grew into the other
 
@@ -629,7 +630,7 @@ def tile_name(level: int, index: int, width: int) -> str:
     return f"tile/{level}/{'/'.join(groups)}" + (f".p/{width}" if width < TILE else "")
 
 
-def tile_hashes(bundle: Bundle, size: int) -> Iterator[bytes]:
+def tile_hashes(bundle: "Bundle | Archive", size: int) -> Iterator[bytes]:
     """The leaves of the log from its lowest tiles; those above must be what these lead to."""
     above: dict[int, list[bytes]] = {0: []}
     for level, index, width in tiles_of(size):
@@ -646,6 +647,78 @@ def tile_hashes(bundle: Bundle, size: int) -> Iterator[bytes]:
             above.setdefault(level + 1, []).append(root(stack))
         if not level:
             yield from hashes
+
+
+# --- the archive: a folder whose newest manifest vouches for every file ------------------------------------------
+
+MANIFEST_OF_FILES = {
+    "v": 1, "origin": str, "size": int, "checkpoint": str, "files": list, "from": int, "before": str,
+    "before_version": str,
+}  # fmt: skip
+
+
+class Archive:
+    """The manifests, each named by the digest in the one after it, and the files that they name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.manifests = folder, list[dict[str, Any]]()
+        self.digests: dict[str, str] = {}
+        names = sorted(one.name for one in (folder / "archive").glob("*.json"))
+        if not names:
+            raise CannotTell(f"{folder} holds no manifest of an archive")
+        name, due = names[-1], ""
+        while name:
+            if not (folder / "archive" / name).exists():
+                raise Altered(f"the manifest {name} is missing, which the next one names")
+            data = read_bytes(folder / "archive" / name)
+            if due not in {"", f"sha256:{hashlib.sha256(data).hexdigest()}"}:
+                raise Altered(f"the manifest {name} is not the one that the next one names")
+            said = self._read_manifest(data, name)
+            self.manifests.append(said)
+            name, due = (f"{said['from']:016d}.json" if said["from"] else ""), said["before"]
+        self.size: int = self.manifests[0]["size"]
+
+    def _read_manifest(self, data: bytes, name: str) -> "dict[str, Any]":
+        said: dict[str, Any] = read_json(data)
+        fit(said, MANIFEST_OF_FILES)
+        if not 0 <= said["from"] < said["size"] <= MAX_SIZE or name != f"{said['size']:016d}.json":
+            raise Altered(f"the manifest {name} does not say which entries it adds")
+        if bool(said["from"]) != bool(said["before"]):
+            raise Altered(f"the manifest {name} does not name the one before it")
+        for one in said["files"]:
+            fit(one, {"name": str, "sha256": str, "version": str})
+            if not NAME.fullmatch(one["name"].encode()) or ".." in one["name"]:
+                raise Altered(f"the manifest {name} names a file that is none of an archive")
+            if self.digests.setdefault(one["name"], one["sha256"]) != one["sha256"]:
+                raise Altered(f"two manifests name {one['name']} and mean different files")
+        return said
+
+    def read(self, name: str) -> bytes:
+        """A file, once it is the one that a manifest names."""
+        if name not in self.digests:
+            raise Altered(f"no manifest names {name}: the archive has a hole")
+        if not (self.folder / name).exists():
+            raise Altered(f"{name} is missing, which a manifest names")
+        data = read_bytes(self.folder / name)
+        if hashlib.sha256(data).hexdigest() != self.digests[name]:
+            raise Altered(f"{name} was changed: its digest is not that of the manifest")
+        return data
+
+    def bodies(self) -> Iterator[bytes]:
+        """The entries, in the order of the log; in their bundles each stands behind its length."""
+        for level, index, width in tiles_of(self.size):
+            if level:
+                return
+            name, at = tile_name(level, index, width).replace("tile/0/", "tile/entries/"), 0
+            data = self.read(name)
+            for _ in range(width):
+                size = int.from_bytes(data[at : at + 2], "big")
+                if at + 2 + size > len(data):
+                    raise Altered(f"{name} does not hold {width} entries")
+                yield data[at + 2 : at + 2 + size]
+                at += 2 + size
+            if at != len(data):
+                raise Altered(f"{name} holds more than {width} entries")
 
 
 # --- what passkeys signed -----------------------------------------------------------------------------------------
@@ -993,6 +1066,34 @@ def check_export(args: argparse.Namespace) -> Answer:
     return [said], unchecked
 
 
+def check_archive(args: argparse.Namespace) -> Answer:
+    """An archive: every manifest, every file, every entry, every tile, every root, every signature."""
+    trust, archive = read_trust(args), Archive(args.folder)
+    notes = [one["checkpoint"] for one in archive.manifests]
+    heads, outside = [read_checkpoint(note, trust) for note in notes], outside_heads(args, trust)
+    for head, one in zip(heads, archive.manifests):  # noqa: B905
+        if (one["size"], one["origin"]) != (head.size, trust.origin):
+            raise Altered(f"the manifest of {one['size']} entries has the checkpoint of another log or size")
+    check_tree(same(archive, check_entries(archive.bodies(), 0, [])), [*heads, *outside])
+    for name in archive.digests:
+        archive.read(name)
+    unchecked = conclude(args, trust, notes[0], archive.size, outside)
+    unchecked.append("whether anything newer was archived, and what lies there that no manifest names")
+    files = f"{len(archive.digests)} files of {len(heads)} manifests"
+    said = f"{archive.size} entries in {files}, signed by {trust.origin}."
+    return [said], unchecked
+
+
+def same(archive: Archive, entries: Iterator[bytes]) -> Iterator[bytes]:
+    """The leaves of the tiles, each that of the entry at its place."""
+    for index, value in enumerate(tile_hashes(archive, archive.size)):
+        if next(entries, None) != value:
+            raise Altered(f"entry {index} is missing, or is not the one that was sealed there")
+        yield value
+    if next(entries, None) is not None:
+        raise Altered("the archive holds more entries than its checkpoint signed")
+
+
 def check_proof(args: argparse.Namespace) -> Answer:
     """One entry under one checkpoint."""
     trust, text = read_trust(args), read_text(args.proof)
@@ -1086,6 +1187,7 @@ def arguments() -> Arguments:
         command("signoffs", check_signoffs, "file", says="a bundle, and the decisions that passkeys signed"),
         command("population", check_population, "manifest", says="a list of entries, row by row"),
         command("export", check_export, "folder", says="an exported ledger"),
+        command("archive", check_archive, "folder", says="an archive, file by file"),
     ]
     whole[2].add_argument("--bundle", dest="file", type=Path, required=True, help="where the entries are")
     for one in whole:

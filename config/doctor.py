@@ -6,7 +6,7 @@ A part that cannot be looked at is ill, not skipped.
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,6 +17,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from approvals.policy import bundles
+from audit.archive import known
+from audit.clock import database_time
 from audit.ledger import guarded
 from audit.ledger.freshness import lag
 from config import probes
@@ -31,6 +33,7 @@ POSTGRES = 150000  # 15: what the guards and the claims are tested with
 SKEW_SECONDS = 2.0
 ROOM, LITTLE_ROOM = 0.02, 0.10  # of the disk
 LAG_SECONDS = 60
+ARCHIVED_WITHIN, RESTORED_WITHIN = timedelta(days=2), timedelta(days=90)
 MEET = "doctor"
 
 
@@ -142,6 +145,24 @@ def _logs() -> Iterator[Finding]:
         yield Finding("logs", "ill", says, "docs/how-to/keep-logs.md")
 
 
+def _archive() -> Iterator[Finding]:
+    """Where one is set. Nothing is lost meanwhile: the next that succeeds takes all that is new."""
+    if not settings.ARCHIVE:
+        return
+    page, now = "docs/how-to/archive-the-ledger.md", database_time()
+    written, checked = (known.last(kind, settings.ARCHIVE) for kind in (known.WRITTEN, known.CHECKED))
+    if written is None or written[0].occurred_at < now - ARCHIVED_WITHIN:
+        since = f"since {written[0].occurred_at:%Y-%m-%d}" if written else "yet"
+        do = f"Run `manage.py ledger archive` and see what it says: {page}"
+        yield Finding("archive", "ill", f"nothing was archived {since}", do)
+    if checked is not None and checked[1]["verdict"] != "verified":
+        says = f"when it was restored, the verdict was {checked[1]['verdict']}: {checked[1]['detail']}"
+        yield Finding("archive", "ill", says[:300], f"Find out who changed it: {page}")
+    elif checked is None or checked[0].occurred_at < now - RESTORED_WITHIN:
+        says = "nobody restored and verified it within 90 days"
+        yield Finding("archive", "look", says, "manage.py ledger restore-check")
+
+
 def _workers() -> Iterator[Finding]:
     found = workers.processes()
     if not any(one.state == "online" for one in found):
@@ -208,6 +229,7 @@ PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
     "live pages": _live,
     "disk": _disk,
     "logs": _logs,
+    "archive": _archive,
     "workers": _workers,
     "steps": _steps,
     "ledger": _ledger,

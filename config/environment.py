@@ -123,7 +123,7 @@ def _repository(raw: str) -> str:
     return raw
 
 
-def _log_storage(raw: str) -> str:
+def _storage(raw: str) -> str:
     parts = urlsplit(raw)
     if not (parts.scheme == "s3" and parts.netloc and not parts.query) and not Path(raw).is_absolute():
         raise ValueError("must be an absolute path, or s3://BUCKET/PREFIX")
@@ -228,12 +228,20 @@ class Environment:
     )
 
     log_storage: str = _setting(
-        _log_storage,
+        _storage,
         "",
         "Where logs of ended steps go: a folder, or s3://BUCKET/PREFIX; nothing: the database.",
     )
     log_days: int = _setting(
         _whole(0, 36_500), 0, "Days after which the logs of a run that has ended are removed; 0: never."
+    )
+    archive: str = _setting(
+        _storage,
+        "",
+        "Where the ledger is archived each night: a folder, or s3://BUCKET/PREFIX; nothing: nowhere.",
+    )
+    archive_days: int = _setting(
+        _whole(1, 36_500), 2557, "Days for which a bucket must keep what is archived; 2557 are seven years."
     )
 
     step_memory_mib: int = _setting(

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from environ import Env
 
+from audit.archive.places import address_of
 from config.embedded.layout import Layout
 from config.environment import ROOT, read_or_exit
 from config.storage import log_storage
@@ -230,6 +231,8 @@ STORAGES: dict[str, dict[str, Any]] = {  # Django's own two; logs stay in the da
     **({"logs": log_storage(env.log_storage)} if env.log_storage else {}),
 }
 LOG_DAYS = env.log_days
+ARCHIVE = address_of(env.archive) if env.archive else ""
+ARCHIVE_DAYS = env.archive_days  # for which each file of it is locked
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

@@ -22,7 +22,7 @@ from audit.ledger import checkpoint, export, pack
 from audit.ledger.entry import Actor
 from audit.ledger.integrate import tile
 from audit.ledger.record import record
-from audit.ledger.tiles import HASH, WIDTH, path
+from audit.ledger.tiles import HASH, path, tiles_of
 from audit.models import Checkpoint, Entry
 from audit.refusals import Invalid, NotFound, TooMany
 from audit.reports.period import period
@@ -149,17 +149,6 @@ def members(signed: Checkpoint, about: Mapping[str, Any]) -> Iterator[tuple[str,
     yield "trust.json", iter([trust(signed.size)])
     for level, index, width in tiles_of(signed.size):
         yield f"tile/{path(level, index, width)}", iter([tile(level, index)[: width * HASH]])
-
-
-def tiles_of(size: int) -> Iterator[tuple[int, int, int]]:
-    """Level, index and width of each tile of a log of this size."""
-    level = 0
-    while size:
-        whole, rest = divmod(size, WIDTH)
-        yield from ((level, index, WIDTH) for index in range(whole))
-        if rest:
-            yield level, whole, rest
-        level, size = level + 1, whole
 
 
 def trust(size: int) -> bytes:

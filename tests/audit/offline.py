@@ -108,7 +108,7 @@ class Log:
             "entries.jsonl": b"".join(body + b"\n" for body in self.bodies[self.first : end]),
             "trust.json": self.trust(),
         }
-        for level, index, width in bundle.tiles_of(size):
+        for level, index, width in tiles.tiles_of(size):
             made[f"tile/{tiles.path(level, index, width)}"] = stored[level, index][: width * 32]
         return made | self.changed
 
