@@ -721,6 +721,86 @@ class Archive:
                 raise Altered(f"{name} holds more than {width} entries")
 
 
+# --- timestamps (RFC 3161): what they are over, and when they say that was. Who signed them is not checked here -------
+
+STAMP = re.compile(r"timestamps/(0|[1-9][0-9]{0,15})\.(note|tsr)", re.ASCII)
+HASHES = {  # DER of the hash's name
+    bytes.fromhex("608648016503040201"): hashlib.sha256,
+    bytes.fromhex("608648016503040202"): hashlib.sha384,
+    bytes.fromhex("608648016503040203"): hashlib.sha512,
+}
+TST_INFO = bytes.fromhex("2a864886f70d0109100104")
+UTC = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.\d+)?Z")
+SEQUENCE, INTEGER, OCTETS, NAMED, GENERAL_TIME, EXPLICIT = 0x30, 0x02, 0x04, 0x06, 0x18, 0xA0
+
+
+def der(data: bytes, *tags: int) -> "list[bytes]":
+    """The contents of the first values in DER, which must have these tags; what follows them is not looked at."""
+    found, at = [], 0
+    for tag in tags:
+        head = data[at : at + 2]
+        size = head[1] if len(head) == 2 else -1
+        start = at + 2
+        if size > 0x80:
+            start += size - 0x80
+            size = int.from_bytes(data[at + 2 : start], "big") if size <= 0x84 else -1
+        if len(head) < 2 or head[0] != tag or size in (-1, 0x80) or start + size > len(data):
+            raise Altered("a timestamp is not written as timestamps are")
+        found.append(data[start : start + size])
+        at = start + size
+    return found
+
+
+def read_stamp(reply: bytes, note: bytes) -> str:
+    """When an authority's reply says that it saw this note; Altered when it is over something else."""
+    [whole] = der(reply, SEQUENCE)
+    _, token = der(whole, SEQUENCE, SEQUENCE)
+    _, content = der(token, NAMED, EXPLICIT)
+    [signed] = der(content, SEQUENCE)
+    *_, encapsulated = der(signed, INTEGER, 0x31, SEQUENCE)
+    kind, explicit = der(encapsulated, NAMED, EXPLICIT)
+    [octets] = der(explicit, OCTETS)
+    [info] = der(octets, SEQUENCE)
+    _, _, imprint, _, at = der(info, INTEGER, NAMED, SEQUENCE, INTEGER, GENERAL_TIME)
+    algorithm, value = der(imprint, SEQUENCE, OCTETS)
+    [name] = der(algorithm, NAMED)
+    when = UTC.fullmatch(at)
+    if kind != TST_INFO or when is None:
+        raise Altered("a timestamp is not written as timestamps are")
+    if name not in HASHES:
+        raise CannotTell("a timestamp is over a hash that this program does not read")
+    if HASHES[name](note).digest() != value:
+        raise Altered("a timestamp is over something else than the checkpoint beside it")
+    return "{}-{}-{} {}:{}:{} UTC".format(*(one.decode() for one in when.groups()))
+
+
+def stamps_of(
+    names: Iterable[str], read: "Callable[[str], bytes]", trust: Trust
+) -> "tuple[list[Head], Answer]":
+    """The checkpoints that timestamps are over: heads that the log must have had, and what is to be said of them."""
+    found = {name: int(match[1]) for name in names if (match := STAMP.fullmatch(name))}
+    heads, times = [], []
+    for size in sorted(set(found.values())):
+        if {f"timestamps/{size}.note", f"timestamps/{size}.tsr"} - set(found):
+            raise Altered(f"of the timestamp over {size} entries a half is missing")
+        note, reply = (read(f"timestamps/{size}.{end}") for end in ("note", "tsr"))
+        try:
+            heads.append(read_checkpoint(note.decode(), trust))
+        except UnicodeDecodeError as error:
+            raise Altered("a checkpoint is not text") from error
+        if heads[-1].size != size:
+            raise Altered(f"the timestamp over {size} entries is over another checkpoint")
+        times.append(read_stamp(reply, note))
+    if not heads:
+        return [], ([], [])
+    last = f"the newest, over {heads[-1].size} entries, says {times[-1]}"
+    said = f"checkpoints of this log that timestamps are over: {len(heads)}; {last}."
+    openssl = "openssl ts -verify -data timestamps/{0}.note -in timestamps/{0}.tsr -CAfile CA.pem".format(
+        heads[-1].size
+    )
+    return heads, ([said], [f"who signed the timestamps, and so when they were made: {openssl}"])
+
+
 # --- what passkeys signed -----------------------------------------------------------------------------------------
 
 VOUCHED = ("passkey", "credential", "public_key", "rp", "person", "account")
@@ -1001,11 +1081,13 @@ def walk(
     size, count = max(head.size for head in heads), about["end"] - about["first"]
     if (about["origin"], about["size"]) != (trust.origin, size):
         raise Altered("the bundle is of another log or size than its newest checkpoint")
-    if list(bundle.members) != [*FIXED, *(tile_name(*one) for one in tiles_of(size))]:
+    stamped, (stamps, unsigned) = stamps_of(bundle.members, bundle.read, trust)
+    pairs = [f"timestamps/{head.size}.{end}" for head in stamped for end in ("note", "tsr")]
+    if list(bundle.members) != [*FIXED, *pairs, *(tile_name(*one) for one in tiles_of(size))]:
         raise Altered("the bundle does not hold exactly the tiles of its log")
     outside = outside_heads(args, trust)
-    check_tree(compare(bundle, about, see), [*heads, *outside, *(kept or [])])
-    unchecked = conclude(args, trust, notes[heads.index(max(heads))], size, outside)
+    check_tree(compare(bundle, about, see), [*heads, *stamped, *outside, *(kept or [])])
+    unchecked = unsigned + conclude(args, trust, notes[heads.index(max(heads))], size, outside)
     unchecked.append("README.txt and trust.json in the bundle, which nobody signed")
     if bundle.read("countersign-verify.py") != Path(__file__).read_bytes():
         unchecked.append("the program in the bundle, which is not the one that you run")
@@ -1013,7 +1095,7 @@ def walk(
         others = f"what the {size - count} entries say that the bundle leaves out"
         unchecked += [others, "whether these are all entries of the period that was asked for"]
     said = f"{count} entries of a log of {size}, {len(heads)} checkpoints, signed by {trust.origin}."
-    return about, ([said], unchecked)
+    return about, ([said, *stamps], unchecked)
 
 
 def compare(bundle: Bundle, about: "dict[str, Any]", see: "list[See]") -> Iterator[bytes]:
@@ -1059,11 +1141,13 @@ def check_export(args: argparse.Namespace) -> Answer:
     trust, notes = read_trust(args), split_notes(read_bytes(args.folder / "checkpoints.txt"))
     heads = [read_checkpoint(note, trust) for note in notes]
     outside = outside_heads(args, trust)
+    names = (f"timestamps/{one.name}" for one in (args.folder / "timestamps").glob("*"))
+    stamped, (stamps, unsigned) = stamps_of(names, lambda name: read_bytes(args.folder / name), trust)
     with open_file(args.folder / "entries.jsonl") as file:
-        size = check_tree(check_entries(read_lines(file), 0, []), [*heads, *outside])
-    unchecked = conclude(args, trust, notes[heads.index(max(heads))], size, outside)
+        size = check_tree(check_entries(read_lines(file), 0, []), [*heads, *stamped, *outside])
+    unchecked = unsigned + conclude(args, trust, notes[heads.index(max(heads))], size, outside)
     said = f"{size} entries and {len(heads)} checkpoints fit each other and the key of {trust.origin}."
-    return [said], unchecked
+    return [said, *stamps], unchecked
 
 
 def check_archive(args: argparse.Namespace) -> Answer:
@@ -1074,14 +1158,15 @@ def check_archive(args: argparse.Namespace) -> Answer:
     for head, one in zip(heads, archive.manifests):  # noqa: B905
         if (one["size"], one["origin"]) != (head.size, trust.origin):
             raise Altered(f"the manifest of {one['size']} entries has the checkpoint of another log or size")
-    check_tree(same(archive, check_entries(archive.bodies(), 0, [])), [*heads, *outside])
+    stamped, (stamps, unsigned) = stamps_of(archive.digests, archive.read, trust)
+    check_tree(same(archive, check_entries(archive.bodies(), 0, [])), [*heads, *stamped, *outside])
     for name in archive.digests:
         archive.read(name)
-    unchecked = conclude(args, trust, notes[0], archive.size, outside)
+    unchecked = unsigned + conclude(args, trust, notes[0], archive.size, outside)
     unchecked.append("whether anything newer was archived, and what lies there that no manifest names")
     files = f"{len(archive.digests)} files of {len(heads)} manifests"
     said = f"{archive.size} entries in {files}, signed by {trust.origin}."
-    return [said], unchecked
+    return [said, *stamps], unchecked
 
 
 def same(archive: Archive, entries: Iterator[bytes]) -> Iterator[bytes]:

@@ -240,6 +240,15 @@ class Environment:
         "",
         "Where the ledger is archived each night: a folder, or s3://BUCKET/PREFIX; nothing: nowhere.",
     )
+    tsa_url: str = _setting(
+        _url("https", "http"),
+        "",
+        "A timestamp authority (RFC 3161) that sees a checkpoint each day.",
+        secret=True,
+    )
+    tsa_ca_path: Path | None = _setting(
+        _path, None, "The certificates (PEM) that its timestamps are checked against; needed with the former."
+    )
     archive_days: int = _setting(
         _whole(1, 36_500), 2557, "Days for which a bucket must keep what is archived; 2557 are seven years."
     )
@@ -286,6 +295,8 @@ def read(environ: Mapping[str, str]) -> Environment:
     found = Environment(**values)
     if found.heartbeat_seconds * 3 > found.lease_ttl_seconds:
         problems.append(f"{PREFIX}LEASE_TTL_SECONDS must be at least three times {PREFIX}HEARTBEAT_SECONDS.")
+    if found.tsa_url and found.tsa_ca_path is None:
+        problems.append(f"{PREFIX}TSA_URL needs {PREFIX}TSA_CA_PATH: a timestamp that nobody checks is none.")
     if problems:
         raise Misconfigured(problems)
     return found

@@ -65,6 +65,12 @@ def test_an_archive_that_is_behind_that_nobody_tried_or_that_was_altered_is_foun
     assert "the verdict was altered" in found("archive")[-1][1]
 
 
+def test_timestamps_that_nobody_gives_are_found(well, settings):
+    assert found("timestamps") == []
+    settings.TSA_URL = "http://127.0.0.1:9/"
+    assert found("timestamps") == [("look", "the authority gave none within two days")]
+
+
 def test_a_readable_key_a_broker_that_is_away_and_a_switch_are_found(well, settings, tmp_path):
     switches.throw(environment="*", action="*", hard=False, reason="It burns.", by=TEST)
     assert found("kill switches") == [("look", "all environments: It burns.")]

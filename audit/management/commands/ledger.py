@@ -13,7 +13,7 @@ from django.db import OperationalError
 from audit import search
 from audit.archive import checking, writing
 from audit.archive.places import address_of
-from audit.ledger import checkpoint, examine, export
+from audit.ledger import checkpoint, examine, export, stamped
 from audit.ledger.entry import system
 from audit.ledger.note import BadNote, parse_verifier
 from audit.refusals import Refusal
@@ -98,6 +98,8 @@ class Command(BaseCommand):
             self.stdout.write(f"The ledger was altered. First: {report.first.text}")
             return
         self.stdout.write("Everything fits.")
+        if why := stamped.unchecked():
+            self.stdout.write(f"Not checked: who signed the timestamps. {why}")
         if not pinned:
             self.stdout.write(
                 "Not checked: whether the whole log was exchanged. Pass --pinned with a checkpoint kept elsewhere."
