@@ -77,6 +77,16 @@ class Checkpoint(models.Model):
     created_at = models.DateTimeField()
 
 
+class Timestamp(models.Model):
+    """What a timestamp authority (RFC 3161) answered when it was shown a checkpoint's note; `at` is its own clock's."""
+
+    checkpoint = models.OneToOneField(Checkpoint, on_delete=models.PROTECT, primary_key=True)
+    reply = models.BinaryField()
+    at = models.DateTimeField()
+    authority = models.CharField(max_length=253)
+    created_at = models.DateTimeField()
+
+
 class Head(models.Model):
     """One row: the newest integrated size and root; compare-and-swap target of the sequencer."""
 

@@ -4,6 +4,7 @@
     countersign-verify.py signoffs FILE.zip --trust TRUST [--state SEEN]     and every decision that a passkey signed
     countersign-verify.py population MANIFEST --bundle FILE.zip --trust TRUST  a list of entries, row by row
     countersign-verify.py export DIR --trust TRUST [--state SEEN]            an exported ledger
+    countersign-verify.py archive DIR --trust TRUST [--state SEEN]           an archive: all of it, file by file
     countersign-verify.py proof ENTRY PROOF --trust TRUST                    one entry (canonical JSON, .tlog-proof)
     countersign-verify.py consistency OLD NEW PROOF --trust TRUST            that one checkpoint grew into the other
 
@@ -629,7 +630,7 @@ def tile_name(level: int, index: int, width: int) -> str:
     return f"tile/{level}/{'/'.join(groups)}" + (f".p/{width}" if width < TILE else "")
 
 
-def tile_hashes(bundle: Bundle, size: int) -> Iterator[bytes]:
+def tile_hashes(bundle: "Bundle | Archive", size: int) -> Iterator[bytes]:
     """The leaves of the log from its lowest tiles; those above must be what these lead to."""
     above: dict[int, list[bytes]] = {0: []}
     for level, index, width in tiles_of(size):
@@ -646,6 +647,158 @@ def tile_hashes(bundle: Bundle, size: int) -> Iterator[bytes]:
             above.setdefault(level + 1, []).append(root(stack))
         if not level:
             yield from hashes
+
+
+# --- the archive: a folder whose newest manifest vouches for every file ------------------------------------------
+
+MANIFEST_OF_FILES = {
+    "v": 1, "origin": str, "size": int, "checkpoint": str, "files": list, "from": int, "before": str,
+    "before_version": str,
+}  # fmt: skip
+
+
+class Archive:
+    """The manifests, each named by the digest in the one after it, and the files that they name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.manifests = folder, list[dict[str, Any]]()
+        self.digests: dict[str, str] = {}
+        names = sorted(one.name for one in (folder / "archive").glob("*.json"))
+        if not names:
+            raise CannotTell(f"{folder} holds no manifest of an archive")
+        name, due = names[-1], ""
+        while name:
+            if not (folder / "archive" / name).exists():
+                raise Altered(f"the manifest {name} is missing, which the next one names")
+            data = read_bytes(folder / "archive" / name)
+            if due not in {"", f"sha256:{hashlib.sha256(data).hexdigest()}"}:
+                raise Altered(f"the manifest {name} is not the one that the next one names")
+            said = self._read_manifest(data, name)
+            self.manifests.append(said)
+            name, due = (f"{said['from']:016d}.json" if said["from"] else ""), said["before"]
+        self.size: int = self.manifests[0]["size"]
+
+    def _read_manifest(self, data: bytes, name: str) -> "dict[str, Any]":
+        said: dict[str, Any] = read_json(data)
+        fit(said, MANIFEST_OF_FILES)
+        if not 0 <= said["from"] < said["size"] <= MAX_SIZE or name != f"{said['size']:016d}.json":
+            raise Altered(f"the manifest {name} does not say which entries it adds")
+        if bool(said["from"]) != bool(said["before"]):
+            raise Altered(f"the manifest {name} does not name the one before it")
+        for one in said["files"]:
+            fit(one, {"name": str, "sha256": str, "version": str})
+            if not NAME.fullmatch(one["name"].encode()) or ".." in one["name"]:
+                raise Altered(f"the manifest {name} names a file that is none of an archive")
+            if self.digests.setdefault(one["name"], one["sha256"]) != one["sha256"]:
+                raise Altered(f"two manifests name {one['name']} and mean different files")
+        return said
+
+    def read(self, name: str) -> bytes:
+        """A file, once it is the one that a manifest names."""
+        if name not in self.digests:
+            raise Altered(f"no manifest names {name}: the archive has a hole")
+        if not (self.folder / name).exists():
+            raise Altered(f"{name} is missing, which a manifest names")
+        data = read_bytes(self.folder / name)
+        if hashlib.sha256(data).hexdigest() != self.digests[name]:
+            raise Altered(f"{name} was changed: its digest is not that of the manifest")
+        return data
+
+    def bodies(self) -> Iterator[bytes]:
+        """The entries, in the order of the log; in their bundles each stands behind its length."""
+        for level, index, width in tiles_of(self.size):
+            if level:
+                return
+            name, at = tile_name(level, index, width).replace("tile/0/", "tile/entries/"), 0
+            data = self.read(name)
+            for _ in range(width):
+                size = int.from_bytes(data[at : at + 2], "big")
+                if at + 2 + size > len(data):
+                    raise Altered(f"{name} does not hold {width} entries")
+                yield data[at + 2 : at + 2 + size]
+                at += 2 + size
+            if at != len(data):
+                raise Altered(f"{name} holds more than {width} entries")
+
+
+# --- timestamps (RFC 3161): what they are over, and when they say that was. Who signed them is not checked here -------
+
+STAMP = re.compile(r"timestamps/(0|[1-9][0-9]{0,15})\.(note|tsr)", re.ASCII)
+HASHES = {  # DER of the hash's name
+    bytes.fromhex("608648016503040201"): hashlib.sha256,
+    bytes.fromhex("608648016503040202"): hashlib.sha384,
+    bytes.fromhex("608648016503040203"): hashlib.sha512,
+}
+TST_INFO = bytes.fromhex("2a864886f70d0109100104")
+UTC = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.\d+)?Z")
+SEQUENCE, INTEGER, OCTETS, NAMED, GENERAL_TIME, EXPLICIT = 0x30, 0x02, 0x04, 0x06, 0x18, 0xA0
+
+
+def der(data: bytes, *tags: int) -> "list[bytes]":
+    """The contents of the first values in DER, which must have these tags; what follows them is not looked at."""
+    found, at = [], 0
+    for tag in tags:
+        head = data[at : at + 2]
+        size = head[1] if len(head) == 2 else -1
+        start = at + 2
+        if size > 0x80:
+            start += size - 0x80
+            size = int.from_bytes(data[at + 2 : start], "big") if size <= 0x84 else -1
+        if len(head) < 2 or head[0] != tag or size in (-1, 0x80) or start + size > len(data):
+            raise Altered("a timestamp is not written as timestamps are")
+        found.append(data[start : start + size])
+        at = start + size
+    return found
+
+
+def read_stamp(reply: bytes, note: bytes) -> str:
+    """When an authority's reply says that it saw this note; Altered when it is over something else."""
+    [whole] = der(reply, SEQUENCE)
+    _, token = der(whole, SEQUENCE, SEQUENCE)
+    _, content = der(token, NAMED, EXPLICIT)
+    [signed] = der(content, SEQUENCE)
+    *_, encapsulated = der(signed, INTEGER, 0x31, SEQUENCE)
+    kind, explicit = der(encapsulated, NAMED, EXPLICIT)
+    [octets] = der(explicit, OCTETS)
+    [info] = der(octets, SEQUENCE)
+    _, _, imprint, _, at = der(info, INTEGER, NAMED, SEQUENCE, INTEGER, GENERAL_TIME)
+    algorithm, value = der(imprint, SEQUENCE, OCTETS)
+    [name] = der(algorithm, NAMED)
+    when = UTC.fullmatch(at)
+    if kind != TST_INFO or when is None:
+        raise Altered("a timestamp is not written as timestamps are")
+    if name not in HASHES:
+        raise CannotTell("a timestamp is over a hash that this program does not read")
+    if HASHES[name](note).digest() != value:
+        raise Altered("a timestamp is over something else than the checkpoint beside it")
+    return "{}-{}-{} {}:{}:{} UTC".format(*(one.decode() for one in when.groups()))
+
+
+def stamps_of(
+    names: Iterable[str], read: "Callable[[str], bytes]", trust: Trust
+) -> "tuple[list[Head], Answer]":
+    """The checkpoints that timestamps are over: heads that the log must have had, and what is to be said of them."""
+    found = {name: int(match[1]) for name in names if (match := STAMP.fullmatch(name))}
+    heads, times = [], []
+    for size in sorted(set(found.values())):
+        if {f"timestamps/{size}.note", f"timestamps/{size}.tsr"} - set(found):
+            raise Altered(f"of the timestamp over {size} entries a half is missing")
+        note, reply = (read(f"timestamps/{size}.{end}") for end in ("note", "tsr"))
+        try:
+            heads.append(read_checkpoint(note.decode(), trust))
+        except UnicodeDecodeError as error:
+            raise Altered("a checkpoint is not text") from error
+        if heads[-1].size != size:
+            raise Altered(f"the timestamp over {size} entries is over another checkpoint")
+        times.append(read_stamp(reply, note))
+    if not heads:
+        return [], ([], [])
+    last = f"the newest, over {heads[-1].size} entries, says {times[-1]}"
+    said = f"checkpoints of this log that timestamps are over: {len(heads)}; {last}."
+    openssl = "openssl ts -verify -data timestamps/{0}.note -in timestamps/{0}.tsr -CAfile CA.pem".format(
+        heads[-1].size
+    )
+    return heads, ([said], [f"who signed the timestamps, and so when they were made: {openssl}"])
 
 
 # --- what passkeys signed -----------------------------------------------------------------------------------------
@@ -928,11 +1081,13 @@ def walk(
     size, count = max(head.size for head in heads), about["end"] - about["first"]
     if (about["origin"], about["size"]) != (trust.origin, size):
         raise Altered("the bundle is of another log or size than its newest checkpoint")
-    if list(bundle.members) != [*FIXED, *(tile_name(*one) for one in tiles_of(size))]:
+    stamped, (stamps, unsigned) = stamps_of(bundle.members, bundle.read, trust)
+    pairs = [f"timestamps/{head.size}.{end}" for head in stamped for end in ("note", "tsr")]
+    if list(bundle.members) != [*FIXED, *pairs, *(tile_name(*one) for one in tiles_of(size))]:
         raise Altered("the bundle does not hold exactly the tiles of its log")
     outside = outside_heads(args, trust)
-    check_tree(compare(bundle, about, see), [*heads, *outside, *(kept or [])])
-    unchecked = conclude(args, trust, notes[heads.index(max(heads))], size, outside)
+    check_tree(compare(bundle, about, see), [*heads, *stamped, *outside, *(kept or [])])
+    unchecked = unsigned + conclude(args, trust, notes[heads.index(max(heads))], size, outside)
     unchecked.append("README.txt and trust.json in the bundle, which nobody signed")
     if bundle.read("countersign-verify.py") != Path(__file__).read_bytes():
         unchecked.append("the program in the bundle, which is not the one that you run")
@@ -940,7 +1095,7 @@ def walk(
         others = f"what the {size - count} entries say that the bundle leaves out"
         unchecked += [others, "whether these are all entries of the period that was asked for"]
     said = f"{count} entries of a log of {size}, {len(heads)} checkpoints, signed by {trust.origin}."
-    return about, ([said], unchecked)
+    return about, ([said, *stamps], unchecked)
 
 
 def compare(bundle: Bundle, about: "dict[str, Any]", see: "list[See]") -> Iterator[bytes]:
@@ -986,11 +1141,42 @@ def check_export(args: argparse.Namespace) -> Answer:
     trust, notes = read_trust(args), split_notes(read_bytes(args.folder / "checkpoints.txt"))
     heads = [read_checkpoint(note, trust) for note in notes]
     outside = outside_heads(args, trust)
+    names = (f"timestamps/{one.name}" for one in (args.folder / "timestamps").glob("*"))
+    stamped, (stamps, unsigned) = stamps_of(names, lambda name: read_bytes(args.folder / name), trust)
     with open_file(args.folder / "entries.jsonl") as file:
-        size = check_tree(check_entries(read_lines(file), 0, []), [*heads, *outside])
-    unchecked = conclude(args, trust, notes[heads.index(max(heads))], size, outside)
+        size = check_tree(check_entries(read_lines(file), 0, []), [*heads, *stamped, *outside])
+    unchecked = unsigned + conclude(args, trust, notes[heads.index(max(heads))], size, outside)
     said = f"{size} entries and {len(heads)} checkpoints fit each other and the key of {trust.origin}."
-    return [said], unchecked
+    return [said, *stamps], unchecked
+
+
+def check_archive(args: argparse.Namespace) -> Answer:
+    """An archive: every manifest, every file, every entry, every tile, every root, every signature."""
+    trust, archive = read_trust(args), Archive(args.folder)
+    notes = [one["checkpoint"] for one in archive.manifests]
+    heads, outside = [read_checkpoint(note, trust) for note in notes], outside_heads(args, trust)
+    for head, one in zip(heads, archive.manifests):  # noqa: B905
+        if (one["size"], one["origin"]) != (head.size, trust.origin):
+            raise Altered(f"the manifest of {one['size']} entries has the checkpoint of another log or size")
+    stamped, (stamps, unsigned) = stamps_of(archive.digests, archive.read, trust)
+    check_tree(same(archive, check_entries(archive.bodies(), 0, [])), [*heads, *stamped, *outside])
+    for name in archive.digests:
+        archive.read(name)
+    unchecked = unsigned + conclude(args, trust, notes[0], archive.size, outside)
+    unchecked.append("whether anything newer was archived, and what lies there that no manifest names")
+    files = f"{len(archive.digests)} files of {len(heads)} manifests"
+    said = f"{archive.size} entries in {files}, signed by {trust.origin}."
+    return [said, *stamps], unchecked
+
+
+def same(archive: Archive, entries: Iterator[bytes]) -> Iterator[bytes]:
+    """The leaves of the tiles, each that of the entry at its place."""
+    for index, value in enumerate(tile_hashes(archive, archive.size)):
+        if next(entries, None) != value:
+            raise Altered(f"entry {index} is missing, or is not the one that was sealed there")
+        yield value
+    if next(entries, None) is not None:
+        raise Altered("the archive holds more entries than its checkpoint signed")
 
 
 def check_proof(args: argparse.Namespace) -> Answer:
@@ -1086,6 +1272,7 @@ def arguments() -> Arguments:
         command("signoffs", check_signoffs, "file", says="a bundle, and the decisions that passkeys signed"),
         command("population", check_population, "manifest", says="a list of entries, row by row"),
         command("export", check_export, "folder", says="an exported ledger"),
+        command("archive", check_archive, "folder", says="an archive, file by file"),
     ]
     whole[2].add_argument("--bundle", dest="file", type=Path, required=True, help="where the entries are")
     for one in whole:

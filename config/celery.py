@@ -13,7 +13,7 @@ app = Celery("countersign")
 app.config_from_object("config.celeryconfig")
 # A connection lives longer than a task: its statements are planned already. Each task lets go of a broken one itself.
 app.conf.CELERY_DB_REUSE_MAX = sys.maxsize
-app.autodiscover_tasks(["orchestration", "approvals", "accounts"])
+app.autodiscover_tasks(["orchestration", "approvals", "accounts", "audit"])
 
 
 # Celery knows no other way to be told of its processes; no domain code listens to a signal.

@@ -6,7 +6,7 @@ A part that cannot be looked at is ill, not skipped.
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,8 +17,11 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from approvals.policy import bundles
-from audit.ledger import guarded
+from audit.archive import known
+from audit.clock import database_time
+from audit.ledger import guarded, stamped
 from audit.ledger.freshness import lag
+from audit.models import Timestamp
 from config import probes
 from orchestration import stopping, workers
 from orchestration.engine import apart, invariants
@@ -31,6 +34,7 @@ POSTGRES = 150000  # 15: what the guards and the claims are tested with
 SKEW_SECONDS = 2.0
 ROOM, LITTLE_ROOM = 0.02, 0.10  # of the disk
 LAG_SECONDS = 60
+KEPT_WITHIN, RESTORED_WITHIN = timedelta(days=2), timedelta(days=90)
 MEET = "doctor"
 
 
@@ -142,6 +146,34 @@ def _logs() -> Iterator[Finding]:
         yield Finding("logs", "ill", says, "docs/how-to/keep-logs.md")
 
 
+def _archive() -> Iterator[Finding]:
+    """Where one is set. Nothing is lost meanwhile: the next that succeeds takes all that is new."""
+    if not settings.ARCHIVE:
+        return
+    page, now = "docs/how-to/archive-the-ledger.md", database_time()
+    written, checked = (known.last(kind, settings.ARCHIVE) for kind in (known.WRITTEN, known.CHECKED))
+    if written is None or written[0].occurred_at < now - KEPT_WITHIN:
+        since = f"since {written[0].occurred_at:%Y-%m-%d}" if written else "yet"
+        do = f"Run `manage.py ledger archive` and see what it says: {page}"
+        yield Finding("archive", "ill", f"nothing was archived {since}", do)
+    if checked is not None and checked[1]["verdict"] != "verified":
+        says = f"when it was restored, the verdict was {checked[1]['verdict']}: {checked[1]['detail']}"
+        yield Finding("archive", "ill", says[:300], f"Find out who changed it: {page}")
+    elif checked is None or checked[0].occurred_at < now - RESTORED_WITHIN:
+        says = "nobody restored and verified it within 90 days"
+        yield Finding("archive", "look", says, "manage.py ledger restore-check")
+
+
+def _timestamps() -> Iterator[Finding]:
+    page, since = "docs/how-to/timestamp-the-ledger.md", database_time() - KEPT_WITHIN
+    if settings.TSA_URL and not Timestamp.objects.filter(created_at__gt=since).exists():
+        yield Finding(
+            "timestamps", "look", "the authority gave none within two days", f"See the worker's log: {page}"
+        )
+    if why := stamped.unchecked():
+        yield Finding("timestamps", "look", f"those that are kept cannot be checked: {why}", page)
+
+
 def _workers() -> Iterator[Finding]:
     found = workers.processes()
     if not any(one.state == "online" for one in found):
@@ -208,6 +240,8 @@ PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
     "live pages": _live,
     "disk": _disk,
     "logs": _logs,
+    "timestamps": _timestamps,
+    "archive": _archive,
     "workers": _workers,
     "steps": _steps,
     "ledger": _ledger,

@@ -123,7 +123,7 @@ def _repository(raw: str) -> str:
     return raw
 
 
-def _log_storage(raw: str) -> str:
+def _storage(raw: str) -> str:
     parts = urlsplit(raw)
     if not (parts.scheme == "s3" and parts.netloc and not parts.query) and not Path(raw).is_absolute():
         raise ValueError("must be an absolute path, or s3://BUCKET/PREFIX")
@@ -228,12 +228,29 @@ class Environment:
     )
 
     log_storage: str = _setting(
-        _log_storage,
+        _storage,
         "",
         "Where logs of ended steps go: a folder, or s3://BUCKET/PREFIX; nothing: the database.",
     )
     log_days: int = _setting(
         _whole(0, 36_500), 0, "Days after which the logs of a run that has ended are removed; 0: never."
+    )
+    archive: str = _setting(
+        _storage,
+        "",
+        "Where the ledger is archived each night: a folder, or s3://BUCKET/PREFIX; nothing: nowhere.",
+    )
+    tsa_url: str = _setting(
+        _url("https", "http"),
+        "",
+        "A timestamp authority (RFC 3161) that sees a checkpoint each day.",
+        secret=True,
+    )
+    tsa_ca_path: Path | None = _setting(
+        _path, None, "The certificates (PEM) that its timestamps are checked against; needed with the former."
+    )
+    archive_days: int = _setting(
+        _whole(1, 36_500), 2557, "Days for which a bucket must keep what is archived; 2557 are seven years."
     )
 
     step_memory_mib: int = _setting(
@@ -278,6 +295,8 @@ def read(environ: Mapping[str, str]) -> Environment:
     found = Environment(**values)
     if found.heartbeat_seconds * 3 > found.lease_ttl_seconds:
         problems.append(f"{PREFIX}LEASE_TTL_SECONDS must be at least three times {PREFIX}HEARTBEAT_SECONDS.")
+    if found.tsa_url and found.tsa_ca_path is None:
+        problems.append(f"{PREFIX}TSA_URL needs {PREFIX}TSA_CA_PATH: a timestamp that nobody checks is none.")
     if problems:
         raise Misconfigured(problems)
     return found

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from environ import Env
 
+from audit.archive.places import address_of
 from config.embedded.layout import Layout
 from config.environment import ROOT, read_or_exit
 from config.storage import log_storage
@@ -100,7 +101,10 @@ DATABASES["default"]["OPTIONS"]["server_side_binding"] = (
 DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 3
 RELEASE = "0.1.0"
 LEDGER_ORIGIN = env.ledger_origin  # the log's name
-LEDGER_EXAMINED_TOO = ["orchestration.logs.verify.faults"]  # what entries tell a digest of; each names faults
+LEDGER_EXAMINED_TOO = [  # what entries tell a digest of; each names faults
+    "audit.ledger.stamped.faults",
+    "orchestration.logs.verify.faults",
+]
 LEASE_TTL_SECONDS = env.lease_ttl_seconds  # six heartbeats
 HEARTBEAT_SECONDS = env.heartbeat_seconds
 POLL_SECONDS = env.poll_seconds  # how late work starts without a broker
@@ -230,6 +234,9 @@ STORAGES: dict[str, dict[str, Any]] = {  # Django's own two; logs stay in the da
     **({"logs": log_storage(env.log_storage)} if env.log_storage else {}),
 }
 LOG_DAYS = env.log_days
+TSA_URL, TSA_CA_PATH = env.tsa_url, env.tsa_ca_path
+ARCHIVE = address_of(env.archive) if env.archive else ""
+ARCHIVE_DAYS = env.archive_days  # for which each file of it is locked
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

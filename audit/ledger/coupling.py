@@ -46,22 +46,33 @@ BEGIN
 END $$;
 """
 UNGUARD = "DROP FUNCTION audit_guard_row(); DROP FUNCTION audit_append_only();"
-APPEND_ONLY = ("audit_entry", "audit_leaf", "audit_checkpoint")
+FIRST_APPEND_ONLY = ("audit_entry", "audit_leaf", "audit_checkpoint")
+APPEND_ONLY = (*FIRST_APPEND_ONLY, "audit_timestamp")
 
 
 def guards() -> RunSQL:
-    """The trigger functions, and the tables that only ever grow."""
+    """The trigger functions, and the first tables that only ever grow."""
+    made, dropped = _append_only(*FIRST_APPEND_ONLY)
+    return RunSQL(GUARD + made, dropped + UNGUARD)
+
+
+def append_only(table: str) -> RunSQL:
+    """A later table whose rows are never changed or deleted; it stands in APPEND_ONLY too."""
+    return RunSQL(*_append_only(table))
+
+
+def _append_only(*tables: str) -> tuple[str, str]:
     made = "".join(
         f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table}"
         f" FOR EACH ROW EXECUTE FUNCTION audit_append_only();"
         f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} EXECUTE FUNCTION audit_append_only();"
-        for table in APPEND_ONLY
+        for table in tables
     )
     dropped = "".join(
         f"DROP TRIGGER {table}_append_only ON {table}; DROP TRIGGER {table}_no_truncate ON {table};"
-        for table in APPEND_ONLY
+        for table in tables
     )
-    return RunSQL(GUARD + made, dropped + UNGUARD)
+    return made, dropped
 
 
 def growing() -> RunSQL:

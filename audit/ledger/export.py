@@ -7,7 +7,7 @@ from pathlib import Path
 from django.db import connection
 
 import audit.verify
-from audit.ledger import checkpoint
+from audit.ledger import checkpoint, stamped
 from audit.models import Checkpoint
 from audit.refusals import NotFound
 
@@ -15,6 +15,7 @@ README = """This is the ledger of {origin} up to {size} entries.
 
 entries.jsonl            the sealed bytes of each entry, one a line, in the order of the log
 checkpoints.txt          every signed checkpoint, oldest first
+timestamps/              checkpoints that a timestamp authority (RFC 3161) saw, and its answers, where one was asked
 countersign-verify.py    checks all of it with Python alone: no network, no database, no other code
 
     python3 countersign-verify.py export . --key '{key}'
@@ -26,7 +27,7 @@ checkpoint that you kept elsewhere with --pinned: only that shows whether the wh
 
 def write(folder: Path) -> Checkpoint:
     """Write the sealed log; answers the checkpoint that covers it."""
-    signed = checkpoint.latest()
+    signed = stamped.leaving()
     if signed is None:
         raise NotFound("Nothing was exported: no checkpoint is signed yet.")
     key = checkpoint.verifier()
@@ -38,6 +39,9 @@ def write(folder: Path) -> Checkpoint:
     (folder / "checkpoints.txt").write_text("\n".join(notes), "utf-8")
     (folder / "key.txt").write_text(f"{key}\n", "utf-8")
     (folder / "README.txt").write_text(README.format(origin=key.name, size=signed.size, key=key), "utf-8")
+    for name, data in stamped.files(0, signed.size):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
     shutil.copyfile(str(audit.verify.__file__), folder / "countersign-verify.py")
     return signed
 

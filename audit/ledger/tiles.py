@@ -4,7 +4,7 @@ A tile of level n holds the roots of whole subtrees of 256**n leaves. Pure: read
 sequencer's and the proofs' business.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from audit.ledger.merkle import Node, Range, fold, node_hash, whole_subtrees
 
@@ -107,11 +107,27 @@ class Edge:
         return Range(self.size, self.peaks())
 
 
+def tiles_of(size: int) -> Iterator[tuple[int, int, int]]:
+    """Level, index and width of each tile of a log of this size."""
+    level = 0
+    while size:
+        whole, rest = divmod(size, WIDTH)
+        yield from ((level, index, WIDTH) for index in range(whole))
+        if rest:
+            yield level, whole, rest
+        level, size = level + 1, whole
+
+
 def path(level: int, index: int, width: int = WIDTH) -> str:
-    """The address of a tile below `tile/`: groups of three digits, all but the last behind an x."""
+    """The address of a tile below `tile/`."""
+    return f"{level}/{place(index, width)}"
+
+
+def place(index: int, width: int = WIDTH) -> str:
+    """The address of a tile in its level: groups of three digits, all but the last behind an x."""
     groups = [f"{index % 1000:03d}"]
     while index >= 1000:
         index //= 1000
         groups.insert(0, f"x{index % 1000:03d}")
     partial = f".p/{width}" if width < WIDTH else ""
-    return f"{level}/{'/'.join(groups)}{partial}"
+    return f"{'/'.join(groups)}{partial}"

@@ -22,8 +22,8 @@ from audit.canonical import canonical
 from audit.ledger import checkpoint, proofs
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
-from audit.models import Checkpoint, Leaf
-from audit.pages import proving, told
+from audit.models import Checkpoint, Leaf, Timestamp
+from audit.pages import beside, proving, told
 from audit.refusals import Invalid, NotFound
 from audit.reports import bundle, population, sheet
 
@@ -115,6 +115,28 @@ def trust(request: HttpRequest) -> HttpResponse:
     return _file(bundle.trust(signed.size), "trust.json", "application/json")
 
 
+@require_GET
+@login_required
+def stamp(request: HttpRequest, size: int) -> HttpResponse:
+    """GET /audit/checkpoints/<size>.tsr: what a timestamp authority answered when it saw this checkpoint."""
+    require_reader(request.user)
+    kept = Timestamp.objects.filter(checkpoint=size).first()
+    if kept is None:
+        raise NotFound("No timestamp authority saw this checkpoint.")
+    return _file(bytes(kept.reply), f"checkpoint-{size}.tsr", "application/timestamp-reply")
+
+
+@require_GET
+@login_required
+def note(request: HttpRequest, size: int) -> HttpResponse:
+    """GET /audit/checkpoints/<size>.note: the signed note of this checkpoint, which its timestamp is over."""
+    require_reader(request.user)
+    signed = Checkpoint.objects.filter(size=size).first()
+    if signed is None:
+        raise NotFound("No checkpoint of this size was signed.")
+    return _file(signed.note.encode(), f"checkpoint-{size}.note", "text/plain; charset=utf-8")
+
+
 def bundler(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest], Any]:
     """POST /audit/bundle/: the log or a period of it, to be checked without us. Who took it is an entry."""
 
@@ -136,12 +158,13 @@ def bundler(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest],
 def checkpoints(request: HttpRequest) -> HttpResponse:
     """GET /audit/checkpoints/: what was signed, newest first, and the key to note."""
     require_reader(request.user)
-    newest = list(Checkpoint.objects.order_by("-size")[:PAGE])
+    newest = list(Checkpoint.objects.select_related("timestamp").order_by("-size")[:PAGE])
     key = str(checkpoint.verifier()) if newest else ""
     context = {
         "checkpoints": newest,
         "key": key,
         "strip": proving.strip(),
+        "beside": beside.lines(),
         "count": Checkpoint.objects.count(),
     }
     return render(request, "audit/checkpoints.html", context)

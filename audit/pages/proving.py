@@ -27,13 +27,13 @@ def strip() -> Strip:
     """Look at the newest checkpoint: its signature, that the log only grew to it, and what waits."""
     newest, waiting = checkpoint.latest(), freshness.lag()
     if newest is None:
-        return Strip("waiting", "Nothing is signed yet", f"{_entries(waiting.pending)} without a checkpoint.")
+        return Strip("waiting", "Nothing is signed yet", f"{entries(waiting.pending)} without a checkpoint.")
     fault = _fault(lambda: _check_growth(newest))
     if fault:
         return Strip("not_verified", "The log does not verify", f"{fault} Run: manage.py ledger verify")
-    text = f"Checkpoint of {_entries(newest.size)}, signed {_utc(newest)}: its signature holds, the log only grew."
+    text = f"Checkpoint of {entries(newest.size)}, signed {_utc(newest)}: its signature holds, the log only grew."
     if waiting.oldest_seconds > LATE_SECONDS:
-        late = f"{_entries(waiting.pending)} wait, the oldest for {waiting.oldest_seconds:.0f} s. Is the sequencer up?"
+        late = f"{entries(waiting.pending)} wait, the oldest for {waiting.oldest_seconds:.0f} s. Is the sequencer up?"
         return Strip("waiting", f"Verified to entry {newest.size - 1}, but behind", f"{text} {late}")
     return Strip("verified", f"Verified to entry {newest.size - 1}", f"{text} {_waiting(waiting.pending)}")
 
@@ -59,8 +59,8 @@ def _proved(proof: Proof, key: Verifier) -> dict[str, Any]:
         "title": f"Verified: entry {index} is in the log and unchanged",
         "sentences": [
             "Its bytes are those that were sealed: their hash is the leaf at this place.",
-            f"It is included in the checkpoint of {_entries(signed.size)}, signed {_utc(signed)} by {key.name}.",
-            f"The log has only grown since its first checkpoint, of {_entries(first)}.",
+            f"It is included in the checkpoint of {entries(signed.size)}, signed {_utc(signed)} by {key.name}.",
+            f"The log has only grown since its first checkpoint, of {entries(first)}.",
         ],
         "rows": [
             ("Leaf", proof.leaf.hex()),
@@ -110,9 +110,10 @@ def _utc(signed: Checkpoint) -> str:
     return f"{signed.created_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _entries(count: int) -> str:
+def entries(count: int) -> str:
+    """So many, in words."""
     return f"{count} entr{'y' if count == 1 else 'ies'}"
 
 
 def _waiting(count: int) -> str:
-    return f"{_entries(count)} wait for the next." if count else "Nothing waits."
+    return f"{entries(count)} wait for the next." if count else "Nothing waits."

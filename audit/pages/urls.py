@@ -15,6 +15,8 @@ def urls(actor_of: Callable[[HttpRequest], Actor]) -> list[URLPattern]:
         path("audit/", explorer.log, name="audit"),
         path("audit/export/", explorer.exporter(actor_of)),
         path("audit/checkpoints/", explorer.checkpoints),
+        path("audit/checkpoints/<int:size>.tsr", explorer.stamp),
+        path("audit/checkpoints/<int:size>.note", explorer.note),
         path("audit/verify.py", explorer.verifier),
         path("audit/trust.json", explorer.trust),
         path("audit/bundle/", explorer.bundler(actor_of)),

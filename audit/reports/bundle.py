@@ -18,11 +18,11 @@ from django.db import connection, transaction
 import audit.verify
 from audit.canonical import canonical
 from audit.clock import database_time
-from audit.ledger import checkpoint, export, pack
+from audit.ledger import checkpoint, export, pack, stamped
 from audit.ledger.entry import Actor
 from audit.ledger.integrate import tile
 from audit.ledger.record import record
-from audit.ledger.tiles import HASH, WIDTH, path
+from audit.ledger.tiles import HASH, path, tiles_of
 from audit.models import Checkpoint, Entry
 from audit.refusals import Invalid, NotFound, TooMany
 from audit.reports.period import period
@@ -37,6 +37,7 @@ README = """This is {what} of the ledger {origin}, as it was signed at {size} en
 bundle.json              which entries of the log are here
 checkpoints.txt          what was signed: the size and the root of the log, the newest {notes}
 entries.jsonl            the sealed bytes of each entry, one a line, in the order of the log
+timestamps/              checkpoints that a timestamp authority (RFC 3161) saw, and its answers, where one was asked
 tile/                    the hashes of every entry of the log, and of the tree over them
 trust.json               the key of the log and of its workers, as this server tells them
 countersign-verify.py    checks all of it with Python alone: no network, no database, no other code
@@ -72,9 +73,9 @@ class Made:
 
 def take(asked: Mapping[str, str], *, by: Actor) -> Made:
     """Make a bundle of the period `[from, to)`, or of everything, and record who took it."""
+    signed = stamped.leaving()
     with transaction.atomic():
         _check_rate(by)
-        signed = checkpoint.latest()
         if signed is None:
             raise NotFound("No bundle was made: no checkpoint is signed yet.")
         made = _make(signed, _about(signed, asked))
@@ -147,19 +148,9 @@ def members(signed: Checkpoint, about: Mapping[str, Any]) -> Iterator[tuple[str,
     yield "countersign-verify.py", iter([program])
     yield "entries.jsonl", (body + b"\n" for body in entries)
     yield "trust.json", iter([trust(signed.size)])
+    yield from ((name, iter([data])) for name, data in stamped.files(0, signed.size))
     for level, index, width in tiles_of(signed.size):
         yield f"tile/{path(level, index, width)}", iter([tile(level, index)[: width * HASH]])
-
-
-def tiles_of(size: int) -> Iterator[tuple[int, int, int]]:
-    """Level, index and width of each tile of a log of this size."""
-    level = 0
-    while size:
-        whole, rest = divmod(size, WIDTH)
-        yield from ((level, index, WIDTH) for index in range(whole))
-        if rest:
-            yield level, whole, rest
-        level, size = level + 1, whole
 
 
 def trust(size: int) -> bytes:

@@ -43,6 +43,7 @@ class Log:
     first: int = 0
     end: int | None = None
     workers: tuple[str, ...] = ()
+    stamps: dict[int, bytes] = field(default_factory=dict)  # answers of a timestamp authority, by size
     changed: dict[str, bytes] = field(default_factory=dict)  # members to put in the place of the right ones
 
     @cached_property
@@ -108,7 +109,9 @@ class Log:
             "entries.jsonl": b"".join(body + b"\n" for body in self.bodies[self.first : end]),
             "trust.json": self.trust(),
         }
-        for level, index, width in bundle.tiles_of(size):
+        for at, reply in sorted(self.stamps.items()):
+            made |= {f"timestamps/{at}.note": self.checkpoint(at).encode(), f"timestamps/{at}.tsr": reply}
+        for level, index, width in tiles.tiles_of(size):
             made[f"tile/{tiles.path(level, index, width)}"] = stored[level, index][: width * 32]
         return made | self.changed
 

@@ -1,6 +1,7 @@
 """The doctor finds what is wrong, says what to do, and is never content with a part that it could not look at."""
 
 import json
+import shutil
 from datetime import timedelta
 from io import StringIO
 
@@ -13,6 +14,7 @@ from config import doctor
 from orchestration.engine.nodes import Node
 from orchestration.models import WorkerNode
 from tests.approvals.cast import sql
+from tests.audit.log import as_insider, sequence
 from tests.factories import TEST
 from tests.orchestration.world import World
 
@@ -44,6 +46,29 @@ def test_a_guard_that_sleeps_a_bundle_that_was_edited_and_workers_that_are_gone_
     assert found("workers")[0][0] == "ill"
     sql("UPDATE approvals_bundle SET digest = 'sha256:0'")
     assert found("policy")[0][0] == "ill"
+
+
+def test_an_archive_that_is_behind_that_nobody_tried_or_that_was_altered_is_found(well, settings, tmp_path):
+    assert found("archive") == []
+    settings.ARCHIVE = str(tmp_path / "archive")
+    assert found("archive")[0] == ("ill", "nothing was archived yet")
+    sequence()
+    call_command("ledger", "archive", stdout=StringIO())
+    assert found("archive") == [("look", "nobody restored and verified it within 90 days")]
+    call_command("ledger", "restore-check", stdout=StringIO())
+    assert found("archive") == []
+    as_insider("UPDATE audit_entry SET occurred_at = now() - interval '91 days' WHERE kind LIKE 'archive.%%'")
+    assert [verdict for verdict, _ in found("archive")] == ["ill", "look"]
+    shutil.rmtree(tmp_path / "archive/tile/0")
+    with pytest.raises(SystemExit):
+        call_command("ledger", "restore-check", stdout=StringIO())
+    assert "the verdict was altered" in found("archive")[-1][1]
+
+
+def test_timestamps_that_nobody_gives_are_found(well, settings):
+    assert found("timestamps") == []
+    settings.TSA_URL = "http://127.0.0.1:9/"
+    assert found("timestamps") == [("look", "the authority gave none within two days")]
 
 
 def test_a_readable_key_a_broker_that_is_away_and_a_switch_are_found(well, settings, tmp_path):

@@ -40,6 +40,14 @@ def test_every_problem_is_told_at_once_and_no_secret_with_it():
     assert "hunter2" not in said
 
 
+def test_a_timestamp_authority_needs_the_certificates_that_it_is_checked_against():
+    asked = {"COUNTERSIGN_TSA_URL": "https://name:hunter2@tsa.example/"}
+    with pytest.raises(Misconfigured, match="needs COUNTERSIGN_TSA_CA_PATH") as told:
+        read(asked)
+    assert "hunter2" not in str(told.value)
+    assert read({**asked, "COUNTERSIGN_TSA_CA_PATH": "/etc/tsa.pem"}).tsa_url == asked["COUNTERSIGN_TSA_URL"]
+
+
 @pytest.mark.parametrize("start", [["manage.py", "up"], ["manage.py", "migrate"], ["-m", "config.embedded"]])
 def test_nothing_starts_with_wrong_settings(start, tmp_path):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERSIGN_")}

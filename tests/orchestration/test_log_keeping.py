@@ -2,12 +2,10 @@
 
 from datetime import timedelta
 
-import boto3
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db.models.functions import Now
-from moto.server import ThreadedMotoServer
 
 from audit.alone import alone
 from audit.canonical import parse
@@ -22,6 +20,7 @@ from tests.orchestration.deeds import holding
 from tests.orchestration.printing import out, printed, printing
 from tests.orchestration.test_claim import together
 from tests.orchestration.world import step
+from tests.s3 import bucket, serving
 
 LINES = out(*[b"".join(b"line %06d\n" % n for n in range(k, k + 5000)) for k in range(0, 300_000, 5000)])
 BUCKET = "logs-of-steps"
@@ -35,21 +34,9 @@ def use(settings, place):
 
 @pytest.fixture(scope="module")
 def s3():
-    """A server of the S3 protocol on loopback."""
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    given = {
-        "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-    }  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in given.items():
-            patch.setenv(name, value)
-        made = {"LocationConstraint": "eu-central-1"}
-        boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=made)
-        yield server
-    server.stop()
+    with serving() as client:
+        bucket(client, BUCKET)
+        yield client
 
 
 @pytest.fixture(params=["folder", "s3"])

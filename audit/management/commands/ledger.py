@@ -1,14 +1,19 @@
-"""`manage.py ledger verify|export|bundle|population`: examine the log, or hand it to somebody who examines it alone."""
+"""`manage.py ledger`: examine the log, hand it to somebody who examines it alone, archive it, try the archive out."""
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 
 from audit import search
-from audit.ledger import checkpoint, examine, export
+from audit.archive import checking, writing
+from audit.archive.places import address_of
+from audit.ledger import checkpoint, examine, export, stamped
 from audit.ledger.entry import system
 from audit.ledger.note import BadNote, parse_verifier
 from audit.refusals import Refusal
@@ -16,10 +21,18 @@ from audit.reports import bundle, population
 
 SHOWN = 20
 TERMINAL = system("system:terminal")
+LOCKS = {
+    "compliance": "each locked in compliance mode",
+    "none": "in a folder: that nobody deletes from it is up to its file system",
+}
+PLACE = "a folder, or s3://BUCKET/PREFIX; without it, COUNTERSIGN_ARCHIVE"
 
 
 class Command(BaseCommand):
-    help = "verify: examine the whole ledger. export, bundle: write it for others to check. population: list entries."
+    help = (
+        "verify: examine the whole ledger. export, bundle: write it for others to check. population: list entries."
+        " archive: keep what is new where nobody can change it. restore-check: try the archive out."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_subparsers(dest="what", required=True)
@@ -44,9 +57,19 @@ class Command(BaseCommand):
         count = what.add_parser("population", help="list entries in a CSV with a manifest")
         count.add_argument("folder", type=Path)
         count.add_argument("--query", default="", help="as in the search of the log; everything without it")
+        keep = what.add_parser("archive", help="write what is new of the log into its archive")
+        keep.add_argument("place", nargs="?", default=settings.ARCHIVE, help=PLACE)
+        restore = what.add_parser(
+            "restore-check", help="restore the archive, verify it, compare it with the log"
+        )
+        restore.add_argument("place", nargs="?", default=settings.ARCHIVE, help=PLACE)
+        restore.add_argument("--into", type=Path, help="keep the restored copy of a bucket in this folder")
+        restore.add_argument(
+            "--trust", type=Path, help="the trust.json that you keep; without it, that of this host"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        getattr(self, options["what"])(**options)
+        getattr(self, options["what"].replace("-", "_"))(**options)
 
     def verify(self, **options: Any) -> None:
         """Exit code 1 when something does not fit."""
@@ -75,6 +98,8 @@ class Command(BaseCommand):
             self.stdout.write(f"The ledger was altered. First: {report.first.text}")
             return
         self.stdout.write("Everything fits.")
+        if why := stamped.unchecked():
+            self.stdout.write(f"Not checked: who signed the timestamps. {why}")
         if not pinned:
             self.stdout.write(
                 "Not checked: whether the whole log was exchanged. Pass --pinned with a checkpoint kept elsewhere."
@@ -115,6 +140,50 @@ class Command(BaseCommand):
         except (Refusal, OSError) as error:
             raise CommandError(f"Nothing was listed. {error}") from error
         self.stdout.write(f"{rows} entries listed in {options['folder']}; hold them against a bundle.")
+
+    def archive(self, **options: Any) -> None:
+        try:
+            done = writing.archive(_place(options["place"]), by=TERMINAL)
+        except (Refusal, LookupError) as error:
+            raise CommandError(str(error)) from error
+        if done is None:
+            self.stdout.write("Nothing is new: everything that is signed is archived.")
+            return
+        self.stdout.write(
+            f"Entries {done.begin} to {done.size - 1} archived in {done.files} files, {LOCKS[done.lock]}."
+        )
+
+    def restore_check(self, **options: Any) -> None:
+        """Exit code 0 verified and compared, 1 altered or not kept, 2 cannot tell."""
+        address = _place(options["place"])
+        with tempfile.TemporaryDirectory(prefix="countersign-restore-") as work:
+            trust = options["trust"]
+            if trust is None:
+                trust = Path(work) / "trust.json"
+                trust.write_bytes(bundle.trust(0))
+            result = checking.check(address, copy=options["into"] or Path(work) / "copy", trust=trust)
+        try:
+            if result.verdict == "verified":
+                checking.compare(result)
+            checking.tell(result, by=TERMINAL)
+        except OperationalError:
+            self.stdout.write(
+                "Not compared with the live log, and not recorded: its database does not answer."
+            )
+            result.verdict = "cannot_tell" if result.verdict == "verified" else result.verdict
+        for one in result.says:
+            self.stdout.write(f"{result.verdict.replace('_', ' ').capitalize()}: {one}")
+        if result.unchecked:
+            self.stdout.write(f"Not checked: {'; '.join(result.unchecked)}.")
+        code = {"verified": 0, "cannot_tell": 2}.get(result.verdict, 1)
+        if code:
+            raise SystemExit(code)
+
+
+def _place(raw: str) -> str:
+    if not raw:
+        raise CommandError("Nothing was done: name a place, or set COUNTERSIGN_ARCHIVE.", returncode=2)
+    return address_of(raw)
 
 
 def _plain(report: examine.Report, *, key: str, pinned: int) -> dict[str, Any]:
