@@ -32,6 +32,12 @@ class TooEarly(GateClosed):
     code, waits = "gate_too_early", True
 
 
+class LedgerForked(GateClosed):
+    """The log is not the one that this worker saw before: shorter, rewritten, or under a key that nobody knows."""
+
+    code = "gate_ledger_forked"
+
+
 class LedgerBehind(GateClosed):
     """Too much is recorded but not sealed; nothing starts until the log has caught up."""
 

@@ -13,7 +13,18 @@ from uuid import UUID
 from django.db import connection
 
 from approvals import chain as chains
-from approvals import demand, directory, emergency, exempt, freezes, passkeys, planned, signoffs, switches
+from approvals import (
+    demand,
+    directory,
+    emergency,
+    exempt,
+    freezes,
+    passkeys,
+    planned,
+    signoffs,
+    switches,
+    witness,
+)
 from approvals import permit as permits
 from approvals.chain import Verdict
 from approvals.clock import database_time
@@ -24,6 +35,7 @@ from approvals.closed import (
     EmergencyTooWide,
     Frozen,
     LedgerBehind,
+    LedgerForked,
     NotOnlyReading,
     NotRunnable,
     OtherContent,
@@ -55,6 +67,7 @@ __all__ = [
     "EmergencyTooWide",
     "Frozen",
     "LedgerBehind",
+    "LedgerForked",
     "NotOnlyReading",
     "NotRunnable",
     "OtherContent",
@@ -163,7 +176,8 @@ def _check_calendar(start: Start, said: freezes.Judged) -> list[UUID]:
 
 
 def _check_ledger() -> int:
-    """The size of the log, when it keeps up: what cannot be recorded in time must not be done."""
+    """The size of the log, when it is the one of before and keeps up: what is not recorded in time must not be done."""
+    witness.check()
     behind = lag()
     if behind.pending > MAX_PENDING or behind.oldest_seconds > MAX_LAG_SECONDS:
         raise LedgerBehind(

@@ -1,4 +1,5 @@
-"""What workers remember outside the database: the newest policy, and how critical each place was when last seen.
+"""What workers remember outside the database: the newest policy, the newest checkpoint of the log, and how critical
+each place was when last seen.
 
 One small file beside the workers' keys. It grows stricter by itself and weaker only by a governed act or a terminal,
 so that nobody asks less of a worker by writing to the database. It must never be read or written by the web server.
@@ -16,7 +17,7 @@ from django.conf import settings
 from approvals import keys
 
 NAME = "known.json"
-POLICY = "policy"
+POLICY, LOG = "policy", "log"
 
 
 def policy() -> int:
@@ -29,6 +30,19 @@ def see_policy(serial: int) -> None:
     if serial > policy():
         with _held() as known:
             known[POLICY] = max(serial, known.get(POLICY, 0))
+
+
+def log() -> tuple[int, bytes] | None:
+    """Size and root of the newest log that any worker or terminal here has seen."""
+    seen = _read().get(LOG)
+    return (int(seen["size"]), bytes.fromhex(seen["root"])) if seen else None
+
+
+def see_log(size: int, root: bytes) -> None:
+    """A longer one, which was proved to begin with the one before."""
+    with _held() as known:
+        if size >= known.get(LOG, {"size": 0})["size"]:
+            known[LOG] = {"size": size, "root": root.hex()}
 
 
 def weaker(name: str, facts: Mapping[str, Any]) -> list[str]:

@@ -19,8 +19,7 @@ from django.db.migrations.executor import MigrationExecutor
 from approvals.policy import bundles
 from audit.archive import known
 from audit.clock import database_time
-from audit.ledger import guarded, stamped
-from audit.ledger.freshness import lag
+from audit.ledger import checkpoint, freshness, guarded, roles, stamped
 from audit.models import Timestamp
 from config import probes
 from orchestration import stopping, workers
@@ -36,6 +35,11 @@ ROOM, LITTLE_ROOM = 0.02, 0.10  # of the disk
 LAG_SECONDS = 60
 KEPT_WITHIN, RESTORED_WITHIN = timedelta(days=2), timedelta(days=90)
 MEET = "doctor"
+UNHELD = """
+SELECT DISTINCT a.usename FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+  AND (r.rolsuper OR r.oid = (SELECT relowner FROM pg_class WHERE oid = 'audit_entry'::regclass))
+"""
 
 
 class Finding(NamedTuple):
@@ -80,13 +84,8 @@ def _database() -> Iterator[Finding]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('server_version_num')::int, clock_timestamp()")
         version, now = cursor.fetchone()
-        cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
-        (is_superuser,) = cursor.fetchone()
     if version < POSTGRES:
         yield Finding("database", "ill", f"PostgreSQL {version // 10000}", "Move to PostgreSQL 15 or newer.")
-    if is_superuser:
-        do = "Give the product a role of its own that owns its tables and is no superuser."
-        yield Finding("database", "look", "the product is a superuser there, which no guard can hold", do)
     behind = (datetime.now(UTC) - now).total_seconds()
     if abs(behind) > SKEW_SECONDS:
         do = "Let both hosts follow a time server. The database's clock decides; logs of this host mislead."
@@ -105,6 +104,19 @@ def _guards() -> Iterator[Finding]:
     for fault in guarded.faults():
         do = "Find out who changed it: entries may be missing. Restore it from the migration that made it."
         yield Finding("guards", "ill", fault, do)
+
+
+def _roles() -> Iterator[Finding]:
+    """Who owns the tables, or is a superuser, is held by no guard: a terminal may be, web and workers must not."""
+    for fault in roles.faults():
+        yield Finding("roles", "look", fault, "As the owner of the tables: manage.py ledger roles")
+    with connection.cursor() as cursor:
+        cursor.execute(UNHELD)
+        names = [name for (name,) in cursor.fetchall()]
+    if names:
+        says = f"somebody is connected as {', '.join(names)}, which no guard can hold"
+        do = "If it is no terminal: let web and workers connect as countersign_app."
+        yield Finding("roles", "look", says, do)
 
 
 def _broker() -> Iterator[Finding]:
@@ -204,11 +216,24 @@ def _steps() -> Iterator[Finding]:
         yield Finding("steps", "ill", problem, do)
 
 
+def _signer() -> Iterator[Finding]:
+    """It remembers what it signed last; a log that is shorter, or other at that size, was cut off or rewritten."""
+    head, newest = checkpoint.ask({"do": "head"}), checkpoint.latest()
+    do = "Stop and find out who wrote to the database, or whether an old backup was restored: docs/how-to/back-up.md"
+    placed = freshness.lag().size
+    if head["size"] > placed:
+        yield Finding("signer", "ill", f"it has signed {head['size']} entries, but the log has {placed}", do)
+    elif newest is not None and newest.size == head["size"] and bytes(newest.root).hex() != head["root"]:
+        yield Finding("signer", "ill", f"it has signed another log of {newest.size} entries", do)
+
+
 def _ledger() -> Iterator[Finding]:
-    behind = lag()
+    behind = freshness.lag()
     if behind.oldest_seconds > LAG_SECONDS:
         says = f"{behind.pending} entries wait, the oldest for {behind.oldest_seconds:.0f} s"
-        yield Finding("ledger", "ill", says, "Start the sequencer; the gate is shut until it has caught up.")
+        yield Finding(
+            "ledger", "ill", says, "Start the sequencer and the signer; the gate is shut until then."
+        )
 
 
 def _invariants() -> Iterator[Finding]:
@@ -235,6 +260,7 @@ PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
     "database": _database,
     "migrations": _migrations,
     "guards": _guards,
+    "roles": _roles,
     "broker": _broker,
     "wake-ups": _wakeups,
     "live pages": _live,
@@ -244,6 +270,7 @@ PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
     "archive": _archive,
     "workers": _workers,
     "steps": _steps,
+    "signer": _signer,
     "ledger": _ledger,
     "destinations": _destinations,
     "invariants": _invariants,

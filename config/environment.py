@@ -155,6 +155,18 @@ class Environment:
     database_url: str = _setting(
         _url("postgres", "postgresql"), "", "A PostgreSQL of one's own, 15 or newer.", secret=True, plain=True
     )
+    app_database_url: str = _setting(
+        _url("postgres", "postgresql"),
+        "",
+        "As whom `up` lets web and workers connect to it; default: as the former.",
+        secret=True,
+    )
+    sequencer_database_url: str = _setting(
+        _url("postgres", "postgresql"),
+        "",
+        "As whom `up` lets the sequencer connect to it; default: as the former.",
+        secret=True,
+    )
     broker_url: str = _setting(
         _url("redis", "rediss", "redis+socket", "amqp", "amqps"),
         "",
@@ -227,6 +239,9 @@ class Environment:
         _text, "countersign.local/ledger/main", "The name of the log in its checkpoints."
     )
 
+    signer_socket: Path | None = _setting(
+        _path, None, "Where the log's signer listens; default: `signer.sock` in the folder of sockets."
+    )
     log_storage: str = _setting(
         _storage,
         "",

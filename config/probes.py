@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts import permissions
-from audit.models import Pending
+from audit.ledger.freshness import lag
 from orchestration import workers
 from orchestration.engine.invariants import violations
 from orchestration.models import Destination, Review, Step
@@ -41,9 +41,7 @@ class Gauge:
 
 def ledger() -> Gauge:
     """How far the sequencer is behind."""
-    return Gauge(
-        "countersign_ledger_pending", "Entries without a place in the log.", {"": Pending.objects.count()}
-    )
+    return Gauge("countersign_ledger_pending", "Entries that no checkpoint covers yet.", {"": lag().pending})
 
 
 def steps() -> Gauge:

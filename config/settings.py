@@ -1,11 +1,9 @@
 """All settings. What the environment may say is declared in environment.py. No setting skips a check."""
 
 from typing import Any
-from urllib.parse import quote
-
-from environ import Env
 
 from audit.archive.places import address_of
+from config.databases import address, read_address
 from config.embedded.layout import Layout
 from config.environment import ROOT, read_or_exit
 from config.storage import log_storage
@@ -85,14 +83,8 @@ TEMPLATES = [
     }
 ]
 
-DATABASE_URL = env.database_url or (
-    f"postgres://countersign@/countersign?host={quote(str(RUN_DIR), safe='')}"
-)
-DATABASES = {"default": Env.db_url_config(DATABASE_URL)}
-DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
-if _pg_host := DATABASES["default"]["OPTIONS"].pop("host", None):
-    DATABASES["default"]["HOST"] = _pg_host
+DATABASE_URL = env.database_url or address(RUN_DIR)
+DATABASES = {"default": read_address(DATABASE_URL)}
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["OPTIONS"]["server_side_binding"] = (
@@ -100,10 +92,19 @@ DATABASES["default"]["OPTIONS"]["server_side_binding"] = (
 )
 DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 3
 RELEASE = "0.1.0"
+SIGNER_SOCKET = (
+    env.signer_socket or RUN_DIR / "signer.sock"
+)  # where the process listens that holds the log's key
 LEDGER_ORIGIN = env.ledger_origin  # the log's name
 LEDGER_EXAMINED_TOO = [  # what entries tell a digest of; each names faults
     "audit.ledger.stamped.faults",
     "orchestration.logs.verify.faults",
+]
+LEDGER_AUDITED = [  # tables that an auditor's role may read, beside the ledger's: logs, and what they belong to
+    "orchestration_logchunk",
+    "orchestration_run",
+    "orchestration_step",
+    "orchestration_stepattempt",
 ]
 LEASE_TTL_SECONDS = env.lease_ttl_seconds  # six heartbeats
 HEARTBEAT_SECONDS = env.heartbeat_seconds

@@ -118,7 +118,7 @@ def _fault(result: Result) -> str:
         here = newest.size if newest else 0
         return f"The live log has {here} entries and its archive {result.size}: it was rolled back, or is another."
     try:
-        signed = checkpoint.read(result.note, checkpoint.verifier())
+        signed = checkpoint.read(result.note, checkpoint.keys())
         proofs.consistency(Checkpoint(size=signed.size, root=signed.root, note=result.note), newest)
     except (proofs.ProofDoesNotHold, BadNote, LookupError) as error:
         return f"The live log is not the one that was archived: {error}."

@@ -1,15 +1,21 @@
-"""Checkpoints (C2SP tlog-checkpoint): origin, size and root of the log in a signed note."""
+"""Checkpoints (C2SP tlog-checkpoint): origin, size and root of the log in a signed note.
+
+Reads them by the public keys alone, and asks the signer for new ones: nobody who imports this holds the key.
+"""
 
 import base64
 import binascii
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from django.conf import settings
 
-from audit.ledger.note import BadNote, Signer, Verifier, load, make, opened
+from audit.ledger import signer
+from audit.ledger.note import BadNote, Verifier
+from audit.ledger.note import read as opened
 from audit.models import Checkpoint
-
-KEY_FILE = "ledger.key"
 
 
 @dataclass(frozen=True)
@@ -24,37 +30,70 @@ class Signed:
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
 
-def signer() -> Signer:
-    """The ledger's signer. A key is made only for a log that never signed: others pinned the one it has."""
-    path = settings.KEY_DIR / KEY_FILE
-    if path.exists():
-        return load(path, settings.LEDGER_ORIGIN)
-    if Checkpoint.objects.exists():
-        raise FileNotFoundError(f"{path} is missing, but this log has signed checkpoints: restore the key")
+class SignerAway(Exception):
+    """Nobody answers where the signer should be."""
+
+
+def ask(asked: signer.Message) -> signer.Message:
+    """What the signer, a process of its own, answers; SignerAway when it does not."""
     try:
-        return make(path, settings.LEDGER_ORIGIN)
-    except FileExistsError:  # another process was first
-        return load(path, settings.LEDGER_ORIGIN)
+        return signer.ask(settings.SIGNER_SOCKET, asked)
+    except (OSError, ValueError) as error:
+        raise SignerAway(f"the signer does not answer at {settings.SIGNER_SOCKET} ({error})") from error
+
+
+def keeper() -> signer.Keeper:
+    """The key and its memory, for the process that may read them."""
+    return signer.Keeper(settings.KEY_DIR / "signer", _published(), settings.LEDGER_ORIGIN)
+
+
+def keys() -> tuple[Verifier, ...]:
+    """The public keys that check this log's checkpoints, oldest first, as the signer tells them."""
+    path = _published()
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: start the signer, or copy the file from where it runs")
+    return tuple(signer.Term(**one).verifier for one in json.loads(path.read_text())["keys"])
 
 
 def verifier() -> Verifier:
-    """The public key that checks this log's checkpoints."""
-    return signer().verifier
+    """The newest of them."""
+    return keys()[-1]
 
 
-def read(note: str, key: Verifier) -> Signed:
-    """What a note says, once its signature held; BadNote otherwise."""
-    lines = opened(note, key).splitlines()
+def trust(size: int) -> bytes:
+    """What an auditor pins, as this server tells it; made to be read and edited."""
+    by = keys()
+    workers = Path(settings.KEY_DIR) / "public" / "worker" / "trust.pub"
+    told = {
+        "v": 1,
+        "origin": by[0].name,
+        "keys": [{"key": str(one), "from": one.begin, "until": one.end} for one in by],
+        "minimum_size": size,
+        "workers": workers.read_text().split() if workers.exists() else [],
+    }
+    return json.dumps(told, indent=2).encode() + b"\n"
+
+
+def read(note: str, by: Sequence[Verifier]) -> Signed:
+    """What a note says, once a key signed it that may at its size; BadNote otherwise."""
+    text, signed_by = opened(note, *by)
+    lines = text.splitlines()
     try:
         origin, size, root = lines[0], int(lines[1]), base64.b64decode(lines[2], validate=True)
     except (IndexError, ValueError, binascii.Error) as error:
         raise BadNote("the note is no checkpoint") from error
     signed = Signed(origin, size, root)
-    if origin != key.name or len(root) != 32 or not "\n".join([*lines, ""]).startswith(signed.text()):
+    if origin != by[0].name or len(root) != 32 or not text.startswith(signed.text()):
         raise BadNote("the checkpoint is of another log, or is not written in its one form")
+    if not any(key.covers(size) for key in signed_by):
+        raise BadNote(f"the key that signed it does not sign a log of {size} entries")
     return signed
 
 
 def latest() -> Checkpoint | None:
     """The newest checkpoint."""
     return Checkpoint.objects.order_by("-size").first()
+
+
+def _published() -> Path:
+    return Path(settings.KEY_DIR) / "public" / "signer" / "ledger.json"

@@ -45,6 +45,22 @@ BEGIN
     RETURN NEW;
 END $$;
 """
+DIGEST = """
+CREATE OR REPLACE FUNCTION audit_row_digest(governed regclass, row_id uuid, covered text[]) RETURNS text
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public SET timezone = 'UTC' AS $$
+DECLARE
+    digest text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = governed AND tgfoid = 'public.audit_guard_row'::regproc) THEN
+        RAISE EXCEPTION '% is not governed', governed;
+    END IF;
+    EXECUTE format('SELECT encode(sha256(convert_to((SELECT jsonb_object_agg(key, value) FROM jsonb_each(to_jsonb(r))
+        WHERE key = ANY($1))::text, ''UTF8'')), ''hex'') FROM %s r WHERE id = $2', governed)
+        INTO digest USING covered, row_id;
+    RETURN digest;
+END $$;
+REVOKE ALL ON FUNCTION audit_row_digest(regclass, uuid, text[]) FROM PUBLIC;
+"""
 UNGUARD = "DROP FUNCTION audit_guard_row(); DROP FUNCTION audit_append_only();"
 FIRST_APPEND_ONLY = ("audit_entry", "audit_leaf", "audit_checkpoint")
 APPEND_ONLY = (*FIRST_APPEND_ONLY, "audit_timestamp")
@@ -90,6 +106,11 @@ def growing() -> RunSQL:
         DROP FUNCTION audit_only_grows();
         """,
     )
+
+
+def digests() -> RunSQL:
+    """What a governed row comes to, for an auditor who may not see what is in it."""
+    return RunSQL(DIGEST, "DROP FUNCTION audit_row_digest(regclass, uuid, text[])")
 
 
 class Coupling(RunSQL):

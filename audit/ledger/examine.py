@@ -5,7 +5,7 @@ checkpoint that was kept elsewhere: `pinned`.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,13 +77,13 @@ class Report:
         return min(inside, key=lambda one: one.index or 0) if inside else next(iter(self.findings), None)
 
 
-def examine(key: Verifier, *, pinned: Iterable[str] = ()) -> Report:
+def examine(keys: Sequence[Verifier], *, pinned: Iterable[str] = ()) -> Report:
     """Look at everything in one snapshot. `pinned` are checkpoint notes that were kept outside."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         walk = Walk()
-        _read_checkpoints(walk, key, pinned)
+        _read_checkpoints(walk, keys, pinned)
         _walk_leaves(walk)
         _compare_tiles(walk)
         _compare_head(walk)
@@ -108,10 +108,10 @@ def governed() -> list[type[Coupled]]:
     ]
 
 
-def _read_checkpoints(walk: Walk, key: Verifier, pinned: Iterable[str]) -> None:
+def _read_checkpoints(walk: Walk, keys: Sequence[Verifier], pinned: Iterable[str]) -> None:
     for row in Checkpoint.objects.order_by("size"):
         try:
-            signed = checkpoint.read(row.note, key)
+            signed = checkpoint.read(row.note, keys)
         except BadNote as bad:
             walk.find(row.size, f"The stored checkpoint of {row.size} entries is not signed: {bad}.")
             continue
@@ -119,7 +119,7 @@ def _read_checkpoints(walk: Walk, key: Verifier, pinned: Iterable[str]) -> None:
             walk.find(row.size, f"The stored checkpoint of {row.size} entries differs from its signed note.")
         walk.checkpoints[signed.size] = signed.root
     for note in pinned:
-        signed = checkpoint.read(note, key)
+        signed = checkpoint.read(note, keys)
         known = walk.checkpoints.setdefault(signed.size, signed.root)
         if known != signed.root:
             walk.find(signed.size, f"Two different logs of {signed.size} entries were signed: a fork.")
@@ -265,10 +265,11 @@ def _compare_row(walk: Walk, model: type[Coupled], row_id: Any, body: bytes) -> 
         return  # found with its leaf already
     if sealed is None:
         return
-    table = connection.ops.quote_name(model._meta.db_table)
-    question = f"SELECT {state.digest_sql('r')} FROM {table} r WHERE id = %s"  # noqa: S608 - as above
     with connection.cursor() as cursor:
-        cursor.execute(question, [sealed["columns"].split(), row_id])
+        columns = sealed["columns"].split()
+        cursor.execute(
+            "SELECT audit_row_digest(%s::regclass, %s, %s)", [model._meta.db_table, row_id, columns]
+        )
         if cursor.fetchone()[0] != sealed["digest"]:
             name = str(model._meta.verbose_name)
             walk.find(None, f"The {name} {row_id} was edited: it is not as its newest entry sealed it.")

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from django.conf import settings
 from django.db import connection
 
 import audit.verify
@@ -18,10 +19,11 @@ checkpoints.txt          every signed checkpoint, oldest first
 timestamps/              checkpoints that a timestamp authority (RFC 3161) saw, and its answers, where one was asked
 countersign-verify.py    checks all of it with Python alone: no network, no database, no other code
 
-    python3 countersign-verify.py export . --key '{key}'
+    python3 countersign-verify.py export . --trust trust.json
 
-The key above comes from the same place as the log. Compare it with the one that you noted earlier, and pass a
-checkpoint that you kept elsewhere with --pinned: only that shows whether the whole log was exchanged.
+The trust.json here comes from the same place as the log. Use the one that you keep, or compare its keys with those that
+you noted earlier, and pass a checkpoint that you kept elsewhere with --pinned: only that shows whether the whole log
+was exchanged.
 """
 
 
@@ -30,18 +32,19 @@ def write(folder: Path) -> Checkpoint:
     signed = stamped.leaving()
     if signed is None:
         raise NotFound("Nothing was exported: no checkpoint is signed yet.")
-    key = checkpoint.verifier()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "entries.jsonl").open("wb") as file:
         for body in bodies(signed.size):
             file.write(body + b"\n")
     notes = Checkpoint.objects.filter(size__lte=signed.size).order_by("size").values_list("note", flat=True)
     (folder / "checkpoints.txt").write_text("\n".join(notes), "utf-8")
-    (folder / "key.txt").write_text(f"{key}\n", "utf-8")
-    (folder / "README.txt").write_text(README.format(origin=key.name, size=signed.size, key=key), "utf-8")
     for name, data in stamped.files(0, signed.size):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
+    (folder / "trust.json").write_bytes(checkpoint.trust(signed.size))
+    (folder / "README.txt").write_text(
+        README.format(origin=settings.LEDGER_ORIGIN, size=signed.size), "utf-8"
+    )
     shutil.copyfile(str(audit.verify.__file__), folder / "countersign-verify.py")
     return signed
 

@@ -7,16 +7,21 @@ from django.db import connection
 COUNTED = 20_001  # more than anybody tolerates; counting further would cost more than it tells
 
 ASK = """
-SELECT (SELECT count(*) FROM (SELECT 1 FROM audit_pending LIMIT %s) AS counted),
-       COALESCE((SELECT extract(epoch FROM clock_timestamp() - e.occurred_at)
-                 FROM audit_pending p JOIN audit_entry e ON e.id = p.entry_id ORDER BY p.entry_id LIMIT 1), 0),
-       COALESCE((SELECT size FROM audit_head WHERE id = 1), 0)
+WITH signed AS (SELECT COALESCE((SELECT size FROM audit_checkpoint ORDER BY size DESC LIMIT 1), 0) AS size),
+     head AS (SELECT COALESCE((SELECT size FROM audit_head WHERE id = 1), 0) AS size),
+     waits AS (SELECT entry_id FROM audit_pending ORDER BY entry_id LIMIT 1),
+     placed AS (SELECT entry_id FROM audit_leaf WHERE index = (SELECT size FROM signed))
+SELECT (SELECT count(*) FROM (SELECT 1 FROM audit_pending LIMIT %s) AS counted) + head.size - signed.size,
+       COALESCE((SELECT max(extract(epoch FROM clock_timestamp() - e.occurred_at)) FROM audit_entry e
+                 WHERE e.id IN (SELECT entry_id FROM waits UNION ALL SELECT entry_id FROM placed)), 0),
+       head.size
+FROM signed, head
 """
 
 
 @dataclass(frozen=True)
 class Lag:
-    """Entries that no checkpoint covers yet: how many (20,001 at most), the oldest's age; and the log's size."""
+    """Entries that no checkpoint covers yet: how many, the oldest's age; and the log's size."""
 
     pending: int
     oldest_seconds: float

@@ -11,7 +11,7 @@ from django.apps import apps
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
-from audit.ledger.coupling import APPEND_ONLY, GROWING, GUARD, Coupling
+from audit.ledger.coupling import APPEND_ONLY, DIGEST, GROWING, GUARD, Coupling
 from audit.models import Coupled
 
 BEFORE, ROW, INSERT, DELETE, UPDATE, TRUNCATE = 2, 1, 4, 8, 16, 32  # bits of pg_trigger.tgtype
@@ -20,7 +20,7 @@ AWAKE = ("O", "A")  # fires for everybody who is no replica
 FOREIGN_KEY = (
     "FOREIGN KEY (id, version) REFERENCES audit_entry(stream, stream_version) DEFERRABLE INITIALLY DEFERRED"
 )
-FUNCTION = re.compile(r"FUNCTION (\w+)\(\).*?AS \$\$(.*?)\$\$", re.DOTALL)
+FUNCTION = re.compile(r"FUNCTION (\w+)\([^)]*\) RETURNS.*?AS \$\$(.*?)\$\$", re.DOTALL)
 
 
 class Trigger(NamedTuple):
@@ -63,7 +63,7 @@ def expected() -> Iterator[Trigger]:
 
 
 def _functions() -> Iterator[str]:
-    made = dict(FUNCTION.findall(GUARD + GROWING))
+    made = dict(FUNCTION.findall(GUARD + GROWING + DIGEST))
     stored = _ask("SELECT proname, prosrc FROM pg_proc WHERE proname = ANY(%s)", list(made))
     found = dict(stored)
     for name, source in made.items():

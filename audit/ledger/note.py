@@ -1,15 +1,12 @@
 """Signed notes (C2SP signed-note) with Ed25519: a text, an empty line, one line for each signature.
 
-The only module that holds the ledger's signing key. It never makes a second key for a log that has one.
+Arithmetic on texts and keys: who holds the log's key is `signer.py`'s business.
 """
 
 import base64
 import binascii
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -23,14 +20,20 @@ class BadNote(ValueError):
 
 @dataclass(frozen=True)
 class Verifier:
-    """A public key and the name it signs under; its text form is what others pin."""
+    """A public key, the name it signs under, and for which sizes of the log; its text form is what others pin."""
 
     name: str
     key: bytes
+    begin: int = 0
+    end: int | None = None
 
     @property
     def id(self) -> bytes:
         return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.key).digest()[:4]
+
+    def covers(self, size: int) -> bool:
+        """Whether it signs a log of this size: from `begin` on, before `end`."""
+        return self.begin <= size and (self.end is None or size < self.end)
 
     def __str__(self) -> str:
         return f"{self.name}+{self.id.hex()}+{base64.b64encode(ED25519 + self.key).decode()}"
@@ -49,22 +52,32 @@ class Signer:
 
     def sign(self, text: str) -> str:
         """The whole note: the text, which ends in a newline, and one signature."""
+        return f"{text}\n{self.line(text)}"
+
+    def line(self, text: str) -> str:
+        """The signature alone, for a note that bears more than one."""
         if not text.endswith("\n"):
             raise ValueError("the text of a note ends in a newline")
         signature = base64.b64encode(self.verifier.id + self.key.sign(text.encode())).decode()
-        return f"{text}\n\N{EM DASH} {self.name} {signature}\n"
+        return f"\N{EM DASH} {self.name} {signature}\n"
 
 
-def opened(note: str, verifier: Verifier) -> str:
-    """The text of a note that `verifier` signed; BadNote otherwise. Signatures of others are passed over."""
+def opened(note: str, *keys: Verifier) -> str:
+    """The text of a note that one of the keys signed; BadNote otherwise. Signatures of others are passed over."""
+    return read(note, *keys)[0]
+
+
+def read(note: str, *keys: Verifier) -> tuple[str, list[Verifier]]:
+    """The text, and which of the keys signed it; BadNote where none did, or where a signature does not fit."""
     text, separator, signatures = note.rpartition("\n\n")
     if not separator or not signatures.endswith("\n"):
         raise BadNote("this is not a signed note")
     text += "\n"
-    for line in signatures.splitlines():
-        if _signed(line, text, verifier):
-            return text
-    raise BadNote(f"no signature by {verifier.name}+{verifier.id.hex()}")
+    signed = [key for line in signatures.splitlines() for key in keys if _signed(line, text, key)]
+    if not signed:
+        names = ", ".join(f"{key.name}+{key.id.hex()}" for key in keys)
+        raise BadNote(f"no signature by {names or 'a known key'}")
+    return text, signed
 
 
 def _signed(line: str, text: str, verifier: Verifier) -> bool:
@@ -81,32 +94,14 @@ def _signed(line: str, text: str, verifier: Verifier) -> bool:
     return True
 
 
-def parse_verifier(text: str) -> Verifier:
+def parse_verifier(text: str, begin: int = 0, end: int | None = None) -> Verifier:
     """A verifier key from its text form `<name>+<id>+<base64>`."""
     try:
         name, key_id, encoded = text.strip().split("+", 2)  # base64 may hold a plus, a name never
         blob = base64.b64decode(encoded, validate=True)
     except (ValueError, binascii.Error) as error:
         raise BadNote("this is not a verifier key") from error
-    verifier = Verifier(name, blob[1:])
+    verifier = Verifier(name, blob[1:], begin, end)
     if blob[:1] != ED25519 or len(blob) != 33 or verifier.id.hex() != key_id:
         raise BadNote("the verifier key does not fit its id")
     return verifier
-
-
-def load(path: Path, name: str) -> Signer:
-    """The signer whose seed is in the file; FileNotFoundError when there is none."""
-    seed = base64.b64decode(path.read_text().strip(), validate=True)
-    return Signer(name, Ed25519PrivateKey.from_private_bytes(seed))
-
-
-def make(path: Path, name: str) -> Signer:
-    """A new signer, its seed in a new file that only the owner can read; FileExistsError where there is one."""
-    key = Ed25519PrivateKey.generate()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-") as file:  # made for the owner alone
-        file.write(base64.b64encode(key.private_bytes_raw()) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-        os.link(file.name, path)  # whole or not there, and never in the place of another
-    return Signer(name, key)

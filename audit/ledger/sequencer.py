@@ -1,7 +1,8 @@
-"""Gives entries their place: pending entries become leaves in batches, and the new head is signed.
+"""Gives entries their place: pending entries become leaves in batches, and the new head is sent to be signed.
 
-One leader by an advisory lock; the head is swapped only from what this process knew. It must never sign a root that
-it did not compute, and never place an entry before its predecessor in the same stream.
+One leader by an advisory lock; the head is swapped only from what this process knew. The signer, another
+process, signs; without it entries still get their place. It must never ask for a root that it did not compute, and
+never place an entry before its predecessor in the same stream.
 """
 
 import logging
@@ -10,19 +11,22 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from types import FrameType
 from uuid import UUID
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 from psycopg import OperationalError as Disconnected
 
-from audit.ledger import checkpoint, integrate
+from audit.ledger import checkpoint, integrate, merkle
+from audit.ledger.checkpoint import Signed, SignerAway
 from audit.ledger.entry import system
-from audit.ledger.integrate import Broken, Waiting
-from audit.ledger.note import Signer
+from audit.ledger.integrate import Broken, Waiting, tile
 from audit.ledger.record import CHANNEL, record
-from audit.ledger.tiles import Edge
+from audit.ledger.signer import Message
+from audit.ledger.tiles import Edge, nodes
 from audit.models import Checkpoint
 
 log = logging.getLogger(__name__)
@@ -31,7 +35,7 @@ LEADER = 0x636F756E7465  # the advisory lock of the one sequencer
 BATCH = 4096
 POLL_SECONDS = 0.25  # when a notification is lost
 GATHER_SECONDS = 0.02  # entries come in bursts: one batch for many
-SIGN_SECONDS = 1.0  # at most one checkpoint each
+SIGN_SECONDS = 0.8  # at most one checkpoint each, so that hardly any entry waits a second
 BEAT_SECONDS = 600.0  # an idle log says that it lives
 
 
@@ -54,26 +58,29 @@ def ordered(waiting: Iterable[Waiting], sequenced: set[tuple[UUID, int]]) -> lis
 
 @dataclass
 class Sequencer:
-    """The leader's memory: the edge of the tree, the key, and when it last signed."""
+    """The leader's memory: the edge of the tree, what was signed last, and when; and how the signer is asked."""
 
     edge: Edge
-    signer: Signer
+    ask: Callable[[Message], Message]
     signed_size: int
+    agreed_size: int  # what we believe that the signer signed last: it tells where we are wrong
     signed_at: float = float("-inf")
+    is_away: bool = False
 
     @classmethod
-    def start(cls) -> "Sequencer":
+    def start(cls, ask: Callable[[Message], Message] = checkpoint.ask) -> "Sequencer":
         """Take up where the tables are, after checking them; Broken when they disagree with each other."""
         edge = integrate.load()
         newest = checkpoint.latest()
-        signer = checkpoint.signer()
+        size = 0
         if newest is not None:
-            signed = checkpoint.read(newest.note, signer.verifier)
+            signed = checkpoint.read(newest.note, checkpoint.keys())
+            size = signed.size
             if signed.size > edge.size:
                 raise Broken(f"the checkpoint of {signed.size} entries is ahead of the log of {edge.size}")
             if signed.size == edge.size and signed.root != edge.root():
                 raise Broken(f"the checkpoint of {signed.size} entries has another root than the log")
-        return cls(edge, signer, newest.size if newest else 0)
+        return cls(edge, ask, size, size)
 
     def integrate(self) -> int:
         """Place one batch; answer how many entries it took."""
@@ -88,14 +95,51 @@ class Sequencer:
         return len(batch)
 
     def sign(self, *, now: float) -> bool:
-        """Sign the head when there is news and the last signature is a second old."""
+        """Have the head signed when there is news and the last signature is not of just now; Broken when refused."""
         if self.edge.size == self.signed_size or now - self.signed_at < SIGN_SECONDS:
             return False
         size, root = self.edge.size, self.edge.root()
-        note = self.signer.sign(checkpoint.Signed(self.signer.name, size, root).text())
+        try:
+            note = self._note(size, root)
+        except SignerAway as away:
+            if not self.is_away:
+                log.warning("no checkpoint is signed: %s", away)
+            self.is_away = True
+            return False
+        if checkpoint.read(note, checkpoint.keys()) != Signed(settings.LEDGER_ORIGIN, size, root):
+            raise Broken("the signer signed another head than the one that it was shown")
         Checkpoint.objects.create(size=size, root=root, note=note, created_at=timezone.now())
-        self.signed_size, self.signed_at = size, now
+        self.signed_size, self.signed_at, self.is_away = size, now, False
         return True
+
+    def _note(self, size: int, root: bytes) -> str:
+        """What the signer says to this head, with the proof that it begins with what was signed last."""
+        for _ in range(2):
+            old = self.agreed_size
+            proof = merkle.consistency(old, size, nodes(cache(tile))) if 0 < old < size else []
+            told = self.ask(
+                {
+                    "do": "sign", "old": old, "size": size, "root": root.hex(),
+                    "proof": [one.hex() for one in proof], "first": self.signed_size == 0,
+                }
+            )  # fmt: skip
+            if "note" in told:
+                self.agreed_size = size
+                return str(told["note"])
+            if "last" not in told:
+                raise Broken(f"the signer refuses: {told.get('refused')}")
+            self.agreed_size = int(told["last"])
+            if self.agreed_size > size:
+                break
+        raise Broken(
+            f"the signer has signed {self.agreed_size} entries, but the log has {size}: its end was cut off"
+        )
+
+    def patience(self, *, now: float) -> float:
+        """How long it may listen: not beyond the moment when a head that waits is due to be signed."""
+        if self.edge.size == self.signed_size or self.is_away:
+            return POLL_SECONDS
+        return max(0.0, min(POLL_SECONDS, self.signed_at + SIGN_SECONDS - now))
 
     def beat(self, *, now: float) -> bool:
         """Record a sign of life when nothing was signed for long: silence must differ from suppression."""
@@ -126,7 +170,7 @@ def lead(stopping: Callable[[], bool]) -> None:
     log.info("leading from %s entries", sequencer.edge.size)
     while not stopping():
         if sequencer.step(now=time.monotonic()) < BATCH:
-            listen(POLL_SECONDS)
+            listen(sequencer.patience(now=time.monotonic()))
             time.sleep(GATHER_SECONDS)
     sequencer.integrate()
     sequencer.sign(now=float("inf"))

@@ -112,7 +112,7 @@ def trust(request: HttpRequest) -> HttpResponse:
     signed = checkpoint.latest()
     if signed is None:
         raise NotFound("No checkpoint is signed yet.")
-    return _file(bundle.trust(signed.size), "trust.json", "application/json")
+    return _file(checkpoint.trust(signed.size), "trust.json", "application/json")
 
 
 @require_GET

@@ -91,7 +91,7 @@ def _check_entry(leaf: Leaf, proof: Proof) -> None:
 
 
 def _check_growth(newest: Checkpoint) -> None:
-    signed = checkpoint.read(newest.note, checkpoint.verifier())
+    signed = checkpoint.read(newest.note, checkpoint.keys())
     if (signed.size, signed.root) != (newest.size, bytes(newest.root)):
         raise ProofDoesNotHold(f"checkpoint {newest.size} is stored otherwise than it was signed")
     proofs.consistency(Checkpoint.objects.order_by("size")[0], newest)

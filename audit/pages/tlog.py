@@ -32,12 +32,12 @@ def newest(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def key(request: HttpRequest) -> HttpResponse:
-    """GET /audit/log/key: the verifier key, to be noted once and compared for ever."""
+    """GET /audit/log/key: the verifier key, to be noted once and compared for ever; two while one follows the other."""
     if not Checkpoint.objects.exists():
         raise NotFound("No checkpoint is signed yet.")
-    return HttpResponse(
-        f"{checkpoint.verifier()}\n", content_type=TEXT, headers={"Cache-Control": "no-cache"}
-    )
+    keys = checkpoint.keys()
+    in_force = [str(one) for one in keys if one.end is None]
+    return HttpResponse("\n".join([*in_force, ""]), content_type=TEXT, headers={"Cache-Control": "no-cache"})
 
 
 @require_safe

@@ -4,7 +4,6 @@ Written into a file without a name, in pieces; that it left the house is an entr
 """
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -147,24 +146,10 @@ def members(signed: Checkpoint, about: Mapping[str, Any]) -> Iterator[tuple[str,
     yield "checkpoints.txt", iter(["\n".join(notes).encode()])
     yield "countersign-verify.py", iter([program])
     yield "entries.jsonl", (body + b"\n" for body in entries)
-    yield "trust.json", iter([trust(signed.size)])
+    yield "trust.json", iter([checkpoint.trust(signed.size)])
     yield from ((name, iter([data])) for name, data in stamped.files(0, signed.size))
     for level, index, width in tiles_of(signed.size):
         yield f"tile/{path(level, index, width)}", iter([tile(level, index)[: width * HASH]])
-
-
-def trust(size: int) -> bytes:
-    """What an auditor pins, as this server tells it; made to be read and edited."""
-    key = checkpoint.verifier()
-    workers = settings.KEY_DIR / "public" / "worker" / "trust.pub"
-    told = {
-        "v": 1,
-        "origin": key.name,
-        "keys": [{"key": str(key), "from": 0, "until": None}],
-        "minimum_size": size,
-        "workers": workers.read_text().split() if workers.exists() else [],
-    }
-    return json.dumps(told, indent=2).encode() + b"\n"
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

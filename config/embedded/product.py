@@ -5,6 +5,8 @@ import os
 import sys
 from importlib import import_module
 
+from config.databases import read_address
+
 # Imported by one of the processes anyway; here, so that all share it.
 SHARED = (
     "config.asgi",
@@ -44,18 +46,39 @@ def manage(*arguments: str) -> None:
     execute_from_command_line(["manage.py", *arguments])
 
 
-def _sign_as(side: str) -> None:
-    """For this process and what it starts; the settings were read before the fork."""
+def signer_answers() -> bool:
+    """Whether the process that holds the log's key is there."""
+    from audit.ledger.checkpoint import SignerAway, ask
+
+    try:
+        return "size" in ask({"do": "head"})
+    except SignerAway:
+        return False
+
+
+def role_of(name: str) -> str:
+    """As whom a process of the product connects."""
+    from audit.ledger import roles
+
+    return roles.SEQUENCER if name == "sequencer" else roles.APP
+
+
+def become(side: str, database: str) -> None:
+    """For this process and what it starts: whose keys it signs with, and as whom it connects.
+
+    The settings were read before the fork, and nothing has connected yet.
+    """
     from django.conf import settings
+    from django.db import connections
 
     settings.SIGNS_AS = os.environ["COUNTERSIGN_SIGNS_AS"] = side
+    settings.DATABASE_URL = os.environ["COUNTERSIGN_DATABASE_URL"] = database
+    connections.settings["default"].update(read_address(database))
 
 
 def celery(*arguments: str) -> None:
     """A command of Celery's."""
     from celery.bin.celery import main
-
-    _sign_as("worker")
 
     sys.argv = ["celery", "-A", "config.celery", *arguments]
     main()
@@ -65,7 +88,6 @@ def web(fd: int) -> None:
     """HTTP and sockets on a listening descriptor."""
     import uvicorn
 
-    _sign_as("web")
     uvicorn.run(
         "config.asgi:application",
         fd=fd,

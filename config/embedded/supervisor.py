@@ -12,6 +12,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import IO
 
+from config.databases import address
 from config.embedded import postgres, valkey
 from config.embedded.fork import Forked
 from config.embedded.layout import Layout
@@ -69,7 +70,9 @@ class Supervisor:
         self.door = _listen(self.options.host, self.options.port)
         self._end_leftovers()
         self._servers()
-        self._once("migrate", "--verbosity", "0")
+        self._once("migrate", "--verbosity", "0", owner=True)
+        if not self.given.database_url:
+            self._once("ledger", "--verbosity", "0", "roles", owner=True)
         self._once("policy", "first-start")
         self._seed()
         self._processes()
@@ -121,10 +124,14 @@ class Supervisor:
         ]  # workers meet in the database
         worker = ["worker", *quiet, *alone, "--concurrency", str(self.given.worker_processes)]
         beat = ["beat", *quiet, "--schedule", str(self.layout.data / "beat"), "--pidfile", ""]
+        self._fork("signer", "manage.py signer", lambda: product.manage("signer"))
+        _wait_for(self.children[-1], product.signer_answers)
         self._fork("sequencer", "manage.py sequencer", lambda: product.manage("sequencer"))
-        self._fork("worker", "celery worker", lambda: product.celery(*worker), grace_seconds=40)
-        self._fork("beat", "celery beat", lambda: product.celery(*beat))
-        self._fork("web", "uvicorn", lambda: product.web(door), fds=[door])
+        self._fork(
+            "worker", "celery worker", lambda: product.celery(*worker), side="worker", grace_seconds=40
+        )
+        self._fork("beat", "celery beat", lambda: product.celery(*beat), side="worker")
+        self._fork("web", "uvicorn", lambda: product.web(door), side="web", fds=[door])
         _wait_for(self.children[-1], lambda: _answers(self.options.host, self.port))
 
     def _announce(self) -> None:
@@ -169,9 +176,11 @@ class Supervisor:
         how: str,
         body: Callable[[], None],
         *,
+        side: str = "",
         fds: Sequence[int] = (),
         grace_seconds: float = 10,
     ) -> None:
+        body = self._become(body, side=side, name=name)
         launch = Forked(title=f"countersign {name}: {how}", body=body, fds=fds)
         log = self.layout.logs / f"{name}.log"
         self._bring_up(Child(name=name, launch=launch, log=log, grace_seconds=grace_seconds))
@@ -181,9 +190,25 @@ class Supervisor:
         self.children.append(child)
         self._write_table()
 
-    def _once(self, *arguments: str) -> None:
-        """One management command, to its end."""
-        run = Forked(title="countersign manage.py", body=lambda: self.product.manage(*arguments))
+    def _become(self, body: Callable[[], None], *, side: str = "", name: str = "") -> Callable[[], None]:
+        """`body` as somebody: whose keys it signs with, and as whom it connects to the database."""
+        embedded = address(self.layout.run, self.product.role_of(name))
+        given = self.given.sequencer_database_url if name == "sequencer" else self.given.app_database_url
+        database = (given or self.given.database_url) if self.given.database_url else embedded
+
+        def act() -> None:
+            self.product.become(side, database)
+            body()
+
+        return act
+
+    def _once(self, *arguments: str, owner: bool = False) -> None:
+        """One management command, to its end; as the owner of the tables, or with the application's rights."""
+
+        def body() -> None:
+            self.product.manage(*arguments)
+
+        run = Forked(title="countersign manage.py", body=body if owner else self._become(body))
         if run().wait():
             raise RuntimeError(f"`manage.py {' '.join(arguments)}` failed; see above.")
 

@@ -355,12 +355,12 @@ def test_the_gate_costs_few_queries(bank, django_assert_max_num_queries):
     chain, run = complete(bank), uuid7()
     with django_assert_max_num_queries(8):  # before the transaction: policy is asked again
         known = {"told": told(chain), "judged": judge(chain)}
-    # Fourteen to look, among them: for kill switches and their lock, for who recused themselves or stands in, for teams
-    # that a directory keeps, for what is still owed, for what the ledger says was taken back; then the permit and its
-    # entry, a savepoint around both.
-    with django_assert_max_num_queries(14 + 5):
+    # Fifteen to look, among them: for the newest checkpoint, for kill switches and their lock, for who recused
+    # themselves or stands in, for teams that a directory keeps, for what is still owed, for what the ledger says was
+    # taken back; then the permit and its entry, a savepoint around both.
+    with django_assert_max_num_queries(15 + 5):
         issued = authorise(chain, run_id=run, **known)
-    with django_assert_max_num_queries(5 + 2):
+    with django_assert_max_num_queries(6 + 2):
         authorise(chain, run_id=run, permit_id=issued.pk, first=False, change_state="running")
 
 

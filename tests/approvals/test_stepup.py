@@ -18,7 +18,7 @@ from approvals import enrolment, gate, stepup
 from approvals.chain import Verdict
 from approvals.policy.engine import PolicyRefused
 from audit.canonical import canonical, parse
-from audit.ledger import export
+from audit.ledger import checkpoint, export
 from audit.ledger.record import record
 from audit.models import Entry
 from audit.reports import bundle
@@ -305,14 +305,14 @@ def test_the_program_that_is_handed_out_proves_each_sign_off_of_a_bundle(chain, 
     sequence()
     taken = bundle.take({}, by=TEST)
     (tmp_path / "log.zip").write_bytes(b"".join(taken.pieces()))
-    (tmp_path / "trust.json").write_bytes(bundle.trust(1))
+    (tmp_path / "trust.json").write_bytes(checkpoint.trust(1))
     call = ["signoffs", str(tmp_path / "log.zip"), "--trust", str(tmp_path / "trust.json")]
     assert offline(call) == 0
     said = capsys.readouterr().out
     assert (
         "1 sign-offs are proved by passkeys of 1 people. 1 have none, and none of these needed one." in said
     )
-    without = json.loads(bundle.trust(1)) | {"workers": []}
+    without = json.loads(checkpoint.trust(1)) | {"workers": []}
     (tmp_path / "trust.json").write_text(json.dumps(without))
     assert offline(call) in {1, 2}
 
@@ -330,6 +330,6 @@ def test_the_program_names_an_approval_that_lacks_the_passkey_that_policy_demand
     sequence()
     taken = bundle.take({}, by=TEST)
     (tmp_path / "log.zip").write_bytes(b"".join(taken.pieces()))
-    (tmp_path / "trust.json").write_bytes(bundle.trust(1))
+    (tmp_path / "trust.json").write_bytes(checkpoint.trust(1))
     assert offline(["signoffs", str(tmp_path / "log.zip"), "--trust", str(tmp_path / "trust.json")]) == 1
     assert "policy demanded a passkey for this approval, and it has none" in capsys.readouterr().out

@@ -17,7 +17,7 @@ from tests import kept
 from tests.approvals.authenticator import Authenticator, trusted
 from tests.approvals.cast import demand_passkeys
 from tests.approvals.test_insider_start import signed
-from tests.audit.log import TESTER, as_insider, sequence, write
+from tests.audit.log import TESTER, as_insider, newest, sequence, write
 from tests.factories import Bank
 
 
@@ -73,18 +73,18 @@ def close(index):
     as_insider("UPDATE audit_leaf SET index = -index - 1 WHERE index < 0")
 
 
-def rebuild():
+def rebuild(sign=None):
     """The thief of the key: chains, leaves, tiles, head and every checkpoint fit what the entries say now."""
     edge = Edge()
     hashes: list[bytes] = []
-    newest: dict[UUID, str] = {}  # of each stream
+    last: dict[UUID, str] = {}  # of each stream
     for leaf in Leaf.objects.select_related("entry").order_by("index"):
         assert leaf.index == len(hashes), "a log without gaps"
         entry = leaf.entry
         said = parse(bytes(entry.body))
-        body = canonical({**said, "prev": newest.get(entry.stream)})
+        body = canonical({**said, "prev": last.get(entry.stream)})
         hashes.append(leaf_hash(body))
-        newest[entry.stream] = hashes[-1].hex()
+        last[entry.stream] = hashes[-1].hex()
         if body != bytes(entry.body) or hashes[-1] != bytes(entry.leaf_hash):
             as_insider(
                 "UPDATE audit_entry SET body = %s, leaf_hash = %s WHERE id = %s", body, hashes[-1], entry.pk
@@ -97,14 +97,22 @@ def rebuild():
             level, place, len(data) // 32, data,
         )  # fmt: skip
     as_insider("UPDATE audit_head SET size = %s, root = %s", edge.size, edge.root())
-    sign_anew(hashes)
+    (sign or sign_anew)(hashes)
+
+
+def remembering():
+    """The signer, out of reach, with what it signed last."""
+    keeper, signed = checkpoint.keeper(), newest()
+    keeper._remember(size=signed.size, root=bytes(signed.root).hex())
+    return keeper
 
 
 def sign_anew(hashes):
     """Every checkpoint that the log is long enough for, and one of all of it, with the stolen key."""
     sizes = {one for one in Checkpoint.objects.values_list("size", flat=True) if one <= len(hashes)}
     as_insider("DELETE FROM audit_checkpoint")
-    signer = checkpoint.signer()
+    keeper = checkpoint.keeper()
+    signer = keeper._load(keeper.memory.at(0)[0])
     for size in sizes | {len(hashes)}:
         edge = Edge()
         edge.extend(hashes[:size])
@@ -175,6 +183,14 @@ def edit_and_rebuild(story):
     rebuild()
 
 
+def edit_rebuild_and_ask(story):
+    """Every other key is stolen, and the signer is asked."""
+    keeper = remembering()
+    edit(story)
+    rebuild(lambda _: as_insider("DELETE FROM audit_checkpoint"))
+    sequence(keeper)
+
+
 def drop_last_and_rebuild(story):
     entry = sealed("team.renamed")
     index = entry.leaf.index
@@ -188,6 +204,13 @@ def restore(story):
     for table in kept.filled():
         as_insider(f"DELETE FROM {table}")  # noqa: S608 - a name of ours
     kept._put_back(story.backup)
+
+
+def restore_and_go_on(story):
+    keeper = remembering()
+    restore(story)
+    write(100)
+    sequence(keeper)
 
 
 def edit_row(story):

@@ -2,7 +2,9 @@
 
 import time
 from itertools import count
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from audit.canonical import uuid7
@@ -42,13 +44,24 @@ def stream(versions):
     return list(Entry.objects.filter(stream=subject.pk).order_by("stream_version"))
 
 
-def sequence():
-    """Place and sign everything, as a sequencer that has just been started."""
-    sequencer = Sequencer.start()
+def sequence(signer=None):
+    """Place and sign everything, as a sequencer that has just been started; the signer is in this process."""
+    if signer is None:
+        signer = checkpoint.keeper()
+        signer.forget()  # whatever an earlier test has had signed
+    sequencer = Sequencer.start(signer.answer)
     while sequencer.integrate():
         pass
     sequencer.sign(now=time.monotonic())
     return sequencer
+
+
+def address(role):
+    """This test's database, as another role of it connects."""
+    parts = urlsplit(settings.DATABASE_URL)
+    host = dict(parse_qsl(parts.query))["host"]
+    name = connection.settings_dict["NAME"]
+    return urlunsplit(("postgres", f"{role}@", f"/{name}", urlencode({"host": host}), ""))
 
 
 def newest() -> Checkpoint:

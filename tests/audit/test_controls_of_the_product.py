@@ -99,9 +99,9 @@ def test_an_emergency_is_judged_by_the_review_that_people_wrote(own_key):
 
 
 def test_everything_the_product_wrote_fits_and_an_edited_state_does_not(done):
-    assert examine.examine(checkpoint.verifier()).findings == []
+    assert examine.examine(checkpoint.keys()).findings == []
     as_insider("UPDATE orchestration_change SET state = 'withdrawn'")
-    assert [one.text for one in examine.examine(checkpoint.verifier()).findings] == [
+    assert [one.text for one in examine.examine(checkpoint.keys()).findings] == [
         f"The change {done.pk} was edited: it is not as its newest entry sealed it."
     ]
 

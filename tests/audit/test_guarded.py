@@ -91,9 +91,9 @@ def test_an_examination_of_the_log_names_a_sleeping_guard():
     sequence()
     run("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_append_only")
     try:
-        report = examine.examine(checkpoint.verifier())
+        report = examine.examine(checkpoint.keys())
     finally:
         run("ALTER TABLE audit_entry ENABLE TRIGGER audit_entry_append_only")
     told = "The trigger audit_entry_append_only of audit_entry is switched off."
     assert [one.text for one in report.findings] == [told]
-    assert examine.examine(checkpoint.verifier()).findings == []
+    assert examine.examine(checkpoint.keys()).findings == []

@@ -15,6 +15,7 @@ from django.db import ProgrammingError
 from approvals import gate
 from audit.canonical import parse
 from audit.ledger import checkpoint, examine
+from audit.ledger.integrate import Broken
 from audit.models import Entry
 from audit.reports import bundle
 from tests.approvals.test_insider_start import refused
@@ -47,7 +48,9 @@ ATTACKS = {
     "exchange the places of two entries": A(insider.swap, FOUND, FOUND, FOUND, "not those of the signed checkpoint"),
     "put an entry between others": A(insider.put_between, FOUND, FOUND, FOUND, "not those of the signed checkpoint"),
     "cut off the newest leaves": A(insider.cut, FOUND, FOUND, FOUND, "its end was cut off"),
-    "edit an entry, rebuild everything, sign it with the stolen key": A(
+    "edit an entry, rebuild everything, have the signer sign it": A(insider.edit_rebuild_and_ask, NEVER, NEVER, NEVER),
+    "restore an old backup, let the log go on": A(insider.restore_and_go_on, NEVER, NEVER, NEVER),
+    "edit an entry, rebuild everything, sign it with the signer's stolen key": A(
         insider.edit_and_rebuild, CLEAN, CLEAN, FOUND, "entries are not those"
     ),
     "drop the last entry of a row, set the row back, rebuild and sign": A(
@@ -75,7 +78,7 @@ class Auditor:
 
     def __init__(self, folder: Path, capsys: Any) -> None:
         self.folder, self.capsys = folder, capsys
-        (folder / "trust.json").write_bytes(bundle.trust(0))
+        (folder / "trust.json").write_bytes(checkpoint.trust(0))
         self.kept = newest().note
         (folder / "kept").write_text(self.kept)
 
@@ -101,7 +104,7 @@ def auditor(story, tmp_path, capsys):
 
 def inside(*pinned: str) -> str:
     """The first sentence of the examination; empty where everything fits."""
-    report = examine.examine(checkpoint.verifier(), pinned=pinned)
+    report = examine.examine(checkpoint.keys(), pinned=pinned)
     return report.first.text if report.first else ""
 
 
@@ -118,7 +121,7 @@ def test_g01_d19_each_attack_is_found_by_whom_the_page_says(story, auditor, sett
     attack = ATTACKS[name]
     settings.SIGNS_AS = "web"
     if attack.inside == NEVER:
-        with pytest.raises(ProgrammingError, match="append-only"):
+        with pytest.raises((ProgrammingError, Broken), match=r"append-only|signer refuses"):
             attack.does(story)
         return
     attack.does(story)

@@ -1,6 +1,7 @@
 """The sequencer: every entry gets one place, in order, once; and a broken log is not continued."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from audit.ledger import checkpoint, integrate, merkle, sequencer
 from audit.ledger.freshness import lag
 from audit.ledger.integrate import Broken, Waiting
 from audit.ledger.note import BadNote
+from audit.ledger.tiles import Edge
 from audit.models import Checkpoint, Entry, Head, Leaf, Pending
+from tests.audit import signing
 from tests.audit.log import as_insider, newest, sequence, stream, write
 from tests.stack import wait_for
 
@@ -56,7 +59,7 @@ def test_every_entry_gets_one_place_and_the_head_is_signed():
     sequence()
     assert_whole()
     last = newest()
-    assert checkpoint.read(last.note, checkpoint.verifier()).size == last.size == 305
+    assert checkpoint.read(last.note, checkpoint.keys()).size == last.size == 305
     assert lag().pending == 0
 
 
@@ -116,15 +119,18 @@ def test_order_follows_time_but_never_breaks_a_stream():
         assert [entry.version for entry in placed if entry.stream == one] == list(range(2, 9))
 
 
-def test_at_most_one_checkpoint_a_second():
+def test_checkpoints_keep_their_distance_and_the_leader_is_awake_when_one_is_due():
     leader = sequence()
     write(1)
     leader.integrate()
     assert leader.sign(now=100.0)
     write(1)
     leader.integrate()
-    assert not leader.sign(now=100.9)
+    assert not leader.sign(now=100.7)
+    assert leader.patience(now=100.7) == pytest.approx(0.1)
+    assert leader.patience(now=102.0) == 0
     assert leader.sign(now=101.0)
+    assert leader.patience(now=101.0) == sequencer.POLL_SECONDS
     assert not leader.sign(now=200.0), "nothing is new"
 
 
@@ -157,7 +163,7 @@ def test_a_broken_log_is_not_continued(damage):
     sequence()
     as_insider(damage)
     with pytest.raises((Broken, BadNote)):
-        sequencer.Sequencer.start()
+        sequencer.Sequencer.start(checkpoint.keeper().answer)
 
 
 def test_an_entry_edited_before_it_has_its_place_stops_the_log():
@@ -186,8 +192,84 @@ def test_no_second_key_is_made_for_a_log_that_signed(settings, tmp_path):
     write(1)
     sequence()
     settings.KEY_DIR = tmp_path / "elsewhere"
-    with pytest.raises(FileNotFoundError, match="restore the key"):
+    with pytest.raises(FileNotFoundError, match="copy the file"):
         sequence()
+    shutil.copytree(tmp_path / "public", settings.KEY_DIR / "public")
+    write(1)
+    with pytest.raises(Broken, match="restore the key"):
+        sequence()
+    assert not list(settings.KEY_DIR.glob("signer/*.key"))
+
+
+def test_g01_a_log_that_the_signer_refuses_is_not_signed_and_stops_the_sequencer():
+    """The thief of the database, and of the web server's keys: all of it fits, and no signature is to be had."""
+    keeper = checkpoint.keeper()
+    write(5)
+    sequence(keeper)
+    as_insider("DELETE FROM audit_checkpoint")
+    as_insider(r"UPDATE audit_entry SET body = body || '\x20'")
+    rebuilt = Edge()
+    bodies = Leaf.objects.order_by("index").values_list("entry__body", flat=True)
+    tiles = rebuilt.extend(merkle.leaf_hash(bytes(body)) for body in bodies)
+    as_insider(
+        "UPDATE audit_leaf SET leaf_hash = sha256('\\x00'::bytea || body) FROM audit_entry e WHERE e.id = entry_id"
+    )
+    as_insider("UPDATE audit_tile SET data = %s", tiles[0, 0])
+    as_insider("UPDATE audit_head SET root = %s", rebuilt.root())
+    for more in (0, 3):
+        write(more)
+        with pytest.raises(Broken, match="does not begin with the 5 that were signed before"):
+            sequence(keeper)
+    assert not Checkpoint.objects.exists()
+
+
+def test_g01_a_log_whose_end_was_cut_off_or_that_is_an_old_backup_is_not_signed():
+    keeper = checkpoint.keeper()
+    write(5)
+    sequence(keeper)
+    as_insider(
+        "DELETE FROM audit_checkpoint; DELETE FROM audit_tile; DELETE FROM audit_leaf; DELETE FROM audit_head"
+    )
+    as_insider("INSERT INTO audit_pending SELECT id FROM audit_entry ORDER BY id LIMIT 3")
+    with pytest.raises(Broken, match="has signed 5 entries, but the log has 3"):
+        sequence(keeper)
+
+
+def test_without_the_signer_entries_get_their_places_and_what_is_not_signed_counts_as_behind(
+    settings, tmp_path
+):
+    settings.SIGNER_SOCKET = tmp_path / "signer.sock"
+    leader = sequencer.Sequencer.start()
+    write(3)
+    as_insider("UPDATE audit_entry SET occurred_at = occurred_at - interval '90 s'")
+    leader.step(now=100.0)
+    assert (Leaf.objects.count(), Pending.objects.count(), Checkpoint.objects.count()) == (3, 0, 0)
+    assert (lag().pending, lag().oldest_seconds > 89) == (3, True)
+    with signing.running(tmp_path):
+        leader.step(now=101.0)
+    assert newest().size == 3
+    assert (lag().pending, lag().oldest_seconds) == (0, 0)
+    write(1)
+    leader.step(now=102.0)
+    with signing.running(tmp_path):
+        leader.step(now=103.0)
+    assert_whole()
+    assert newest().size == 4
+
+
+def test_a_signature_that_never_reached_the_database_is_asked_for_again():
+    keeper = checkpoint.keeper()
+    write(3)
+    sequence(keeper)
+    write(2)
+    leader = sequencer.Sequencer.start(keeper.answer)
+    leader.integrate()
+    leader._note(5, leader.edge.root())
+    del leader
+    write(1)
+    sequence(keeper)
+    assert_whole()
+    assert newest().size == keeper.memory.size == 6
 
 
 def test_a_batch_that_fails_leaves_nothing_behind(monkeypatch):
@@ -206,8 +288,19 @@ def test_a_batch_that_fails_leaves_nothing_behind(monkeypatch):
 def start_process(tmp_path):
     name = connection.settings_dict["NAME"]
     url = django_settings.DATABASE_URL.replace("/countersign?", f"/{name}?")
-    env = {**os.environ, "COUNTERSIGN_DATABASE_URL": url, "COUNTERSIGN_KEY_DIR": str(tmp_path)}
+    env = {
+        **os.environ,
+        "COUNTERSIGN_DATABASE_URL": url,
+        "COUNTERSIGN_KEY_DIR": str(tmp_path),
+        "COUNTERSIGN_SIGNER_SOCKET": str(tmp_path / "signer.sock"),
+    }
     return subprocess.Popen([sys.executable, "manage.py", "sequencer"], env=env, stderr=subprocess.PIPE)
+
+
+@pytest.fixture
+def signer(tmp_path):
+    with signing.running(tmp_path) as process:
+        yield process
 
 
 def _grown(size):
@@ -216,7 +309,7 @@ def _grown(size):
 
 
 @pytest.mark.faults
-def test_a_sequencer_that_is_killed_again_and_again_loses_and_doubles_nothing(tmp_path):
+def test_a_sequencer_that_is_killed_again_and_again_loses_and_doubles_nothing(tmp_path, signer):
     random = Random(3)  # noqa: S311
     for _ in range(4):
         process = start_process(tmp_path)
@@ -237,7 +330,7 @@ def test_a_sequencer_that_is_killed_again_and_again_loses_and_doubles_nothing(tm
 
 
 @pytest.mark.faults
-def test_a_sequencer_outlives_the_loss_of_its_connection(tmp_path):
+def test_a_sequencer_outlives_the_loss_of_its_connection(tmp_path, signer):
     process = start_process(tmp_path)
     write(1)
     wait_for(lambda: Leaf.objects.count() == 1)

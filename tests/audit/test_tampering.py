@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import transaction
@@ -44,7 +45,7 @@ def team():
 
 
 def findings(*pinned):
-    report = examine.examine(checkpoint.verifier(), pinned=pinned)
+    report = examine.examine(checkpoint.keys(), pinned=pinned)
     return report.first.text if report.first else None
 
 
@@ -54,7 +55,7 @@ def entry_at(index):
 
 def test_an_untouched_log_fits(team):
     assert findings() is None
-    report = examine.examine(checkpoint.verifier())
+    report = examine.examine(checkpoint.keys())
     assert (report.size, report.checkpoints, report.rows) == (304, 2, 1)
 
 
@@ -171,7 +172,7 @@ def test_a_damaged_export_is_not_verified(team, tmp_path, damage):
 
 def test_the_offline_verifier_knows_what_it_cannot_tell(team, tmp_path):
     export.write(tmp_path / "out")
-    other = note.make(tmp_path / "other.key", checkpoint.verifier().name).verifier
+    other = note.Signer(checkpoint.verifier().name, Ed25519PrivateKey.generate()).verifier
     assert offline("export", tmp_path / "out", "--key", other)[0] == 1
     assert offline("export", tmp_path / "out", "--key", "nonsense")[0] == 2
     assert offline("export", tmp_path / "nowhere", "--key", checkpoint.verifier())[0] == 2

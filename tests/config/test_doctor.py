@@ -5,22 +5,27 @@ import shutil
 from datetime import timedelta
 from io import StringIO
 
+import psycopg
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.db.models.functions import Now
 
 from approvals import switches
+from audit.ledger import checkpoint, roles
 from config import doctor
 from orchestration.engine.nodes import Node
 from orchestration.models import WorkerNode
 from tests.approvals.cast import sql
-from tests.audit.log import as_insider, sequence
+from tests.audit.log import address, as_insider, sequence
 from tests.factories import TEST
 from tests.orchestration.world import World
 
 
 @pytest.fixture
-def well(transactional_db):
+def well(transactional_db, monkeypatch, settings, tmp_path):
+    settings.KEY_DIR = tmp_path / "keys"
+    monkeypatch.setattr(checkpoint, "ask", lambda asked: checkpoint.keeper().answer(dict(asked)))
     world = World()
     node = Node()
     node.register()
@@ -33,7 +38,7 @@ def found(part):
 
 def test_an_installation_that_is_well_has_nothing_ill(well):
     assert [one for one in doctor.examine() if one.verdict == "ill"] == []
-    assert {one.part for one in doctor.examine()} >= set(doctor.PARTS) - {"database"}
+    assert {one.part for one in doctor.examine()} >= set(doctor.PARTS)
 
 
 def test_a_guard_that_sleeps_a_bundle_that_was_edited_and_workers_that_are_gone_are_found(well):
@@ -71,17 +76,42 @@ def test_timestamps_that_nobody_gives_are_found(well, settings):
     assert found("timestamps") == [("look", "the authority gave none within two days")]
 
 
+def test_a_role_that_may_too_much_and_whoever_connects_as_the_owner_are_found(well):
+    roles.settle()
+    assert found("roles") == []
+    sql("GRANT DELETE ON audit_entry TO countersign_app")
+    with psycopg.connect(address(connection.settings_dict["USER"])):
+        told = [says for _, says in found("roles")]
+    assert told[0] == "countersign_app may DELETE on audit_entry, and must not."
+    assert told[1] == "somebody is connected as countersign, which no guard can hold"
+    roles.settle()
+    with psycopg.connect(address(roles.APP)):
+        assert found("roles") == []
+
+
 def test_a_readable_key_a_broker_that_is_away_and_a_switch_are_found(well, settings, tmp_path):
     switches.throw(environment="*", action="*", hard=False, reason="It burns.", by=TEST)
     assert found("kill switches") == [("look", "all environments: It burns.")]
     settings.BROKER_URL = f"redis+socket://{tmp_path}/none.sock"
     assert found("broker")[0][0] == "look"
-    settings.KEY_DIR = tmp_path / "keys"
+    settings.KEY_DIR = tmp_path / "others"
     assert found("keys")[0][0] == "ill"
-    (tmp_path / "keys/worker").mkdir(parents=True)
-    (tmp_path / "keys/worker/trust.key").write_text("00")
-    (tmp_path / "keys/worker/trust.key").chmod(0o644)
+    (tmp_path / "others/worker").mkdir(parents=True)
+    (tmp_path / "others/worker/trust.key").write_text("00")
+    (tmp_path / "others/worker/trust.key").chmod(0o644)
     assert any("read by others" in says for _, says in found("keys"))
+
+
+def test_a_signer_that_is_away_and_a_log_that_it_did_not_sign_are_found(well, monkeypatch):
+    sequence(checkpoint.keeper())
+    assert found("signer") == []
+    as_insider("UPDATE audit_checkpoint SET root = sha256('')")
+    assert "another log of" in found("signer")[0][1]
+    as_insider("UPDATE audit_head SET size = size - 1")
+    assert "its end" not in found("signer")[0][1]
+    assert "it has signed" in found("signer")[0][1]
+    monkeypatch.undo()
+    assert found("signer")[0][0] == "ill"
 
 
 def test_workers_that_nothing_reaches_are_found_though_the_broker_answers(well):

@@ -34,11 +34,18 @@ def stack(shared):
 
 
 def test_a_stop_leaves_no_process(stack):
-    assert {"postgres", "valkey", "web", "worker", "beat", "sequencer"} == set(stack.pids())
+    assert {"postgres", "valkey", "web", "worker", "beat", "sequencer", "signer"} == set(stack.pids())
     everything = stack.alive()
     assert set(stack.pids().values()) <= set(everything)
     assert stack.stop() == 0
     assert [pid for pid in everything if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_g01_web_and_workers_and_the_sequencer_connect_with_the_rights_that_they_need_and_no_others(stack):
+    others = "datname = 'countersign' AND pid <> pg_backend_pid()"
+    ask = f"SELECT DISTINCT usename::text FROM pg_stat_activity WHERE {others}"  # noqa: S608 - the line above
+    roles = {("countersign_app",), ("countersign_sequencer",)}
+    wait_for(lambda: stack.answers() and set(stack.query(ask)) == roles)
 
 
 def test_whatever_is_killed_comes_back_and_nothing_is_lost(stack):
@@ -141,5 +148,5 @@ def test_a_given_server_is_used_and_its_embedded_twin_not_started(stack, tmp_pat
         "CHANNEL_URL": f"unix://{sockets}/valkey.sock?db=3",
     }
     with running(demo=False, home=tmp_path / "second", env=given) as second:
-        assert {"web", "worker", "beat", "sequencer"} == set(second.pids())
+        assert {"web", "worker", "beat", "sequencer", "signer"} == set(second.pids())
         assert second.answers()

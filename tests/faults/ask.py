@@ -86,7 +86,7 @@ class Inside:
         from audit.ledger import checkpoint, examine
         from orchestration.engine.invariants import violations
 
-        report = examine.examine(checkpoint.verifier())
+        report = examine.examine(checkpoint.keys())
         return {"violations": violations(), "findings": [one.text for one in report.findings]}
 
 

@@ -136,4 +136,4 @@ def check_here() -> None:
     assert broken(query) == {}
     assert {name: count for name, count in violations().items() if count} == {}
     sequence()
-    assert [one.text for one in examine.examine(checkpoint.verifier()).findings] == []
+    assert [one.text for one in examine.examine(checkpoint.keys()).findings] == []

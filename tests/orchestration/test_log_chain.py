@@ -106,7 +106,7 @@ def test_x23_who_makes_the_whole_chain_anew_is_found_by_the_root_in_the_ledger(w
         f"The log of {one.run.key}/a, attempt 1, was altered: it ends after piece 1 with another root than the"
         " ledger tells."
     )
-    assert [finding.text for finding in examine.examine(checkpoint.verifier()).findings] == [sentence]
+    assert [finding.text for finding in examine.examine(checkpoint.keys()).findings] == [sentence]
     with pytest.raises(SystemExit):
         call_command("ledger", "verify")
     assert sentence in capsys.readouterr().out

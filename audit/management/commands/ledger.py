@@ -13,7 +13,7 @@ from django.db import OperationalError
 from audit import search
 from audit.archive import checking, writing
 from audit.archive.places import address_of
-from audit.ledger import checkpoint, examine, export, stamped
+from audit.ledger import checkpoint, examine, export, roles, rotation, stamped
 from audit.ledger.entry import system
 from audit.ledger.note import BadNote, parse_verifier
 from audit.refusals import Refusal
@@ -30,8 +30,8 @@ PLACE = "a folder, or s3://BUCKET/PREFIX; without it, COUNTERSIGN_ARCHIVE"
 
 class Command(BaseCommand):
     help = (
-        "verify: examine the whole ledger. export, bundle: write it for others to check. population: list entries."
-        " archive: keep what is new where nobody can change it. restore-check: try the archive out."
+        "Examine the whole ledger, write it for others to check, list entries; archive it, try the archive out; give"
+        " the log another key; set up the roles of the database."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -68,6 +68,13 @@ class Command(BaseCommand):
             "--trust", type=Path, help="the trust.json that you keep; without it, that of this host"
         )
 
+        rotate = what.add_parser("rotate-key", help="give the log a second key; later, retire the older one")
+        rotate.add_argument("--retire", action="store_true", help="the older key signs no more")
+        part = what.add_parser(
+            "roles", help="make the database's roles for web, worker, sequencer and auditors"
+        )
+        part.add_argument("--check", action="store_true", help="only say what is other than it should be")
+
     def handle(self, *args: Any, **options: Any) -> None:
         getattr(self, options["what"].replace("-", "_"))(**options)
 
@@ -75,12 +82,12 @@ class Command(BaseCommand):
         """Exit code 1 when something does not fit."""
         pinned = [Path(path).read_text("utf-8") for path in options["pinned"]]
         try:
-            key = parse_verifier(options["key"]) if options["key"] else checkpoint.verifier()
-            report = examine.examine(key, pinned=pinned)
+            keys = (parse_verifier(options["key"]),) if options["key"] else checkpoint.keys()
+            report = examine.examine(keys, pinned=pinned)
         except (BadNote, FileNotFoundError) as error:
             raise CommandError(f"Nothing was examined. {error}", returncode=2) from error
         if options["json"]:
-            self.stdout.write(json.dumps(_plain(report, key=str(key), pinned=len(pinned))))
+            self.stdout.write(json.dumps(_plain(report, key=str(keys[-1]), pinned=len(pinned))))
         else:
             self._say(report, pinned=len(pinned))
         if report.findings:
@@ -128,6 +135,34 @@ class Command(BaseCommand):
         told = f"Entries {made.about['first']} to {made.about['end'] - 1} of {made.about['size']} written to"
         self.stdout.write(f"{told} {options['file']}, {made.digest}.")
 
+    def rotate_key(self, **options: Any) -> None:
+        try:
+            if options["retire"]:
+                old = rotation.retire(by=TERMINAL)
+                self.stdout.write(f"{old} signs no log of {old.end} entries or more, and is destroyed.")
+            else:
+                new = rotation.add(by=TERMINAL)
+                self.stdout.write(f"From {new.begin} entries on, this key signs too:\n{new}")
+                self.stdout.write(
+                    "Have everybody add it to their trust.json; then: ledger rotate-key --retire"
+                )
+        except Refusal as error:
+            raise CommandError(str(error)) from error
+
+    def roles(self, **options: Any) -> None:
+        """Exit code 1 when something is, or stays, other than it should be."""
+        if options["check"]:
+            found = list(roles.faults())
+            self.stdout.write("\n".join(found) or "Each role may what it should, and no more.")
+            raise SystemExit(int(bool(found)))
+        try:
+            changed = roles.settle()
+        except roles.NotAllowed as error:
+            raise CommandError(str(error)) from error
+        if options["verbosity"]:
+            names = ", ".join(roles.ROLES)
+            self.stdout.write(f"{names}: {'set up' if changed else 'already as they should be'}.")
+
     def population(self, **options: Any) -> None:
         try:
             terms = search.parse(options["query"])
@@ -160,7 +195,7 @@ class Command(BaseCommand):
             trust = options["trust"]
             if trust is None:
                 trust = Path(work) / "trust.json"
-                trust.write_bytes(bundle.trust(0))
+                trust.write_bytes(checkpoint.trust(0))
             result = checking.check(address, copy=options["into"] or Path(work) / "copy", trust=trust)
         try:
             if result.verdict == "verified":

@@ -1,7 +1,8 @@
 """`manage.py migrate`: Django's own, which gives way to what runs.
 
 A migration that waits for a table makes everybody behind it wait, too. So it waits for a short time only, lets go,
-and comes again; what it had begun is rolled back, and nothing is done by halves.
+and comes again; what it had begun is rolled back, and nothing is done by halves. Where the database has roles for web,
+worker and sequencer, it grants them what came new.
 """
 
 import random
@@ -15,6 +16,8 @@ from django.core.management.commands.migrate import Command as Migrate
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.errors import LockNotAvailable
+
+from audit.ledger import roles
 
 LOCK_SECONDS = 2
 TRIES = 30
@@ -30,6 +33,8 @@ class Command(Migrate):
             try:
                 with _impatient(connection):
                     super().handle(*args, **options)
+                if len(roles.present()) == len(roles.ROLES):  # new tables: as the others
+                    roles.settle()
                 return
             except OperationalError as error:
                 if not isinstance(error.__cause__, LockNotAvailable):

@@ -11,7 +11,9 @@ from config.environment import ROOT
 
 
 class Command(BaseCommand):
-    help = "Run everything on this machine: embedded servers where no URL is given, web, worker, beat, sequencer."
+    help = (
+        "Run everything on this machine: servers where no URL is given, web, worker, beat, sequencer, signer."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
