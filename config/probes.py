@@ -6,6 +6,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -18,7 +19,10 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts import permissions
+from audit.archive import known
+from audit.clock import database_time
 from audit.ledger.freshness import lag
+from audit.models import Checkpoint, Timestamp
 from orchestration import workers
 from orchestration.engine.invariants import violations
 from orchestration.models import Destination, Review, Step
@@ -111,6 +115,26 @@ def silence() -> Gauge:
     )
 
 
+def archived() -> Gauge:
+    """How long ago the log was archived; where an archive is set and it never was, since it was first signed."""
+    written = known.last(known.WRITTEN, settings.ARCHIVE) if settings.ARCHIVE else None
+    age = _age(written[0].occurred_at if written else None) if settings.ARCHIVE else 0
+    return Gauge("countersign_archive_age_seconds", "Seconds since the log was archived.", {"": age})
+
+
+def timestamped() -> Gauge:
+    """The same of the authority that is to see the log."""
+    kept = Timestamp.objects.order_by("-created_at").first()
+    age = _age(kept.created_at if kept else None) if settings.TSA_URL else 0
+    return Gauge("countersign_timestamp_age_seconds", "Seconds since an authority saw the log.", {"": age})
+
+
+def _age(at: datetime | None) -> int:
+    first = Checkpoint.objects.order_by("size").first()
+    since = at or (first.created_at if first else database_time())
+    return int((database_time() - since).total_seconds())
+
+
 def invariants() -> Gauge:
     """Each must be 0; an alarm belongs on each."""
     counts = violations() | {"membership_behind_group": permissions.strays()}
@@ -130,6 +154,8 @@ GAUGES: list[Callable[[], Gauge]] = [
     sending,
     behind,
     silence,
+    archived,
+    timestamped,
     invariants,
 ]  # who adds one names its function here
 

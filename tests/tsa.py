@@ -22,6 +22,18 @@ ordering = no
 tsa_name = no
 ess_cert_id_chain = no
 ess_cert_id_alg = sha256
+
+[chain]
+dir = {folder}
+serial = $dir/serial
+signer_cert = $dir/tsa.pem
+signer_key = $dir/tsa.key
+certs = $dir/ca.pem
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256
+ess_cert_id_chain = no
+ess_cert_id_alg = sha256
 """
 
 
@@ -41,10 +53,11 @@ class Authority:
     ca: Path
     instead: tuple[int, str, bytes] | None = None
     asked: int = 0
+    section: str = "tsa"
 
     def reply(self, query: bytes) -> bytes:
         (self.folder / "query").write_bytes(query)
-        openssl("ts", "-reply", "-config", "tsa.cnf", "-section", "tsa", "-queryfile", "query", "-out", "reply",
+        openssl("ts", "-reply", "-config", "tsa.cnf", "-section", self.section, "-queryfile", "query", "-out", "reply",
                 cwd=self.folder)  # fmt: skip
         return (self.folder / "reply").read_bytes()
 

@@ -4,6 +4,7 @@ The library for it is an extra of the installation. No token is kept that does n
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from audit.refusals import Refusal
 
 SECONDS = 10.0
 MOST_BYTES = 64 * 1024
+CERTIFICATES = 0xA0  # the tag of that field
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"
 
 
@@ -93,11 +95,41 @@ def _checked(reply: bytes, data: bytes, builder: Any) -> Token:
     for one in _certificates():
         builder = builder.add_root_certificate(one)
     try:
-        read = library.decode_timestamp_response(reply)
+        read = library.decode_timestamp_response(_in_order(reply))
         builder.build().verify_message(read, data)
         return Token(reply, read.tst_info.gen_time)
     except (library.VerificationError, ValueError) as error:
         raise NoTimestamp(f"The timestamp does not verify: {error}.") from error
+
+
+def _in_order(reply: bytes) -> bytes:
+    """The same, its certificates in the order that DER demands: many authorities send their chain in its own.
+
+    Nobody signs that order, and it changes no length. What is kept is the reply as it came.
+    """
+    with suppress(IndexError, ValueError):  # the library says what is wrong with it
+        _, start, end = _values(reply, 0, len(reply))[0]
+        for inside in (1, 1, 0):  # the token, its content, what is signed
+            _, start, end = _values(reply, start, end)[inside]
+        for at, first, last in _values(reply, start, end)[3:]:
+            if reply[at] == CERTIFICATES:
+                ordered = sorted(reply[one:other] for one, _, other in _values(reply, first, last))
+                return reply[:first] + b"".join(ordered) + reply[last:]
+    return reply
+
+
+def _values(data: bytes, start: int, end: int) -> list[tuple[int, int, int]]:
+    """Of each value between two places of DER: where it begins, where its content does, where both end."""
+    found = []
+    while start < end:
+        at, size, start = start, data[start + 1], start + 2
+        if size > 0x80:
+            size, start = int.from_bytes(data[start : start + size - 0x80], "big"), start + size - 0x80
+        found.append((at, start, start + size))
+        start += size
+    if start != end:
+        raise ValueError("it is not DER")
+    return found
 
 
 def _certificates() -> list[x509.Certificate]:

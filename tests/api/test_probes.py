@@ -1,9 +1,14 @@
 """What machines that watch may ask, the resolver of ids, and the contact of security."""
 
+import re
+from io import StringIO
+
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
 from tests.accounts.cast import bearer, issue, person
+from tests.audit.log import as_insider, sequence
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,6 +30,25 @@ def test_metrics_are_for_who_may_read_reports():
     broken = [one for one in text.splitlines() if one.startswith("countersign_invariant_violations{")]
     assert broken
     assert all(one.endswith("} 0") for one in broken)
+
+
+def test_an_archive_and_timestamps_that_do_not_come_get_older(settings, tmp_path):
+    def ages():
+        text = Client().get("/metrics", **bearer(token)).content.decode()
+        return [
+            int(one.rpartition(" ")[2])
+            for one in text.splitlines()
+            if re.match(r"\w+_(archive|timestamp)_age", one)
+        ]
+
+    token = issue(person("Mara"), "reports:read")
+    sequence()
+    as_insider("UPDATE audit_checkpoint SET created_at = now() - interval '3 days'")
+    assert ages() == [0, 0], "nothing is set"
+    settings.ARCHIVE, settings.TSA_URL = str(tmp_path / "archive"), "http://127.0.0.1:9/"
+    assert [age // 86400 for age in ages()] == [3, 3]
+    call_command("ledger", "archive", stdout=StringIO())
+    assert [age // 86400 for age in ages()] == [0, 3]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import io
 import zipfile
 
 import pytest
+import rfc3161_client
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.db import DatabaseError, connection
@@ -142,6 +143,19 @@ def test_an_authority_that_answers_something_else_costs_the_timestamp_and_not_th
     code, said = offline_check(capsys, "bundle", bundled(tmp_path / "log.zip"))
     assert (code, "timestamps" in said) == (0, False)
     assert not Timestamp.objects.exists()
+
+
+def test_a_chain_of_certificates_in_any_order_is_read(authority, monkeypatch, tmp_path):
+    """DER has one order for them, which many authorities do not keep; nobody signs it."""
+    monkeypatch.setattr(authority, "section", "chain")
+    reply = tsa.ask(b"note").reply
+    with pytest.raises(ValueError, match="InvalidSetOrdering"):
+        rfc3161_client.decode_timestamp_response(reply)
+    (tmp_path / "reply").write_bytes(reply)
+    (tmp_path / "note").write_bytes(b"note")
+    assert openssl_verifies(tmp_path / "reply", tmp_path / "note", authority.ca)
+    with pytest.raises(tsa.NoTimestamp):
+        tsa.check(reply, b"another note")
 
 
 def test_an_answer_to_an_older_question_is_not_taken(authority):
