@@ -45,30 +45,11 @@ def log(request: HttpRequest) -> HttpResponse:
     if any(request.GET.get(field) for _, field in ASKED):
         return _spelled(request)
     text = request.GET.get("q", "")
-    terms = search.parse(text)
-    printed = "print" in request.GET
-    cursor = {name: _number(request, name) for name in ("before", "after")}
-    found = search.page(terms, size=PRINTED if printed else PAGE, **cursor)
-    names = told.names_of(found.rows)
-    newest = Leaf.objects.order_by("-index").first()
-    context = {
-        "q": text,
-        "chips": _chips(terms),
-        "entries": [told.told(leaf, names) for leaf in found.rows],
-        "found": found,
-        "older_url": _url(text, before=found.older) if found.older is not None else "",
-        "newer_url": _url(text, after=found.newer) if found.newer is not None else "",
-        "news_url": f"/audit/news/{_url(text, after=newest.index if newest else -1)}",
-        "print_url": f"{_url(text)}&print=1" if text else "?print=1",
-        "views": _views(request, text),
-        "totals": _totals(terms),
-        "strip": proving.strip(),
-        "holds": _holds(newest),
-        "now": timezone.now(),
-        "keys": KEYS,
-        "clear": {"label": "Clear the search", "url": "/audit/"},
-    }
-    return render(request, "audit/print.html" if printed else "audit/log.html", context)
+    try:
+        return _listed(request, text, search.parse(text))
+    except Invalid as fault:
+        context = {"q": text, "fault": fault, "strip": proving.strip(), "views": _views(request, text), "keys": KEYS}
+        return render(request, "audit/log.html", context, status=fault.status)
 
 
 @require_GET
@@ -123,6 +104,32 @@ def exporter(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest]
         return response
 
     return export
+
+
+def _listed(request: HttpRequest, text: str, terms: list[search.Term]) -> HttpResponse:
+    printed = "print" in request.GET
+    cursor = {name: _number(request, name) for name in ("before", "after")}
+    found = search.page(terms, size=PRINTED if printed else PAGE, **cursor)
+    names = told.names_of(found.rows)
+    newest = Leaf.objects.order_by("-index").first()
+    context = {
+        "q": text,
+        "chips": _chips(terms),
+        "entries": [told.told(leaf, names) for leaf in found.rows],
+        "found": found,
+        "older_url": _url(text, before=found.older) if found.older is not None else "",
+        "newer_url": _url(text, after=found.newer) if found.newer is not None else "",
+        "news_url": f"/audit/news/{_url(text, after=newest.index if newest else -1)}",
+        "print_url": f"{_url(text)}&print=1" if text else "?print=1",
+        "views": _views(request, text),
+        "totals": _totals(terms),
+        "strip": proving.strip(),
+        "holds": _holds(newest),
+        "now": timezone.now(),
+        "keys": KEYS,
+        "clear": {"label": "Clear the search", "url": "/audit/"},
+    }
+    return render(request, "audit/print.html" if printed else "audit/log.html", context)
 
 
 def _sheet(terms: list[search.Term]) -> sheet.Sheet:
