@@ -48,7 +48,13 @@ def log(request: HttpRequest) -> HttpResponse:
     try:
         return _listed(request, text, search.parse(text))
     except Invalid as fault:
-        context = {"q": text, "fault": fault, "strip": proving.strip(), "views": _views(request, text), "keys": KEYS}
+        context = {
+            "q": text,
+            "fault": fault,
+            "strip": proving.strip(),
+            "views": _views(request, text),
+            "keys": KEYS,
+        }
         return render(request, "audit/log.html", context, status=fault.status)
 
 
