@@ -45,27 +45,68 @@ class Act(NamedTuple):
     version: int = 1
 
 
-def write(number: int, *, seed: int = 1) -> Checkpoint:
-    """A log of so many entries; RuntimeError where there is one already."""
-    if Leaf.objects.exists():
-        raise RuntimeError("there is a log already: nothing was written")
-    chance = random.Random(seed)
-    people = [Actor(str(uuid_at(SINCE, chance)), "person", "session") for _ in range(PEOPLE)]
-    ActorName.objects.bulk_create(
-        ActorName(actor=one.id, name=f"Person {place}", handle=f"person{place}")
-        for place, one in enumerate(people)
-    )
-    integrate.load()  # makes the head
-    edge, story = Edge(), Story(people, chance)
-    before: dict[UUID, bytes] = {}
-    with _without_indexes():
-        while edge.size < number:
-            _chunk(edge, story, before, min(CHUNK, number - edge.size))
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE audit_entry, audit_leaf")
-    signed = checkpoint.latest()
-    assert signed is not None
-    return signed
+class History:
+    """A log that begins empty and grows as far as it is asked to; the same one for the same seed."""
+
+    def __init__(self, *, seed: int = 1) -> None:
+        if Leaf.objects.exists():
+            raise RuntimeError("there is a log already: nothing was written")
+        self.chance = random.Random(seed)
+        self.people = [Actor(str(uuid_at(SINCE, self.chance)), "person", "session") for _ in range(PEOPLE)]
+        ActorName.objects.bulk_create(
+            ActorName(actor=one.id, name=f"Person {place}", handle=f"person{place}")
+            for place, one in enumerate(self.people)
+        )
+        integrate.load()  # makes the head
+        self.edge, self.story = Edge(), Story(self.people, self.chance)
+        self.before: dict[UUID, bytes] = {}  # the newest leaf of each stream that may go on
+
+    def grow(self, number: int) -> Checkpoint:
+        """Until it has so many entries, and a checkpoint over all of them."""
+        with _without_indexes():
+            while self.edge.size < number:
+                self._chunk(min(CHUNK, number - self.edge.size))
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE audit_entry, audit_leaf")
+        return Checkpoint.objects.get(size=number)
+
+    def _chunk(self, size: int) -> None:
+        first, root, signer = self.edge.size, self.edge.root(), checkpoint.signer()
+        entries, leaves = self._entries(first, size)
+        tiles = self.edge.extend(leaf[2] for leaf in leaves)
+        levels, places = zip(*tiles, strict=True)
+        data = list(tiles.values())
+        signed = checkpoint.Signed(signer.name, self.edge.size, self.edge.root())
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")
+            for copy, types, rows in ((ENTRY, ENTRY_TYPES, entries), (LEAF, LEAF_TYPES, leaves)):
+                with cursor.copy(copy) as into:
+                    into.set_types(types)
+                    for row in rows:
+                        into.write_row(row)
+            widths = [len(one) // HASH for one in data]
+            cursor.execute(integrate.TILES, [list(levels), list(places), widths, data])
+            cursor.execute(integrate.SWAP, [signed.size, signed.root, first, root])
+            Checkpoint.objects.create(
+                size=signed.size, root=signed.root, note=signer.sign(signed.text()), created_at=self.story.at
+            )
+
+    def _entries(self, first: int, size: int) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        """Rows of both tables."""
+        entries, leaves = [], []
+        for index in range(first, first + size):
+            act, at, key = self.story.next(), self.story.at, self.story.id()
+            previous = self.before.get(act.stream)
+            body = encode(
+                key, act.kind, at, act.stream, act.version, previous, None, act.actor, act.subject, act.data
+            )
+            self.before[act.stream] = leaf = leaf_hash(body)
+            named = (act.kind, act.subject, act.actor.id, at)
+            entries.append((key, act.stream, act.version, *named, body, leaf))
+            leaves.append((index, key, leaf, *named))
+        for old in list(self.before)[: -4 * CHUNK]:  # streams that ended long ago
+            del self.before[old]
+        return entries, leaves
 
 
 @contextmanager
@@ -78,43 +119,6 @@ def _without_indexes() -> Iterator[None]:
     with connection.schema_editor() as editor:
         for index in Leaf._meta.indexes:
             editor.add_index(Leaf, index)
-
-
-def _chunk(edge: Edge, story: "Story", before: dict[UUID, bytes], size: int) -> None:
-    """So many entries with their leaves and tiles, and a checkpoint over them."""
-    first, root = edge.size, edge.root()
-    entries, leaves = [], []
-    for index in range(first, first + size):
-        act, at = story.next(), story.at
-        key = story.id()
-        previous = before.get(act.stream)
-        body = encode(
-            key, act.kind, at, act.stream, act.version, previous, None, act.actor, act.subject, act.data
-        )
-        leaf = leaf_hash(body)
-        before[act.stream] = leaf
-        named = (act.kind, act.subject, act.actor.id, at)
-        entries.append((key, act.stream, act.version, *named, body, leaf))
-        leaves.append((index, key, leaf, *named))
-    for old in list(before)[: -4 * CHUNK]:  # streams that ended long ago
-        del before[old]
-    tiles = edge.extend(leaf[2] for leaf in leaves)
-    levels, places = zip(*tiles, strict=True)
-    data = list(tiles.values())
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL synchronous_commit = off")
-        for copy, types, rows in ((ENTRY, ENTRY_TYPES, entries), (LEAF, LEAF_TYPES, leaves)):
-            with cursor.copy(copy) as into:
-                into.set_types(types)
-                for row in rows:
-                    into.write_row(row)
-        cursor.execute(
-            integrate.TILES, [list(levels), list(places), [len(one) // HASH for one in data], data]
-        )
-        cursor.execute(integrate.SWAP, [edge.size, edge.root(), first, root])
-        signer = checkpoint.signer()
-        note = signer.sign(checkpoint.Signed(signer.name, edge.size, edge.root()).text())
-        Checkpoint.objects.create(size=edge.size, root=edge.root(), note=note, created_at=story.at)
 
 
 class Story:

@@ -343,13 +343,10 @@ def test_an_entry_keeps_the_search_it_was_found_by(told, read):
 def test_an_entry_shows_what_changed_in_its_row(read):
     row = Subject(id=uuid7(), version=0)
     with transaction.atomic():
-        for said in (
-            {"name": "May", "tier": 1},
-            {"name": "June", "tier": 1},
-            {"tier": 1, "until": "2026-10-01"},
-        ):
+        for name, until in (("May", "2026-06-01"), ("June", "2026-06-01"), ("June", None)):
             row.version += 1
-            record("freeze.edited", of=row, subject="F-1", actor=TESTER, **said)
+            told_ = {"until": until} if until else {"reason": "early"}
+            record("freeze.edited", of=row, subject="F-1", actor=TESTER, name=name, **told_)
     sequence()
     first, second, third = (read(f"/audit/{last() - back}/") for back in (2, 1, 0))
     assert "nothing came before it in its row" in first
@@ -428,7 +425,7 @@ def test_a_log_that_waits_or_is_not_signed_says_so(monkeypatch):
 
 def test_a_page_does_not_look_again_within_seconds(monkeypatch):
     looked = []
-    monkeypatch.setattr(integrity, "look", lambda: looked.append(1) or [])
+    monkeypatch.setattr(integrity, "look", lambda: looked.append({}) or [])
     monkeypatch.setattr(integrity, "KNOWN_SECONDS", 60.0)
     monkeypatch.setattr(integrity, "_known", (float("-inf"), []))
     integrity.alarms()
