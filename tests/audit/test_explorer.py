@@ -424,13 +424,13 @@ def test_a_log_that_waits_or_is_not_signed_says_so(monkeypatch):
 
 
 def test_a_page_does_not_look_again_within_seconds(monkeypatch):
-    looked = []
-    monkeypatch.setattr(integrity, "look", lambda: looked.append({}) or [])
     monkeypatch.setattr(integrity, "KNOWN_SECONDS", 60.0)
     monkeypatch.setattr(integrity, "_known", (float("-inf"), []))
-    integrity.alarms()
-    integrity.alarms()
-    assert looked == [1]
+    assert integrity.alarms() == []
+    monkeypatch.setattr(integrity, "look", lambda: [{"title": "news"}])
+    assert integrity.alarms() == []
+    monkeypatch.setattr(integrity, "KNOWN_SECONDS", 0.0)
+    assert integrity.alarms() == [{"title": "news"}]
 
 
 @pytest.mark.parametrize(
