@@ -50,7 +50,7 @@ def run() -> list[Row]:
 
 def _grown(history: History, size: int) -> tuple[dict[str, tuple[float, float]], list[Row]]:
     """Milliseconds of each question and of its control in a log of this size, and the rows that tell them."""
-    before, began = history.edge.size, time.perf_counter()
+    before, began = history.size, time.perf_counter()
     history.grow(size)
     rows = [
         Row(

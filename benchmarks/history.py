@@ -15,7 +15,8 @@ from django.db import connection, transaction
 from audit.ledger import checkpoint, integrate
 from audit.ledger.entry import Actor, system
 from audit.ledger.record import encode, leaf_hash
-from audit.ledger.tiles import HASH, Edge
+from audit.ledger.sequencer import Sequencer
+from audit.ledger.tiles import HASH
 from audit.models import ActorName, Checkpoint, Leaf
 
 SINCE = datetime(2023, 1, 2, 6, tzinfo=UTC)
@@ -57,26 +58,31 @@ class History:
             ActorName(actor=one.id, name=f"Person {place}", handle=f"person{place}")
             for place, one in enumerate(self.people)
         )
-        integrate.load()  # makes the head
-        self.edge, self.story = Edge(), Story(self.people, self.chance)
+        self.leader = Sequencer.start(checkpoint.keeper().answer)
+        self.story = Story(self.people, self.chance)
         self.before: dict[UUID, bytes] = {}  # the newest leaf of each stream that may go on
 
     def grow(self, number: int) -> Checkpoint:
         """Until it has so many entries, and a checkpoint over all of them."""
         with _without_indexes():
-            while self.edge.size < number:
-                self._chunk(min(CHUNK, number - self.edge.size))
+            while self.size < number:
+                self._chunk(min(CHUNK, number - self.size))
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE audit_entry, audit_leaf")
         return Checkpoint.objects.get(size=number)
 
-    def _chunk(self, size: int) -> None:
-        first, root, signer = self.edge.size, self.edge.root(), checkpoint.signer()
-        entries, leaves = self._entries(first, size)
-        tiles = self.edge.extend(leaf[2] for leaf in leaves)
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        return self.leader.edge.size
+
+    def _chunk(self, number: int) -> None:
+        """So many entries, placed and signed."""
+        edge, first, root = self.leader.edge, self.size, self.leader.edge.root()
+        entries, leaves = self._entries(first, number)
+        tiles = edge.extend(leaf[2] for leaf in leaves)
         levels, places = zip(*tiles, strict=True)
         data = list(tiles.values())
-        signed = checkpoint.Signed(signer.name, self.edge.size, self.edge.root())
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL synchronous_commit = off")
             for copy, types, rows in ((ENTRY, ENTRY_TYPES, entries), (LEAF, LEAF_TYPES, leaves)):
@@ -86,10 +92,8 @@ class History:
                         into.write_row(row)
             widths = [len(one) // HASH for one in data]
             cursor.execute(integrate.TILES, [list(levels), list(places), widths, data])
-            cursor.execute(integrate.SWAP, [signed.size, signed.root, first, root])
-            Checkpoint.objects.create(
-                size=signed.size, root=signed.root, note=signer.sign(signed.text()), created_at=self.story.at
-            )
+            cursor.execute(integrate.SWAP, [edge.size, edge.root(), first, root])
+        self.leader.sign(now=float(edge.size))  # each is long after the one before
 
     def _entries(self, first: int, size: int) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
         """Rows of both tables."""

@@ -31,7 +31,9 @@ def strip() -> Strip:
     bad = fault(newest)
     if bad:
         return Strip("not_verified", "The log does not verify", f"{bad} Run: manage.py ledger verify")
-    text = f"Checkpoint of {entries(newest.size)}, signed {utc(newest)}: its signature holds, the log only grew."
+    text = (
+        f"Checkpoint of {entries(newest.size)}, signed {utc(newest)}: its signature holds, the log only grew."
+    )
     if waiting.oldest_seconds > LATE_SECONDS:
         late = f"{entries(waiting.pending)} wait, the oldest for {waiting.oldest_seconds:.0f} s. Is the sequencer up?"
         return Strip("waiting", f"Verified to entry {newest.size - 1}, but behind", f"{text} {late}")

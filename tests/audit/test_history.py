@@ -3,7 +3,6 @@
 import pytest
 
 from audit.ledger import checkpoint, examine
-from audit.ledger.sequencer import Sequencer
 from audit.models import Leaf
 from benchmarks import history
 from tests.audit.log import write
@@ -31,8 +30,7 @@ def test_a_log_that_was_written_quickly_is_sound_and_goes_on(monkeypatch):
     with pytest.raises(RuntimeError, match="nothing was written"):
         history.History()
     write(1)
-    leader = Sequencer.start()
-    leader.integrate()
-    leader.sign(now=1e9)
-    found = examine.examine(checkpoint.verifier())
+    grown.leader.integrate()
+    grown.leader.sign(now=1e9)
+    found = examine.examine(checkpoint.keys())
     assert (found.size, found.checkpoints, found.findings) == (1001, 5, [])
