@@ -7,11 +7,12 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from secrets import token_hex
 
 from tests.stack import ROOT, Stack, running
 
 RUNNING = ("memory", "start", "signoffs", "steps", "runs", "logs")  # time the product that runs
-ALONE = ("policy", "waiting", "ledger")  # write to a database of their own
+ALONE = ("policy", "waiting", "ledger", "explorer")  # write to a database of their own
 ONE = "--one"  # a family in a process of its own: it is configured for one database
 
 
@@ -21,12 +22,15 @@ def main() -> None:
         "names", nargs="*", metavar="NAME", help=f"of {', '.join((*RUNNING, *ALONE))}; else all"
     )
     parser.add_argument("--runs", type=int, default=1000, metavar="N", help="of the family `runs`; else 1000")
+    parser.add_argument(
+        "--entries", type=int, default=1_000_000, metavar="N", help="of the family `explorer`; else 1000000"
+    )
     parser.add_argument("--json", type=Path, help="keep the rows in this file, too")
     asked = parser.parse_args()
     names = asked.names or (*RUNNING, *ALONE)
     if wrong := set(names) - {*RUNNING, *ALONE}:
         parser.error(f"There is no benchmark {', '.join(sorted(wrong))}. Nothing was measured.")
-    os.environ["BENCH_RUNS"] = str(asked.runs)
+    os.environ |= {"BENCH_RUNS": str(asked.runs), "BENCH_ENTRIES": str(asked.entries)}
     rows = []
     for name in names:
         print(f"\n{name}", flush=True)
@@ -48,6 +52,8 @@ def _measured(name: str, stack: Stack) -> list[dict[str, object]]:
     if name in ALONE:
         stack.query(f"CREATE DATABASE bench_{name}")
         env["COUNTERSIGN_DATABASE_URL"] = stack.database(f"bench_{name}")
+        # Keys of its own: the product's signer would not sign another log.
+        env |= {"COUNTERSIGN_KEY_DIR": str(stack.home / name), "COUNTERSIGN_SECRET_KEY": token_hex(32)}
         subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], env=env, cwd=ROOT, check=True)
     command = [sys.executable, "-m", "benchmarks", ONE, name]
     done = subprocess.run(command, env=env, cwd=ROOT, check=True, stdout=subprocess.PIPE)

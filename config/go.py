@@ -11,6 +11,10 @@ from audit.refusals import NotFound
 PLACES = [
     (re.compile(r"CHG-[1-9][0-9]{0,17}", re.ASCII | re.IGNORECASE), "/changes/{}/"),
     (re.compile(r"RUN-[1-9][0-9]{0,17}", re.ASCII | re.IGNORECASE), "/runs/{}/"),
+    (re.compile(r"CT-[0-9]{2}", re.ASCII), "/compliance/controls/{}/"),
+    (re.compile(r"workflow:[a-z0-9_-]+", re.ASCII), "/workflows/{name}/"),
+    (re.compile(r"(team:[a-z0-9_-]+|account:[0-9a-f-]{36})", re.ASCII), "/people/"),
+    (re.compile(r"ledger"), "/audit/checkpoints/"),
     (re.compile(r"[0-9]{1,18}", re.ASCII), "/audit/{}/"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII), "/policies/decisions/{low}/"),
 ]
@@ -22,5 +26,5 @@ def go(request: HttpRequest, key: str) -> HttpResponse:
     """To the page of this key; that page asks who may see it."""
     for shape, place in PLACES:
         if shape.fullmatch(key):
-            return HttpResponseRedirect(place.format(key.upper(), low=key))
+            return HttpResponseRedirect(place.format(key.upper(), low=key, name=key.rpartition(":")[2]))
     raise NotFound("No id looks like this. Changes are CHG-1, runs RUN-1, audit entries a number.")

@@ -13,6 +13,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts import personas
 from accounts.models import User
 from audit.access import may_read
+from audit.pages import integrity
 from orchestration import access, stopping, waivers, workers
 from orchestration.outgoing import destinations
 
@@ -56,10 +57,16 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "organisation": settings.ORGANISATION,
         "demo": settings.DEMO,
-        "stops": SimpleLazyObject(lambda: stopping.banners(getattr(request, "user", None))),
+        "stops": SimpleLazyObject(lambda: banners(getattr(request, "user", None))),
         "nav": SimpleLazyObject(lambda: rail(request)),
         "personas": SimpleLazyObject(lambda: personas.shown(request)),
     }
+
+
+def banners(user: Any) -> list[Item]:
+    """What stands above every page, and nobody can put away: a log that is not sound, what is stopped."""
+    alarms = integrity.alarms() if isinstance(user, User) and may_read(user) else []
+    return [*alarms, *stopping.banners(user)]
 
 
 def rail(request: HttpRequest) -> list[Item]:

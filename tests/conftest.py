@@ -10,6 +10,7 @@ from django.test import Client
 from xdist.scheduler import LoadScopeScheduling
 
 from approvals import known
+from audit.pages import integrity
 from tests import kept
 
 FAULTS, E2E = "tests/faults", "tests/e2e"
@@ -69,7 +70,9 @@ def _flush_governed_tables():
 
 @pytest.fixture(autouse=True)
 def _nothing_is_remembered(monkeypatch, settings):
-    """Workers remember outside the database, which is new to each test; and each process of the run has its own."""
+    """Workers remember outside the database, which is new to each test; and each process of the run has its own. A page
+    looks at the log anew."""
+    monkeypatch.setattr(integrity, "KNOWN_SECONDS", 0.0)
     name = f"known-{os.getpid()}.json"
     monkeypatch.setattr(known, "NAME", name)
     (settings.KEY_DIR / "worker" / name).unlink(missing_ok=True)

@@ -19,11 +19,8 @@ class EntryRow(serializers.ModelSerializer[Leaf]):
     """One entry of a list."""
 
     id = serializers.UUIDField(source="entry.id")
-    kind = serializers.CharField(source="entry.kind")
-    subject = serializers.CharField(source="entry.subject")
-    actor = serializers.CharField(source="entry.actor")
     actor_name = serializers.CharField(allow_null=True)
-    time = serializers.DateTimeField(source="entry.occurred_at")
+    time = serializers.DateTimeField(source="occurred_at")
     stream = serializers.UUIDField(source="entry.stream")
     stream_version = serializers.IntegerField(source="entry.stream_version")
     leaf_hash = serializers.SerializerMethodField()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Subquery
 from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -18,11 +18,26 @@ from audit.api.serializers import EntryDetail, EntryRow, Growth, base64
 from audit.ledger import proofs
 from audit.ledger.entry import Actor
 from audit.models import ActorName, Checkpoint, Leaf
+from audit.pages.told import names_of
 from audit.refusals import Invalid, NotFound
 from audit.reports import bundle
+from audit.rest.pages import CursorPages
 
 NAME = Subquery(ActorName.objects.filter(actor=OuterRef("entry__actor")).values("name")[:1])
-TERMS = ("kind", "actor", "subject", "from", "to")
+TERMS = (
+    "type",
+    "outcome",
+    "actor",
+    "change",
+    "subject",
+    "stream",
+    "index",
+    "after",
+    "before",
+    "kind",
+    "from",
+    "to",
+)
 
 
 class Door(APIView):
@@ -37,21 +52,26 @@ class Door(APIView):
 
 @extend_schema(
     parameters=[
-        OpenApiParameter("q", str, description='`kind:sign_off.* actor:noor from:2026-09-01 "free words"`'),
+        OpenApiParameter("q", str, description='`type:sign_off.* actor:noor after:2026-09-01 "free words"`'),
         *(OpenApiParameter(name, str, description=f"The same as `{name}:` in q.") for name in TERMS),
     ]
 )
 class Entries(Door, generics.ListAPIView[Leaf]):
-    """Entries with a place in the log, newest first."""
+    """Entries with a place in the log, newest first. A page that has a `next` may hold fewer than `limit`."""
 
     serializer_class = EntryRow
-    ordering = "-index"
 
-    def get_queryset(self) -> QuerySet[Leaf]:
-        given = self.request.query_params
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        given = request.query_params
         terms = search.parse(given.get("q", ""))
-        terms += [search.Term(name, given[name]) for name in TERMS if given.get(name)]
-        return search.find(terms).annotate(actor_name=NAME)
+        terms += [search.term(name, given[name]) for name in TERMS if given.get(name)]
+        pages = CursorPages()
+        found = search.page(terms, size=pages.get_page_size(request), before=pages.position(request))
+        names = names_of(found.rows)
+        for leaf in found.rows:
+            leaf.actor_name = names.get(leaf.actor)  # type: ignore[attr-defined]  # read by the serializer
+        rows = EntryRow(found.rows, many=True).data
+        return Response({"next": pages.link(request, found.older), "results": rows})
 
 
 class OneEntry(Door):

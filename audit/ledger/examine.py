@@ -25,7 +25,7 @@ CHUNK = 2000
 
 ENTRIES = """
 SELECT l.index, l.leaf_hash, e.id, e.stream, e.stream_version, e.kind, e.subject, e.actor, e.occurred_at,
-       e.body, e.leaf_hash
+       e.body, e.leaf_hash, l.kind, l.subject, l.actor, l.occurred_at
 FROM audit_leaf l LEFT JOIN audit_entry e ON e.id = l.entry_id ORDER BY l.index
 """
 STRAY = """
@@ -155,7 +155,7 @@ def _compare_root(walk: Walk) -> None:
 
 
 def _examine_entry(walk: Walk, index: int, placed: bytes, row: list[Any]) -> None:
-    entry_id, stream, version, kind, subject, actor, at, body, claimed = row
+    entry_id, stream, version, kind, subject, actor, at, body, claimed, *listed = row
     if entry_id is None:
         walk.find(index, f"The entry of index {index} was deleted: its leaf is left.")
         return
@@ -176,6 +176,11 @@ def _examine_entry(walk: Walk, index: int, placed: bytes, row: list[Any]) -> Non
     }  # fmt: skip
     wrong = [name for name, value in shown.items() if said.get(name) != value]
     wrong += ["actor"] if said["actor"]["id"] != actor else []
+    if listed != [kind, subject, actor, at]:
+        walk.find(
+            index,
+            f"Entry {index} is found by another search than its own: its leaf says something else of it.",
+        )
     if wrong:
         walk.find(index, f"Entry {index} is listed with another {wrong[0]} than its sealed bytes say.")
     _follow_stream(walk, index, said, placed)

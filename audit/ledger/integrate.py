@@ -22,8 +22,10 @@ JOIN audit_entry e ON e.stream = wanted.stream AND e.stream_version = wanted.ver
 JOIN audit_leaf l ON l.entry_id = e.id
 """
 LEAVES = """
-INSERT INTO audit_leaf (index, entry_id, leaf_hash)
-SELECT %s + ordinal - 1, id, hash FROM unnest(%s::uuid[], %s::bytea[]) WITH ORDINALITY AS t (id, hash, ordinal)
+INSERT INTO audit_leaf (index, entry_id, leaf_hash, kind, subject, actor, occurred_at)
+SELECT %s + ordinal - 1, e.id, hash, e.kind, e.subject, e.actor, e.occurred_at
+FROM unnest(%s::uuid[], %s::bytea[]) WITH ORDINALITY AS t (entry_id, hash, ordinal)
+JOIN audit_entry e ON e.id = t.entry_id
 """
 TILES = """
 INSERT INTO audit_tile (level, index, width, data)

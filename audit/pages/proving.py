@@ -28,14 +28,21 @@ def strip() -> Strip:
     newest, waiting = checkpoint.latest(), freshness.lag()
     if newest is None:
         return Strip("waiting", "Nothing is signed yet", f"{entries(waiting.pending)} without a checkpoint.")
-    fault = _fault(lambda: _check_growth(newest))
-    if fault:
-        return Strip("not_verified", "The log does not verify", f"{fault} Run: manage.py ledger verify")
-    text = f"Checkpoint of {entries(newest.size)}, signed {_utc(newest)}: its signature holds, the log only grew."
+    bad = fault(newest)
+    if bad:
+        return Strip("not_verified", "The log does not verify", f"{bad} Run: manage.py ledger verify")
+    text = (
+        f"Checkpoint of {entries(newest.size)}, signed {utc(newest)}: its signature holds, the log only grew."
+    )
     if waiting.oldest_seconds > LATE_SECONDS:
         late = f"{entries(waiting.pending)} wait, the oldest for {waiting.oldest_seconds:.0f} s. Is the sequencer up?"
         return Strip("waiting", f"Verified to entry {newest.size - 1}, but behind", f"{text} {late}")
     return Strip("verified", f"Verified to entry {newest.size - 1}", f"{text} {_waiting(waiting.pending)}")
+
+
+def fault(newest: Checkpoint) -> str:
+    """What is wrong with the newest checkpoint, or with how the log grew to it; empty when nothing is."""
+    return _fault(lambda: _check_growth(newest))
 
 
 def of_leaf(leaf: Leaf) -> dict[str, Any]:
@@ -46,8 +53,8 @@ def of_leaf(leaf: Leaf) -> dict[str, Any]:
         return {"state": "waiting", "title": "Not sealed yet", "sentences": [str(wait)]}
     except ProofDoesNotHold as bad:
         return _refuted(leaf.index, f"What is stored was altered: {bad}.")
-    fault = _fault(lambda: _check_entry(leaf, proof))
-    return _refuted(leaf.index, fault) if fault else _proved(proof, checkpoint.verifier())
+    wrong = _fault(lambda: _check_entry(leaf, proof))
+    return _refuted(leaf.index, wrong) if wrong else _proved(proof, checkpoint.verifier())
 
 
 def _proved(proof: Proof, key: Verifier) -> dict[str, Any]:
@@ -59,7 +66,7 @@ def _proved(proof: Proof, key: Verifier) -> dict[str, Any]:
         "title": f"Verified: entry {index} is in the log and unchanged",
         "sentences": [
             "Its bytes are those that were sealed: their hash is the leaf at this place.",
-            f"It is included in the checkpoint of {entries(signed.size)}, signed {_utc(signed)} by {key.name}.",
+            f"It is included in the checkpoint of {entries(signed.size)}, signed {utc(signed)} by {key.name}.",
             f"The log has only grown since its first checkpoint, of {entries(first)}.",
         ],
         "rows": [
@@ -85,7 +92,12 @@ def _check_entry(leaf: Leaf, proof: Proof) -> None:
     said = parse(bytes(leaf.entry.body))
     entry = leaf.entry
     shown = (str(entry.pk), entry.kind, entry.subject, entry.actor, timestamp(entry.occurred_at))
-    if shown != (said["id"], said["type"], said["subject"], said["actor"]["id"], said["time"]):
+    found_by = (str(leaf.entry_id), leaf.kind, leaf.subject, leaf.actor, timestamp(leaf.occurred_at))
+    if (
+        not shown
+        == found_by
+        == (said["id"], said["type"], said["subject"], said["actor"]["id"], said["time"])
+    ):
         raise ProofDoesNotHold("it is listed otherwise than its sealed bytes say")
     _check_growth(proof.checkpoint)
 
@@ -106,7 +118,8 @@ def _fault(check: Callable[[], None]) -> str:
     return ""
 
 
-def _utc(signed: Checkpoint) -> str:
+def utc(signed: Checkpoint) -> str:
+    """When it was signed."""
     return f"{signed.created_at:%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -1,11 +1,13 @@
-"""An entry in words: what its sealed bytes say, for a list, a page or a cell. Reads no table."""
+"""An entry in words: what its sealed bytes say, for a list, a page or a cell. Reads no table but that of names."""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
+from audit import search
 from audit.canonical import NotCanonical, parse
 from audit.models import ActorName, Leaf
 
@@ -23,7 +25,10 @@ FIRST = (
     "name",
 )
 ID = re.compile(r"([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-WENT_TO = re.compile(r"(CHG|RUN)-[1-9][0-9]*", re.ASCII)
+WENT_TO = re.compile(  # what has a page of its own; the floor above knows where
+    r"(CHG|RUN)-[1-9][0-9]*|CT-[0-9]{2}|(team|workflow):[a-z0-9_-]+|account:[0-9a-f-]{36}|ledger", re.ASCII
+)
+DECISIONS = ("decision", "policy_decision")  # ids of decisions of a policy, which have pages too
 SHOWN = 3
 LENGTH = 90
 
@@ -41,6 +46,7 @@ class Told:
     actor_kind: str
     subject: str
     url: str
+    has_page: bool
     detail: str
 
 
@@ -59,7 +65,8 @@ def told(leaf: Leaf, names: Mapping[str, str]) -> Told:
         actor=names.get(actor["id"]) or short(actor["id"]),
         actor_kind=actor["kind"],
         subject=short(subject),
-        url=f"/go/{subject}/" if WENT_TO.fullmatch(subject) else "",
+        url=where(subject),
+        has_page=WENT_TO.fullmatch(subject) is not None,
         detail=summary(said["data"]) if said else "Its bytes cannot be read: see its page.",
     )
 
@@ -71,6 +78,21 @@ def sealed(leaf: Leaf) -> dict[str, Any]:
     except NotCanonical:
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def where(subject: str) -> str:
+    """To what an entry tells about; to all entries of it, where it has no page."""
+    if WENT_TO.fullmatch(subject):
+        return f"/go/{subject}/"
+    return f"/audit/?{urlencode({'q': search.spell([search.Term('subject', subject)])})}"
+
+
+def way(name: str, value: Any) -> str:
+    """To what a fact of an entry names by its id or key."""
+    if not isinstance(value, str):
+        return ""
+    named = WENT_TO.fullmatch(value) or (name in DECISIONS and ID.fullmatch(value))
+    return f"/go/{value}/" if named else ""
 
 
 def short(text: str) -> str:

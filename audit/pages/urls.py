@@ -6,14 +6,17 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path
 
 from audit.ledger.entry import Actor
-from audit.pages import compliance, explorer, tlog
+from audit.pages import compliance, explorer, log, tlog
 
 
 def urls(actor_of: Callable[[HttpRequest], Actor]) -> list[URLPattern]:
     """`actor_of` names who sent a request: accounts live above."""
     return [
-        path("audit/", explorer.log, name="audit"),
-        path("audit/export/", explorer.exporter(actor_of)),
+        path("audit/", log.log, name="audit"),
+        path("audit/news/", log.news),
+        path("audit/views/", log.save),
+        path("audit/views/<str:key>/forget/", log.forget),
+        path("audit/export/", log.exporter(actor_of)),
         path("audit/checkpoints/", explorer.checkpoints),
         path("audit/checkpoints/<int:size>.tsr", explorer.stamp),
         path("audit/checkpoints/<int:size>.note", explorer.note),

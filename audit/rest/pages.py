@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from audit.refusals import Invalid
 
 MAX_LIMIT = 200
+MAX_DIGITS = 18
 
 
 class CursorPages(CursorPagination):
@@ -33,6 +34,24 @@ class CursorPages(CursorPagination):
             return super().decode_cursor(request)
         except NotFound as error:
             raise _invalid("/cursor", "This cursor is not one that a list gave.") from error
+
+    def position(self, request: Request) -> int | None:
+        """The number from which a list goes on that is cut by its own means, as `link` gave it."""
+        cursor = self.decode_cursor(request)
+        if cursor is None:
+            return None
+        given = str(cursor.position)
+        if not (given.isascii() and given.isdecimal()) or len(given) > MAX_DIGITS:
+            raise _invalid("/cursor", "This cursor is not one that a list gave.")
+        return int(given)
+
+    def link(self, request: Request, position: int | None) -> str | None:
+        """To the page that goes on from this number."""
+        if position is None:
+            return None
+        self.base_url = request.build_absolute_uri()
+        link: str = self.encode_cursor(Cursor(offset=0, reverse=False, position=position))
+        return link
 
     def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
         ordering = getattr(view, "ordering", self.ordering)

@@ -92,8 +92,8 @@ def following(to: Destination, *, size: int) -> Batch:
 
 def wanted(to: Destination) -> Q:
     """The leaves of the kinds that it is for, and of its own tests."""
-    own = Q(entry__kind=TESTED, entry__subject=to.subject)
-    return reduce(or_, (search.FILTERS["kind"](kind) for kind in to.kinds), own)
+    own = Q(kind=TESTED, subject=to.subject)
+    return reduce(or_, (search.of_kinds(kind) for kind in to.kinds), own)
 
 
 def _event(leaf: Leaf, previous: int | None, name: str) -> Event:

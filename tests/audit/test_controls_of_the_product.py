@@ -109,7 +109,7 @@ def test_everything_the_product_wrote_fits_and_an_edited_state_does_not(done):
 def test_the_search_tells_the_whole_story_of_a_change_and_of_no_other(done):
     other = done.bank.change()
     sequence()
-    story = set(search.find(search.parse(f"about:{done.key}")).values_list("entry__kind", flat=True))
+    story = set(search.find(search.parse(f"about:{done.key}")).values_list("kind", flat=True))
     assert {"change.requested", "chain.opened", "sign_off.given", "permit.issued", "step.succeeded"} <= story
     assert search.find(search.parse(f"about:{done.key} kind:sign_off.*")).count() == 2
     assert not search.find(search.parse(f"about:{other.key} kind:sign_off.*")).exists()

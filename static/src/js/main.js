@@ -6,11 +6,12 @@ import * as keyboard from "./keyboard.js";
 import * as live from "./live.js";
 import * as log from "./log.js";
 import * as menu from "./menu.js";
+import * as news from "./news.js";
 import * as passkey from "./passkey.js";
 import * as preview from "./preview.js";
 import * as theme from "./theme.js";
 
-for (const part of [theme, menu, copy, keyboard, decide, fragments, preview, passkey, log, live]) {
+for (const part of [theme, menu, copy, keyboard, decide, fragments, preview, passkey, log, news, live]) {
   try {
     part.start();
   } catch (problem) {

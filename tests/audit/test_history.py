@@ -1,0 +1,36 @@
+"""The log that the benchmarks search is a real one."""
+
+import pytest
+
+from audit.ledger import checkpoint, examine
+from audit.models import Leaf
+from benchmarks import history
+from tests.audit.log import write
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def own_key(settings, tmp_path):
+    settings.KEY_DIR = tmp_path
+
+
+def test_a_log_that_was_written_quickly_is_sound_and_goes_on(monkeypatch):
+    monkeypatch.setattr(history, "CHUNK", 300)
+    monkeypatch.setattr(history, "FIRST_DAYS", 50)
+    grown = history.History()
+    grown.grow(400)
+    signed = grown.grow(1000)
+    assert (signed.size, Leaf.objects.count()) == (1000, 1000)
+    assert set(Leaf.objects.values_list("kind", flat=True)) >= {
+        "team.joined",
+        "attempt.refused",
+        "sign_off.given",
+    }
+    with pytest.raises(RuntimeError, match="nothing was written"):
+        history.History()
+    write(1)
+    grown.leader.integrate()
+    grown.leader.sign(now=1e9)
+    found = examine.examine(checkpoint.keys())
+    assert (found.size, found.checkpoints, found.findings) == (1001, 5, [])
