@@ -3,16 +3,23 @@
 import os
 from datetime import UTC, datetime
 
+import hypothesis
 import pytest
 from django.core.management.commands import flush as flushing
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
+from hypothesis import HealthCheck
 from xdist.scheduler import LoadScopeScheduling
 
 from approvals import known
 from audit.pages import integrity
 from tests import kept
 
+# No test is a measurement: how long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 FAULTS, E2E = "tests/faults", "tests/e2e"
 
 
