@@ -65,7 +65,7 @@ class User(GuardianUserMixin, AbstractBaseUser, PermissionsMixin, Coupled):
     USERNAME_FIELD = "username"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
-    unsealed = ("username", "name", "email", "title")
+    unsealed = erasable = ("username", "name", "email", "title")
     objects = UserManager()
 
     class Meta:

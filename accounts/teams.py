@@ -12,10 +12,14 @@ from django.db.models.functions import Now
 
 from accounts import tokens
 from accounts.models import Membership, Person, Team, User, UserSession
+from audit.clock import database_time
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record
-from audit.models import ActorName
-from audit.refusals import Refusal, StaleVersion
+from audit.models import ActorName, FormerName
+from audit.refusals import Invalid, Refusal, StaleVersion
+
+NAME_MAX = 200
 
 
 class NameTaken(Refusal):
@@ -151,6 +155,25 @@ def deactivate(user: User, *, by: Actor) -> None:
         UserSession.objects.filter(user=user).delete()
 
 
+def rename(user: User, *, name: str, by: Actor) -> None:
+    """Call an account something else from now on. What happened before is shown with the name of its time, too."""
+    name = name.strip()
+    if not name or len(name) > NAME_MAX or not name.isprintable():
+        raise Invalid(f"Nothing was renamed: a name has 1 to {NAME_MAX} characters, on one line.")
+    with transaction.atomic():
+        seen = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        if seen.name == name:
+            return
+        User.objects.filter(pk=user.pk).update(name=name, version=F("version") + 1)
+        user.name, user.version = name, seen.version + 1
+        if user.kind == User.Kind.PERSON:
+            Person.objects.filter(pk=user.person_id).update(name=name)
+        told = {"actor": str(user.pk), "name": seen.name, "handle": seen.username}
+        FormerName.objects.create(**told, until=database_time())
+        ActorName.objects.filter(actor=str(user.pk)).update(name=name)
+        record("account.renamed", of=user, subject=f"account:{user.pk}", actor=by, name=Erasable(name))
+
+
 def promote(user: User, *, by: Actor) -> None:
     """Make an account an admin: it sees everything, and still signs nothing off without a grant."""
     with transaction.atomic():
@@ -182,6 +205,8 @@ def _create(user: User, by: Actor) -> User:
         person=str(user.person_id),
         superuser=user.is_superuser,
         scopes=list(user.ceiling),
+        name=Erasable(user.name),
+        username=Erasable(user.username),
     )
     return user
 

@@ -16,6 +16,7 @@ from accounts.acting import Acting
 from approvals.clock import database_time
 from approvals.models import Freeze, FreezeException
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record, timestamp
 from audit.refusals import Invalid, NotAllowed, NotFound, Refusal
 
@@ -82,5 +83,6 @@ def end(exception_id: UUID, *, by: Acting) -> FreezeException:
 def _record(kind: str, row: FreezeException, *, by: Actor) -> None:
     record(
         kind, of=row, subject=row.subject, actor=by, exception=str(row.pk), freeze=str(row.freeze_id),
-        name=row.freeze.name, named=row.named, digest=row.subject, ends_at=timestamp(row.ends_at), reason=row.reason,
+        name=row.freeze.name, named=row.named, digest=row.subject, ends_at=timestamp(row.ends_at),
+        reason=Erasable(row.reason),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from approvals import eligibility
 from approvals.clock import database_time
 from approvals.models import Chain, Obligation, SignOff
 from audit.ledger.entry import Actor, system
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record
 from audit.refusals import Invalid, NotAllowed, NotFound, Refusal
 
@@ -67,7 +68,7 @@ def close(chain: Chain, obligation: UUID, *, note: str, by: Acting) -> Obligatio
     ):
         raise ObligationClosed("Somebody closed this obligation at the same moment; nothing was done.")
     row.refresh_from_db()
-    _record("obligation.closed", row, by=by.actor, person=str(by.user.person_id), note_digest=_hash(row.note))
+    _record("obligation.closed", row, by=by.actor, person=str(by.user.person_id), note=Erasable(row.note))
     return row
 
 

@@ -13,6 +13,7 @@ from approvals.clock import database_time
 from approvals.models import Freeze, Period
 from approvals.plans import CONTROL_ROOM, EVERYWHERE, Plan
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record, timestamp
 from audit.refusals import NotAllowed, NotFound, StaleVersion
 
@@ -126,7 +127,7 @@ def _write(row: Period, **columns: Any) -> None:
 
 def _tell(row: Period, verb: str, *, by: Actor, reason: str) -> None:
     told: dict[str, Any] = {
-        "reason": reason,
+        "reason": Erasable(reason),
         "environments": list(row.environments),
         "services": list(row.services),
         "workflows": list(row.workflows),

@@ -4,7 +4,6 @@ Runs in the caller's transaction, which holds the lock of the change; locks the 
 say it for somebody else, nor take it back.
 """
 
-import hashlib
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from accounts.acting import Acting
 from accounts.models import User
 from approvals.clock import database_time
 from approvals.models import Chain, Recusal
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, Refusal
 
@@ -36,7 +36,7 @@ def declare(chain: Chain, *, reason: str, by: Acting) -> Recusal:
     made.save(force_insert=True)
     record(
         "chain.recused", of=made, subject=chain.subject, actor=by.actor, chain=str(chain.pk), digest=chain.digest,
-        person=str(by.user.person_id), reason_digest=_hash(made.reason),
+        person=str(by.user.person_id), reason=Erasable(made.reason),
     )  # fmt: skip
     return made
 
@@ -64,7 +64,3 @@ def _check_chain(chain: Chain, by: Acting) -> None:
         raise AlreadyInConflict("You never count on this change as it is; nothing was done.")
     if chain.state not in {Chain.State.OPEN, Chain.State.COMPLETE}:
         raise MoveNotAllowed("Nobody is asked about this any more, so nothing was done.")
-
-
-def _hash(text: str) -> str:
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

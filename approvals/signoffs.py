@@ -20,6 +20,8 @@ from approvals.clock import database_time
 from approvals.models import Chain, Permit, SignOff, Stage
 from approvals.seats import Seat
 from audit.canonical import Json
+from audit.ledger import personal
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record, timestamp
 from audit.refusals import Invalid, NotAllowed, NotFound, Refusal, StaleVersion
 
@@ -308,7 +310,7 @@ def _store(
     sign_off = SignOff(
         chain=chain, stage=stage, person_id=by.user.person_id, user=by.user, decision=seen.decision,
         subject=seen.digest, chain_digest=seen.chain_digest, comment=seen.comment, condition=seen.condition,
-        given_at=at, passkey=signed[0] if signed else None,
+        comment_salt=personal.new_salt(), given_at=at, passkey=signed[0] if signed else None,
         assertion=signed[1].assertion.kept if signed else None,
         delegation_id=seat.delegation, owner_id=seat.owner if seat.delegation else None,
     )  # fmt: skip
@@ -354,13 +356,20 @@ def _statement(sign_off: SignOff) -> dict[str, object]:
         "stage": str(sign_off.stage_id),
         "decision": str(sign_off.decision),
         "condition": sign_off.condition,
-        "comment_digest": _hash(sign_off.comment),  # by digest: erasing a text must not break its signature
+        **_commented(sign_off),
         "person": str(sign_off.person_id),
         "account": str(sign_off.user_id),
         "time": timestamp(sign_off.given_at),
         **({"passkey": str(sign_off.passkey_id)} if sign_off.passkey_id else {}),
         **_in_place_of(sign_off),
     }
+
+
+def _commented(sign_off: SignOff) -> dict[str, object]:
+    """Of the comment a salted commitment, as in its entry: from a signature alone nobody guesses what it said."""
+    if sign_off.comment_salt is None:  # of a version before there were salts
+        return {"comment_digest": _hash(sign_off.comment)}
+    return {"comment": personal.commitment(bytes(sign_off.comment_salt), "data.comment", sign_off.comment)}
 
 
 def _in_place_of(sign_off: SignOff) -> dict[str, str]:
@@ -375,7 +384,7 @@ def _record(kind: str, sign_off: SignOff, stage: Stage, *, by: Acting, **proof: 
         kind, of=sign_off, subject=sign_off.subject, actor=by.actor,
         chain=str(sign_off.chain_id), chain_digest=sign_off.chain_digest, stage=str(stage.pk), stage_name=stage.name,
         digest=sign_off.subject, decision=str(sign_off.decision), person=str(sign_off.person_id),
-        comment_digest=_hash(sign_off.comment), condition_digest=_hash(sign_off.condition),
+        comment=Erasable(sign_off.comment, salt=sign_off.comment_salt), condition_digest=_hash(sign_off.condition),
         signature=sign_off.signature, persona_switched=by.persona_switched, **_in_place_of(sign_off), **proof,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from approvals.closed import GateClosed
 from approvals.models import KillSwitch
 from approvals.plans import CONTROL_ROOM, EVERYWHERE
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record
 from audit.refusals import Invalid, NotFound, StaleVersion
 
@@ -104,5 +105,5 @@ def _hold(lock: str) -> None:
 
 
 def _record(row: KillSwitch, kind: str, *, by: Actor) -> None:
-    told = {"environment": row.environment, "action": row.action, "reason": row.reason}
+    told = {"environment": row.environment, "action": row.action, "reason": Erasable(row.reason)}
     record(kind, of=row, subject=row.key, actor=by, hard=row.hard, **told)

@@ -13,6 +13,7 @@ class Coupled(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     version = models.PositiveIntegerField(default=1)
     unsealed: ClassVar[tuple[str, ...]] = ()  # columns with personal data: no digest of them enters the log
+    erasable: ClassVar[tuple[str, ...]] = ()  # of these, copies of what its entries only commit to
 
     class Meta:
         abstract = True
@@ -109,6 +110,18 @@ class Head(models.Model):
     integrated_at = models.DateTimeField(auto_now=True)
 
 
+class Opening(models.Model):
+    """The text behind a commitment of an entry, and its salt. Never changed; erased by a governed act alone."""
+
+    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="openings")
+    path = models.CharField(max_length=64)
+    salt = models.BinaryField(max_length=32)
+    value = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["entry", "path"], name="opening_once")]
+
+
 class ActorName(models.Model):
     """The erasable link from an actor's pseudonymous id to a name: entries hold the id only."""
 
@@ -128,3 +141,12 @@ class SavedView(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["owner", "name"], name="view_once_per_owner_and_name")]
+
+
+class FormerName(models.Model):
+    """What an actor was called until then: an old entry is shown with the name of its time."""
+
+    actor = models.CharField(max_length=64, db_index=True)
+    name = models.CharField(max_length=200)
+    handle = models.CharField(max_length=150)
+    until = models.DateTimeField()

@@ -20,6 +20,7 @@ import base64
 import binascii
 import csv
 import hashlib
+import hmac
 import io
 import itertools
 import json
@@ -35,6 +36,7 @@ from urllib.parse import urlsplit
 VERIFIED, ALTERED, UNKNOWN, USAGE = 0, 1, 2, 3
 DASH = "\N{EM DASH}"
 MAX_ENTRY = 60_000  # bytes
+MAX_OPENING = 100_000  # bytes of a line
 MAX_TEXT = 256 * 2**20  # bytes of a file that is read as a whole
 MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
@@ -473,13 +475,23 @@ ENTRY = {
 }  # fmt: skip
 
 
+PATH = re.compile(r"data\.([a-z][a-z0-9_]{0,50})", re.ASCII)
+
+
 def read_entry(body: bytes) -> Entry:
     """The entry, when these bytes are the one way to write one; Altered otherwise."""
     if len(body) > MAX_ENTRY:
         raise Altered("an entry is larger than entries are")
     value: Entry = read_json(body)
-    fit(value, ENTRY)
+    commits = isinstance(value, dict) and value.get("v") == 2
+    fit(value, {**ENTRY, "v": 2, "sd": dict} if commits else ENTRY)
     fit(value["actor"], {"id": str, "kind": str, "auth": str})
+    for path, made in value["sd"].items() if commits else ():
+        name = PATH.fullmatch(path)
+        if name is None or name[1] in value["data"] or not re.fullmatch("[0-9a-f]{64}", str(made)):
+            raise Altered("what it commits to is not written as entries do")
+    if commits and not value["sd"]:
+        raise Altered("it is of version 2 and commits to nothing")
     return value
 
 
@@ -511,6 +523,54 @@ def check_entries(bodies: Iterable[bytes], first: int, see: "list[See]") -> Iter
         yield value
 
 
+# --- texts that an entry only commits to ---------------------------------------------------------------------
+
+
+class Openings:
+    """What people typed, as it came with the entries: each text must be the one that its entry committed to.
+
+    Texts can be erased, and an entry holds without them: which were not there is counted, never guessed.
+    """
+
+    def __init__(self, lines: "Iterable[bytes]") -> None:
+        self.lines = iter(lines)
+        self.due = self._next()
+        self.texts: dict[str, str] = {}  # of the entry that was seen last, by path
+        self.held = self.missing = 0
+
+    def _next(self) -> "Entry | None":
+        line = next(self.lines, None)
+        if line is None:
+            return None
+        told: Entry = read_json(line)
+        fit(told, {"index": int, "path": str, "salt": str, "value": str})
+        if not re.fullmatch("[0-9a-f]{64}", told["salt"]):
+            raise Altered("a text came without a salt of 32 bytes")
+        return told
+
+    def see(self, index: int, entry: Entry, _: bytes) -> None:
+        self.texts = {}
+        for path, made in entry.get("sd", {}).items():
+            if self.due is None or (self.due["index"], self.due["path"]) != (index, path):
+                self.missing += 1
+                continue
+            message = path.encode() + b"\0" + written(self.due["value"])
+            if hmac.new(bytes.fromhex(self.due["salt"]), message, hashlib.sha256).hexdigest() != made:
+                raise Altered(f"a text of entry {index} is not the one that the entry committed to")
+            self.texts[path] = self.due["value"]
+            self.held, self.due = self.held + 1, self._next()
+
+    def conclude(self) -> Answer:
+        """What holds, and how much nobody could look at."""
+        if self.due is not None:
+            raise Altered(f"the text for entry {self.due['index']} is of no entry here, or not in its place")
+        held = [f"{self.held} texts are what their entries committed to."] if self.held else []
+        missing = (
+            f"{self.missing} texts that entries commit to and that are not here: erased, or not handed out"
+        )
+        return held, [missing] if self.missing else []
+
+
 # --- the bundle: a zip in its one form --------------------------------------------------------------------------
 
 LOCAL, CENTRAL, END = "<4s5H3I2H", "<4s6H3I5H2I", "<4s4H2IH"
@@ -526,6 +586,7 @@ FIXED = (
     "entries.jsonl",
     "trust.json",
 )
+TEXTS = "openings.jsonl"  # behind the entries, where texts were handed out
 NAME = re.compile(rb"[a-z][a-z0-9._/-]{0,99}|README\.txt", re.ASCII)
 
 
@@ -552,11 +613,20 @@ class Bundle:
             data: bytes = file.read(size)
         return data
 
-    def lines(self, name: str) -> Iterator[bytes]:
+    def lines(self, name: str, most: int = MAX_ENTRY) -> Iterator[bytes]:
         """The lines of a member, without their ends."""
         with open_file(self.path) as file:
             file.seek(self.members[name][0])
-            yield from read_lines(file, self.members[name][1])
+            yield from read_lines(file, self.members[name][1], most)
+
+    def openings(self) -> "Openings":
+        """The texts that came along, if any did."""
+        return Openings(self.lines(TEXTS, MAX_OPENING) if TEXTS in self.members else [])
+
+    def expected(self, size: int, stamps: "list[str]") -> "list[str]":
+        """Its members, in their order."""
+        fixed = [one for one in (*FIXED[:5], TEXTS, *FIXED[5:]) if one != TEXTS or TEXTS in self.members]
+        return [*fixed, *stamps, *(tile_name(*one) for one in tiles_of(size))]
 
 
 def read_zip(file: Any) -> "dict[str, tuple[int, int]]":
@@ -601,9 +671,9 @@ def checksum(file: Any, size: int) -> int:
     return crc
 
 
-def read_lines(file: Any, size: "int | None" = None) -> Iterator[bytes]:
+def read_lines(file: Any, size: "int | None" = None, most: int = MAX_ENTRY) -> Iterator[bytes]:
     """Lines of at most one entry each; Altered for a longer one, or a last one without its end."""
-    while line := file.readline(MAX_ENTRY + 1 if size is None else min(MAX_ENTRY + 1, size)):
+    while line := file.readline(most + 1 if size is None else min(most + 1, size)):
         if not line.endswith(b"\n"):
             raise Altered("a line is longer than entries are, or its end is missing")
         size = None if size is None else size - len(line)
@@ -948,6 +1018,7 @@ COLUMNS = (
     "index", "time", "kind", "subject", "actor", "actor_name", "actor_kind", "auth", "stream",
     "stream_version", "leaf_hash", "data",
 )  # fmt: skip
+WITH_TEXTS = (*COLUMNS, "texts")
 MANIFEST = {
     "v": 1, "of": "entries", "checkpoint": str, "query": str, "made_at": str, "files": list, "rows": int,
     "min_index": (int, type(None)), "max_index": (int, type(None)), "totals": dict, "digest": str,
@@ -964,24 +1035,29 @@ class Population:
         self.file = path.parent / told["name"]
         if hashlib.sha256(read_bytes(self.file, MAX_TEXT)).hexdigest() != told["sha256"]:
             raise Altered(f"{told['name']} is not the file that the manifest was made for")
+        self.columns: tuple[str, ...] = COLUMNS
         self.rows = self._rows()
         self.due: list[str] | None = next(self.rows, None)
         self.met: list[int] = []
+        self.unproved = 0  # texts of the list that the bundle does not open
         self.totals: dict[str, int] = {}
 
     def _rows(self) -> Iterator["list[str]"]:
         try:
             with self.file.open(encoding="utf-8", newline="") as file:
                 rows = csv.reader(file, strict=True)
-                if tuple(next(rows, ())) != COLUMNS:
+                self.columns = tuple(next(rows, ()))
+                if self.columns not in (COLUMNS, WITH_TEXTS):
                     raise CannotTell(f"{self.file} has not the columns that this program reads")
                 yield from rows
         except (OSError, ValueError, csv.Error) as error:
             raise CannotTell(f"{self.file} is not a CSV of entries: {error}") from error
 
-    def see(self, index: int, entry: Entry, value: bytes) -> None:
+    def see(self, index: int, entry: Entry, value: bytes, texts: "dict[str, str]") -> None:
         if self.due is None or self.due[:1] != [str(index)]:
             return
+        if self.columns == WITH_TEXTS:
+            self._compare_texts(index, self.due.pop(), entry.get("sd", {}), texts)
         actor = entry["actor"]
         expected = [
             index, entry["time"], entry["type"], entry["subject"], actor["id"], None, actor["kind"],
@@ -994,6 +1070,18 @@ class Population:
         self.totals[entry["type"]] = self.totals.get(entry["type"], 0) + 1
         self.met.append(index)
         self.due = next(self.rows, None)
+
+    def _compare_texts(
+        self, index: int, cell: str, commits: "dict[str, str]", texts: "dict[str, str]"
+    ) -> None:
+        """Null is an erased text; another must be the one that the bundle opens."""
+        told = read_json(cell.encode()) if cell else {}
+        if not isinstance(told, dict) or set(told) != set(commits):
+            raise Altered(f"the row of entry {index} has texts of another entry")
+        shown = {path: text for path, text in told.items() if text is not None}
+        if any(text != texts[path] for path, text in shown.items() if path in texts):
+            raise Altered(f"the row of entry {index} has another text than the entry committed to")
+        self.unproved += len(set(shown) - set(texts))
 
     def conclude(self) -> str:
         if self.due is not None:
@@ -1049,8 +1137,10 @@ def check_population(args: argparse.Namespace) -> Answer:
     """The bundle, and that each row of a list is what its entry says."""
     trust, population = read_trust(args), Population(args.manifest)
     under = read_checkpoint(population.manifest["checkpoint"], trust)
-    about, (verified, unchecked) = walk(args, trust, [population.see], [under])
+    about, (verified, unchecked) = walk(args, trust, [], [under], population)
     verified.append(population.conclude())
+    if population.unproved:
+        unchecked.append(f"{population.unproved} texts of the list, which the bundle does not open")
     everything = not population.manifest["query"] and about["first"] == 0
     if everything and population.manifest["rows"] != under.size:
         raise Altered(f"the list is said to be of everything, but the checkpoint signed {under.size} entries")
@@ -1072,10 +1162,19 @@ def read_about(bundle: Bundle) -> "dict[str, Any]":
 
 
 def walk(
-    args: argparse.Namespace, trust: Trust, see: "list[See]", kept: "list[Head] | None" = None
+    args: argparse.Namespace,
+    trust: Trust,
+    see: "list[See]",
+    kept: "list[Head] | None" = None,
+    population: "Population | None" = None,
 ) -> "tuple[dict[str, Any], Answer]":
     """Check the whole bundle, showing each entry on the way; also answers what the bundle says about itself."""
     bundle = Bundle(args.file)
+    openings = bundle.openings()
+    see = [openings.see, *see]
+    if population is not None:
+        rows = population
+        see.append(lambda index, entry, value: rows.see(index, entry, value, openings.texts))
     about, notes = read_about(bundle), split_notes(bundle.read("checkpoints.txt"))
     heads = [read_checkpoint(note, trust) for note in notes]
     size, count = max(head.size for head in heads), about["end"] - about["first"]
@@ -1083,11 +1182,12 @@ def walk(
         raise Altered("the bundle is of another log or size than its newest checkpoint")
     stamped, (stamps, unsigned) = stamps_of(bundle.members, bundle.read, trust)
     pairs = [f"timestamps/{head.size}.{end}" for head in stamped for end in ("note", "tsr")]
-    if list(bundle.members) != [*FIXED, *pairs, *(tile_name(*one) for one in tiles_of(size))]:
+    if list(bundle.members) != bundle.expected(size, pairs):
         raise Altered("the bundle does not hold exactly the tiles of its log")
     outside = outside_heads(args, trust)
     check_tree(compare(bundle, about, see), [*heads, *stamped, *outside, *(kept or [])])
-    unchecked = unsigned + conclude(args, trust, notes[heads.index(max(heads))], size, outside)
+    texts, unread = openings.conclude()
+    unchecked = unsigned + conclude(args, trust, notes[heads.index(max(heads))], size, outside) + unread
     unchecked.append("README.txt and trust.json in the bundle, which nobody signed")
     if bundle.read("countersign-verify.py") != Path(__file__).read_bytes():
         unchecked.append("the program in the bundle, which is not the one that you run")
@@ -1095,7 +1195,7 @@ def walk(
         others = f"what the {size - count} entries say that the bundle leaves out"
         unchecked += [others, "whether these are all entries of the period that was asked for"]
     said = f"{count} entries of a log of {size}, {len(heads)} checkpoints, signed by {trust.origin}."
-    return about, ([said, *stamps], unchecked)
+    return about, ([said, *texts, *stamps], unchecked)
 
 
 def compare(bundle: Bundle, about: "dict[str, Any]", see: "list[See]") -> Iterator[bytes]:
@@ -1143,11 +1243,21 @@ def check_export(args: argparse.Namespace) -> Answer:
     outside = outside_heads(args, trust)
     names = (f"timestamps/{one.name}" for one in (args.folder / "timestamps").glob("*"))
     stamped, (stamps, unsigned) = stamps_of(names, lambda name: read_bytes(args.folder / name), trust)
+    openings = Openings(read_texts(args.folder / TEXTS))
     with open_file(args.folder / "entries.jsonl") as file:
-        size = check_tree(check_entries(read_lines(file), 0, []), [*heads, *stamped, *outside])
-    unchecked = unsigned + conclude(args, trust, notes[heads.index(max(heads))], size, outside)
+        entries = check_entries(read_lines(file), 0, [openings.see])
+        size = check_tree(entries, [*heads, *stamped, *outside])
+    texts, unread = openings.conclude()
+    unchecked = unsigned + conclude(args, trust, notes[heads.index(max(heads))], size, outside) + unread
     said = f"{size} entries and {len(heads)} checkpoints fit each other and the key of {trust.origin}."
-    return [said, *stamps], unchecked
+    return [said, *texts, *stamps], unchecked
+
+
+def read_texts(path: Path) -> "Iterator[bytes]":
+    """The lines of the texts of an export; none where none were handed out."""
+    if path.exists():
+        with open_file(path) as file:
+            yield from read_lines(file, None, MAX_OPENING)
 
 
 def check_archive(args: argparse.Namespace) -> Answer:
@@ -1159,10 +1269,13 @@ def check_archive(args: argparse.Namespace) -> Answer:
         if (one["size"], one["origin"]) != (head.size, trust.origin):
             raise Altered(f"the manifest of {one['size']} entries has the checkpoint of another log or size")
     stamped, (stamps, unsigned) = stamps_of(archive.digests, archive.read, trust)
-    check_tree(same(archive, check_entries(archive.bodies(), 0, [])), [*heads, *stamped, *outside])
+    openings = Openings([])  # an archive holds none: what is in it can never be erased
+    check_tree(
+        same(archive, check_entries(archive.bodies(), 0, [openings.see])), [*heads, *stamped, *outside]
+    )
     for name in archive.digests:
         archive.read(name)
-    unchecked = unsigned + conclude(args, trust, notes[0], archive.size, outside)
+    unchecked = unsigned + conclude(args, trust, notes[0], archive.size, outside) + openings.conclude()[1]
     unchecked.append("whether anything newer was archived, and what lies there that no manifest names")
     files = f"{len(archive.digests)} files of {len(heads)} manifests"
     said = f"{archive.size} entries in {files}, signed by {trust.origin}."

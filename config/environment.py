@@ -247,6 +247,11 @@ class Environment:
         "",
         "Where logs of ended steps go: a folder, or s3://BUCKET/PREFIX; nothing: the database.",
     )
+    evidence_years: int = _setting(
+        _whole(1, 100),
+        7,
+        "Years after somebody's last request, sign-off or review in which nobody erases their name.",
+    )
     log_days: int = _setting(
         _whole(0, 36_500), 0, "Days after which the logs of a run that has ended are removed; 0: never."
     )

@@ -238,6 +238,7 @@ LOG_DAYS = env.log_days
 TSA_URL, TSA_CA_PATH = env.tsa_url, env.tsa_ca_path
 ARCHIVE = address_of(env.archive) if env.archive else ""
 ARCHIVE_DAYS = env.archive_days  # for which each file of it is locked
+EVIDENCE_YEARS = env.evidence_years
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

@@ -14,6 +14,7 @@ from accounts.acting import Acting
 from accounts.models import Team, User
 from approvals import known
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record
 from audit.models import Coupled
 from audit.refusals import (
@@ -154,7 +155,7 @@ def refuse_version(version: WorkflowVersion, *, reason: str, by: Acting) -> None
         _check_approver(version, by)
         if version.state != V.WAITING:
             raise MoveNotAllowed(f"Version {version.number} is {version.state}; there is nothing to refuse.")
-        _move_version(version, V.REFUSED, by=by.actor, reason=reason)
+        _move_version(version, V.REFUSED, by=by.actor, reason=Erasable(reason))
 
 
 def install(definition: Definition, *, origin: str, by: Actor, authors: Collection[str] = ()) -> Workflow:

@@ -17,6 +17,7 @@ from approvals.clock import database_time
 from approvals.models import Chain
 from approvals.passkeys import Assertion, Presented
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record
 from audit.refusals import Invalid, MoveNotAllowed, NotFound, Refusal, StaleVersion
 from orchestration import access, lifecycle, revisions, undoing
@@ -241,7 +242,7 @@ def remark(
         made = Comment.objects.create(change=change, author=author, text=text, kind=kind, answers=answers)
         record(
             "change.commented", of=None, subject=change.key, actor=by, change=change.key,
-            comment=str(made.pk), comment_digest=digests.digest_of_text(text), comment_kind=str(kind),
+            comment=str(made.pk), text=Erasable(text), comment_kind=str(kind),
             answers=str(answers.pk) if answers else None,
         )  # fmt: skip
         lifecycle.tell(change)

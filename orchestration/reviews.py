@@ -16,10 +16,11 @@ from approvals.clock import database_time
 from approvals.eligibility import in_conflict
 from approvals.models import Chain, SignOff
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record, timestamp
 from audit.models import Entry
 from audit.refusals import Invalid, NotAllowed, NotFound, Refusal
-from orchestration.definitions.digest import digest_of_text, emergency_of
+from orchestration.definitions.digest import emergency_of
 from orchestration.definitions.source import CONTROL
 from orchestration.models import Change, Conclusion, Review
 
@@ -111,7 +112,7 @@ def _record(kind: str, review: Review, change: Change, made: Conclusion, *, by: 
         actor=by.actor,
         change=change.key,
         person=str(made.person_id),
-        conclusion_digest=digest_of_text(made.text),
+        conclusion=Erasable(made.text),
     )
 
 

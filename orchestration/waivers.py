@@ -19,6 +19,7 @@ from approvals.models import Bundle
 from audit.access import may_read
 from audit.controls.catalogue import controls
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record, timestamp
 from audit.refusals import Invalid, NotAllowed, NotFound, Refusal
 from orchestration.models import Environment, Service, Waiver
@@ -169,7 +170,7 @@ def _record(kind: str, waiver: Waiver, *, by: Actor, reason: str) -> None:
     record(
         kind, of=waiver, subject=waiver.rule, actor=by, exception=str(waiver.pk), rule=waiver.rule,
         scope=waiver.scope.split()[0], scope_name=_named(waiver), scope_id=str(about),
-        owner=str(waiver.owner_id), ends_at=timestamp(waiver.ends_at), reason=reason,
+        owner=str(waiver.owner_id), ends_at=timestamp(waiver.ends_at), reason=Erasable(reason),
     )  # fmt: skip
 
 

@@ -157,6 +157,9 @@ class SignOff(Coupled):
     subject = models.CharField(max_length=71, help_text="the digest the person saw")
     chain_digest = models.CharField(max_length=71)
     comment = models.TextField(blank=True)
+    comment_salt = models.BinaryField(
+        null=True, max_length=32, help_text="what is signed is a commitment to the comment, made with it"
+    )
     condition = models.TextField(blank=True)
     signature = models.TextField(
         help_text="made with a key outside the database, so SQL alone cannot mint one"
@@ -165,7 +168,8 @@ class SignOff(Coupled):
     assertion = models.JSONField(null=True, help_text="what the passkey signed: approvals/passkeys.py")
     given_at = models.DateTimeField()
     withdrawn_at = models.DateTimeField(null=True, blank=True)
-    unsealed = ("comment", "condition")
+    unsealed = ("comment", "comment_salt", "condition")
+    erasable = ("comment", "comment_salt")
     objects = SignOffQuerySet.as_manager()
 
     class Meta:
@@ -205,7 +209,7 @@ class Recusal(Coupled):
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     reason = models.TextField()
     at = models.DateTimeField()
-    unsealed = ("reason",)  # a friendship or a share is nobody's business for ever
+    unsealed = erasable = ("reason",)  # a friendship or a share is nobody's business for ever
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["chain", "person"], name="recusal_once_per_person")]

@@ -39,6 +39,7 @@ class Period(Coupled):
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     lifted_at = models.DateTimeField(null=True, blank=True)
+    unsealed = erasable = ("reason",)
 
     class Meta:
         abstract = True
@@ -96,6 +97,8 @@ class FreezeException(Coupled):
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+    unsealed: ClassVar[tuple[str, ...]] = ("reason",)
+    erasable: ClassVar[tuple[str, ...]] = ("reason",)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["ends_at", "id"]

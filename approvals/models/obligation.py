@@ -34,6 +34,7 @@ class Obligation(Coupled):
     closed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     note = models.TextField(blank=True, help_text="what was done, in the words of whoever closed it")
     unsealed: ClassVar[tuple[str, ...]] = ("text", "note")
+    erasable: ClassVar[tuple[str, ...]] = ("note",)
     objects = ObligationQuerySet.as_manager()
 
     class Meta:

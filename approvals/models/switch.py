@@ -15,6 +15,7 @@ class KillSwitch(Coupled):
     thrown_by = models.CharField(max_length=64, help_text="the actor")
     thrown_at = models.DateTimeField()
     lifted_at = models.DateTimeField(null=True, blank=True)
+    unsealed = erasable = ("reason",)
 
     @property
     def key(self) -> str:

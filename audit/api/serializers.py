@@ -6,6 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from audit.ledger import openings
 from audit.models import Leaf
 from audit.pages.told import sealed
 
@@ -19,7 +20,8 @@ class EntryRow(serializers.ModelSerializer[Leaf]):
     """One entry of a list."""
 
     id = serializers.UUIDField(source="entry.id")
-    actor_name = serializers.CharField(allow_null=True)
+    actor_name = serializers.CharField(allow_null=True, help_text="Of the time when it happened.")
+    actor_name_now = serializers.CharField(allow_null=True)
     time = serializers.DateTimeField(source="occurred_at")
     stream = serializers.UUIDField(source="entry.stream")
     stream_version = serializers.IntegerField(source="entry.stream_version")
@@ -28,8 +30,8 @@ class EntryRow(serializers.ModelSerializer[Leaf]):
     class Meta:
         model = Leaf
         fields: tuple[str, ...] = (
-            "index", "id", "kind", "subject", "actor", "actor_name", "time", "stream", "stream_version",
-            "leaf_hash",
+            "index", "id", "kind", "subject", "actor", "actor_name", "actor_name_now", "time", "stream",
+            "stream_version", "leaf_hash",
         )  # fmt: skip
 
     def get_leaf_hash(self, leaf: Leaf) -> str:
@@ -40,14 +42,22 @@ class EntryDetail(EntryRow):
     """One entry with what it says (`entry`) and the exact bytes that were hashed (`body`)."""
 
     entry = serializers.SerializerMethodField()
+    texts = serializers.SerializerMethodField(
+        help_text="The texts to which it only commits, by their paths; null where one was erased."
+    )
     body = serializers.SerializerMethodField()
 
     class Meta(EntryRow.Meta):
-        fields = (*EntryRow.Meta.fields, "entry", "body")
+        fields = (*EntryRow.Meta.fields, "entry", "texts", "body")
 
     @extend_schema_field(serializers.DictField())
     def get_entry(self, leaf: Leaf) -> dict[str, Any]:
         return sealed(leaf)
+
+    @extend_schema_field(serializers.DictField())
+    def get_texts(self, leaf: Leaf) -> dict[str, Any]:
+        found = openings.texts([leaf.entry_id]).get(leaf.entry_id, {})
+        return {path: found.get(path) for path in sealed(leaf).get("sd", {})}
 
     def get_body(self, leaf: Leaf) -> str:
         return base64(leaf.entry.body)

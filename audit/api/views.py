@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from django.db.models import OuterRef, Subquery
 from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -17,13 +16,12 @@ from audit.access import require_reader
 from audit.api.serializers import EntryDetail, EntryRow, Growth, base64
 from audit.ledger import proofs
 from audit.ledger.entry import Actor
-from audit.models import ActorName, Checkpoint, Leaf
-from audit.pages.told import names_of
+from audit.models import Checkpoint, Leaf
+from audit.names import Names
 from audit.refusals import Invalid, NotFound
 from audit.reports import bundle
 from audit.rest.pages import CursorPages
 
-NAME = Subquery(ActorName.objects.filter(actor=OuterRef("entry__actor")).values("name")[:1])
 TERMS = (
     "type",
     "outcome",
@@ -67,10 +65,7 @@ class Entries(Door, generics.ListAPIView[Leaf]):
         terms += [search.term(name, given[name]) for name in TERMS if given.get(name)]
         pages = CursorPages()
         found = search.page(terms, size=pages.get_page_size(request), before=pages.position(request))
-        names = names_of(found.rows)
-        for leaf in found.rows:
-            leaf.actor_name = names.get(leaf.actor)  # type: ignore[attr-defined]  # read by the serializer
-        rows = EntryRow(found.rows, many=True).data
+        rows = EntryRow(_named(found.rows), many=True).data
         return Response({"next": pages.link(request, found.older), "results": rows})
 
 
@@ -121,6 +116,9 @@ class Bundle(Door):
                 "from", str, description="First day or moment of the period; the whole log without."
             ),
             OpenApiParameter("to", str, description="First day or moment after the period."),
+            OpenApiParameter(
+                "texts", bool, description="With what people typed, as far as it was not erased."
+            ),
         ],
         responses={(200, "application/zip"): OpenApiTypes.BINARY},
     )
@@ -128,17 +126,27 @@ class Bundle(Door):
         if self.actor_of is None:
             raise RuntimeError("the door does not know who knocks")
         asked = {name: request.query_params.get(name, "") for name in ("from", "to")}
-        made = bundle.take(asked, by=self.actor_of(request))
+        texts = request.query_params.get("texts") == "true"
+        made = bundle.take(asked, texts=texts, by=self.actor_of(request))
         headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
         return StreamingHttpResponse(made.pieces(), content_type="application/zip", headers=headers)
 
 
 def leaf_at(index: int) -> Leaf:
     """The leaf with its entry; NotFound beyond the log."""
-    leaf = Leaf.objects.select_related("entry").annotate(actor_name=NAME).filter(index=index).first()
+    leaf = Leaf.objects.select_related("entry").filter(index=index).first()
     if leaf is None:
         raise NotFound("The log has no entry with this number yet.")
-    return leaf
+    return _named([leaf])[0]
+
+
+def _named(leaves: list[Leaf]) -> list[Leaf]:
+    """With the names that the serializer reads: of the time when it happened, and of now."""
+    names = Names(leaf.actor for leaf in leaves)
+    for leaf in leaves:
+        leaf.actor_name = names.then(leaf.actor, leaf.occurred_at) or None  # type: ignore[attr-defined]
+        leaf.actor_name_now = names.now.get(leaf.actor)  # type: ignore[attr-defined]
+    return leaves
 
 
 def _signed(request: Request, name: str) -> Checkpoint:

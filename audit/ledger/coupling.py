@@ -113,6 +113,22 @@ def digests() -> RunSQL:
     return RunSQL(DIGEST, "DROP FUNCTION audit_row_digest(regclass, uuid, text[])")
 
 
+def only_going() -> RunSQL:
+    """Openings: erased one by one, never written over."""
+    return RunSQL(
+        """
+        CREATE TRIGGER audit_opening_unchanged BEFORE UPDATE ON audit_opening
+            FOR EACH ROW EXECUTE FUNCTION audit_append_only();
+        CREATE TRIGGER audit_opening_no_truncate BEFORE TRUNCATE ON audit_opening
+            EXECUTE FUNCTION audit_append_only();
+        """,
+        """
+        DROP TRIGGER audit_opening_unchanged ON audit_opening;
+        DROP TRIGGER audit_opening_no_truncate ON audit_opening;
+        """,
+    )
+
+
 class Coupling(RunSQL):
     """The operation that governs a table; it remembers what it made, for `guarded.py` to compare."""
 

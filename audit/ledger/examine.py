@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 from audit.canonical import NotCanonical, parse
 from audit.ledger import checkpoint, guarded, merkle, state
 from audit.ledger.note import BadNote, Verifier
+from audit.ledger.opened import Texts
 from audit.ledger.record import timestamp
 from audit.ledger.tiles import HASH, WIDTH, Edge
 from audit.models import Checkpoint, Coupled
@@ -55,6 +56,7 @@ class Walk:
         default_factory=dict
     )  # that entries sealed the state of, with the newest index
     checkpoints: dict[int, bytes] = field(default_factory=dict)
+    texts: Texts = field(default_factory=Texts)
     roots_checked: int = 0
 
     def find(self, index: int | None, text: str) -> None:
@@ -88,11 +90,13 @@ def examine(keys: Sequence[Verifier], *, pinned: Iterable[str] = ()) -> Report:
         _compare_tiles(walk)
         _compare_head(walk)
         _find_strays(walk)
+        for index, fault in walk.texts.close():
+            walk.find(index, fault)
         for fault in guarded.faults():
             walk.find(None, fault)
         rows = sum(_compare_rows(walk, model) for model in governed())
-        for row_id, index in walk.rows.items():
-            walk.find(None, f"The row {row_id} that entry {index} tells of is gone.")
+        for row_id, told in walk.rows.items():
+            walk.find(None, f"The row {row_id} that entry {told} tells of is gone.")
         for path in settings.LEDGER_EXAMINED_TOO:
             for fault in import_string(path)():
                 walk.find(None, fault)
@@ -183,6 +187,7 @@ def _examine_entry(walk: Walk, index: int, placed: bytes, row: list[Any]) -> Non
         )
     if wrong:
         walk.find(index, f"Entry {index} is listed with another {wrong[0]} than its sealed bytes say.")
+    walk.texts.see(index, entry_id, said)
     _follow_stream(walk, index, said, placed)
 
 

@@ -8,13 +8,15 @@ from django.conf import settings
 from django.db import connection
 
 import audit.verify
-from audit.ledger import checkpoint, stamped
+from audit.canonical import canonical
+from audit.ledger import checkpoint, openings, stamped
 from audit.models import Checkpoint
 from audit.refusals import NotFound
 
 README = """This is the ledger of {origin} up to {size} entries.
 
 entries.jsonl            the sealed bytes of each entry, one a line, in the order of the log
+openings.jsonl           where it was asked for: the texts that people typed, with what proves them
 checkpoints.txt          every signed checkpoint, oldest first
 timestamps/              checkpoints that a timestamp authority (RFC 3161) saw, and its answers, where one was asked
 countersign-verify.py    checks all of it with Python alone: no network, no database, no other code
@@ -27,7 +29,7 @@ was exchanged.
 """
 
 
-def write(folder: Path) -> Checkpoint:
+def write(folder: Path, *, with_texts: bool = False) -> Checkpoint:
     """Write the sealed log; answers the checkpoint that covers it."""
     signed = stamped.leaving()
     if signed is None:
@@ -36,6 +38,9 @@ def write(folder: Path) -> Checkpoint:
     with (folder / "entries.jsonl").open("wb") as file:
         for body in bodies(signed.size):
             file.write(body + b"\n")
+    if with_texts:
+        with (folder / "openings.jsonl").open("wb") as file:
+            file.writelines(texts(signed.size))
     notes = Checkpoint.objects.filter(size__lte=signed.size).order_by("size").values_list("note", flat=True)
     (folder / "checkpoints.txt").write_text("\n".join(notes), "utf-8")
     for name, data in stamped.files(0, signed.size):
@@ -63,3 +68,10 @@ def bodies(size: int, *, first: int = 0) -> Iterator[bytes]:
             for (body,) in cursor.fetchall():
                 yield bytes(body)
         begin = end
+
+
+def texts(end: int, *, first: int = 0) -> Iterator[bytes]:
+    """What these entries commit to and what was not erased since, a line each, with what proves it."""
+    for index, one in openings.lines(end, first=first):
+        told = {"index": index, "path": one.path, "salt": one.salt.hex(), "value": one.value}
+        yield canonical(told) + b"\n"

@@ -60,6 +60,8 @@ def expected() -> Iterator[Trigger]:
         yield Trigger(table, f"{table}_no_truncate", "audit_append_only", BEFORE | TRUNCATE)
     yield Trigger("audit_tile", "audit_tile_only_grows", "audit_only_grows", CHANGES)
     yield Trigger("audit_tile", "audit_tile_no_truncate", "audit_only_grows", BEFORE | TRUNCATE)
+    yield Trigger("audit_opening", "audit_opening_unchanged", "audit_append_only", BEFORE | ROW | UPDATE)
+    yield Trigger("audit_opening", "audit_opening_no_truncate", "audit_append_only", BEFORE | TRUNCATE)
 
 
 def _functions() -> Iterator[str]:

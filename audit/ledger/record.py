@@ -10,10 +10,11 @@ from django.db import connection, transaction
 
 from audit.canonical import Json, canonical, uuid7
 from audit.clock import database_time
-from audit.ledger import rows
+from audit.ledger import personal, rows
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable, Opened
 from audit.ledger.rows import Written
-from audit.models import Coupled, Entry
+from audit.models import Coupled, Entry, Opening
 from audit.refusals import Refusal
 
 MAX_BYTES = 60_000  # larger payloads are recorded by digest
@@ -33,8 +34,9 @@ SELECT pg_notify(%s, '')
 def record(kind: str, *, of: Coupled | None, subject: str, actor: Actor, **data: Json) -> Entry:
     """Write one entry in the caller's transaction; it lives or dies with the row it tells about.
 
-    `of` is the governed row at its new version, `None` an act that changes no row. RuntimeError outside a
-    transaction, ValueError beyond 60 kB, NotCanonical when the data lies outside the canonical profile.
+    `of` is the governed row at its new version, `None` an act that changes no row. Of an `Erasable` the entry holds a
+    commitment only. RuntimeError outside a transaction, ValueError beyond 60 kB, NotCanonical when the data lies
+    outside the canonical profile.
     """
     _check_transaction()
     entry_id = uuid7()  # what changes no row is a stream of its own, with this one entry
@@ -55,22 +57,35 @@ def _check_transaction() -> None:
         raise RuntimeError("record() needs the transaction of the change it records")
 
 
+Made = tuple[Entry, list[Opened]]
+
+
 def _entry(
     entry_id: UUID, kind: str, row: Written, data: Mapping[str, Json], *, subject: str, actor: Actor
-) -> Entry:
+) -> Made:
+    kept, hidden = personal.split(data)
     body = encode(
-        entry_id, kind, row.at, row.stream, row.version, row.previous, row.sealed, actor, subject, data
-    )
+        entry_id, kind, row.at, row.stream, row.version, row.previous, row.sealed, actor, subject, kept,
+        {one.path: one.commitment for one in hidden},
+    )  # fmt: skip
     named = (entry_id, row.stream, row.version, kind, subject, actor.id, row.at, body, leaf_hash(body))
-    return Entry(*named)  # type: ignore[misc]  # the columns in the order of the model
+    return Entry(*named), hidden  # type: ignore[misc]  # the columns in the order of the model
 
 
-def _store(made: list[Entry]) -> list[Entry]:
-    """One statement for all of them; they are of one kind, subject and actor."""
-    arrays = [[getattr(one, column) for one in made] for column in COLUMNS]
+def _store(made: list[Made]) -> list[Entry]:
+    """One statement for all entries, which are of one kind, subject and actor; another where there are openings."""
+    entries = [entry for entry, _ in made]
+    arrays = [[getattr(one, column) for one in entries] for column in COLUMNS]
     with connection.cursor() as cursor:
-        cursor.execute(INSERT, [made[0].kind, made[0].subject, made[0].actor, *arrays, CHANNEL])
-    return made
+        cursor.execute(INSERT, [entries[0].kind, entries[0].subject, entries[0].actor, *arrays, CHANNEL])
+    openings = [
+        Opening(entry=entry, path=one.path, salt=one.salt, value=one.value)
+        for entry, hidden in made
+        for one in hidden
+    ]
+    if openings:
+        Opening.objects.bulk_create(openings)
+    return entries
 
 
 def record_refusal(refusal: Refusal, *, attempted: str, subject: str, actor: Actor) -> Entry:
@@ -87,7 +102,7 @@ def record_refusal(refusal: Refusal, *, attempted: str, subject: str, actor: Act
             actor=actor,
             code=refusal.code,
             attempted=attempted,
-            detail=str(refusal)[:2000],
+            detail=Erasable(str(refusal)[:2000]),
         )
 
 
@@ -102,11 +117,12 @@ def encode(
     actor: Actor,
     subject: str,
     data: Mapping[str, Any],
+    commitments: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The canonical bytes of an entry, version 1 of the format (docs/reference/ledger-format.md)."""
+    """The canonical bytes of an entry (docs/reference/ledger-format.md): version 2 where it commits to something."""
     body = canonical(
         {
-            "v": 1,
+            **({"v": 2, "sd": commitments} if commitments else {"v": 1}),
             "id": str(entry_id),
             "type": kind,
             "time": timestamp(at),

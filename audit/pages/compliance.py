@@ -1,6 +1,6 @@
 """What was tested, over which population, with which evidence. Shows what the ledger says; must never judge itself."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ from audit.access import require_reader
 from audit.controls.catalogue import control, controls
 from audit.controls.evaluate import Report, Tested, known
 from audit.ledger.entry import Actor
-from audit.models import ActorName
+from audit.names import Names
 from audit.reports import controls as reports
 
 PICKED = ("from", "to", "environment", "checkpoint")
@@ -169,24 +169,22 @@ def _tabs(tested: Tested, asked: dict[str, str], only: str) -> list[dict[str, An
 
 def _people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with names, and with times as times."""
-    names = _names(
-        {actor for row in rows for actor in (row["requester_actor"], *row["approver_actors"]) if actor}
+    names = Names(
+        actor for row in rows for actor in (row["requester_actor"], *row["approver_actors"]) if actor
     )
-    return [
-        {
-            **row,
-            "state": ITEMS[row["result"]],
-            "requester_name": names.get(row["requester_actor"], "unknown"),
-            "approver_names": [names.get(actor, "unknown") for actor in row["approver_actors"]],
-            "started": datetime.fromisoformat(row["started_at"]),
-            "approved_before": _seconds_before(row),
-        }
-        for row in rows
-    ]
+    return [_person_row(row, names, datetime.fromisoformat(row["started_at"])) for row in rows]
 
 
-def _names(actors: Iterable[str]) -> dict[str, str]:
-    return dict(ActorName.objects.filter(actor__in=list(actors)).values_list("actor", "name"))
+def _person_row(row: dict[str, Any], names: Names, started: datetime) -> dict[str, Any]:
+    called = [names.both(actor or "", started) or "unknown" for actor in row["approver_actors"]]
+    return {
+        **row,
+        "state": ITEMS[row["result"]],
+        "requester_name": names.both(row["requester_actor"] or "", started) or "unknown",
+        "approver_names": called,
+        "started": started,
+        "approved_before": _seconds_before(row),
+    }
 
 
 def _seconds_before(row: dict[str, Any]) -> float | None:

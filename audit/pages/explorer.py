@@ -117,9 +117,8 @@ def bundler(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest],
     @login_required
     def take(request: HttpRequest) -> StreamingHttpResponse:
         require_reader(request.user)
-        made = bundle.take(
-            {name: request.POST.get(name, "") for name in ("from", "to")}, by=actor_of(request)
-        )
+        asked = {name: request.POST.get(name, "") for name in ("from", "to")}
+        made = bundle.take(asked, texts=request.POST.get("texts") == "on", by=actor_of(request))
         headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
         return StreamingHttpResponse(made.pieces(), content_type="application/zip", headers=headers)
 

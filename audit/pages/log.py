@@ -16,6 +16,7 @@ from audit import search, views
 from audit.access import require_reader
 from audit.ledger import checkpoint
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record
 from audit.models import Leaf
 from audit.pages import proving, told
@@ -103,7 +104,7 @@ def exporter(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest]
         with transaction.atomic():
             record(
                 "export.created", of=None, subject="ledger", actor=actor_of(request),
-                what="entries", query=search.spell(terms), rows=made.count, digest=made.digest,
+                what="entries", query=Erasable(search.spell(terms)), rows=made.count, digest=made.digest,
             )  # fmt: skip
         response = StreamingHttpResponse(made.pieces(), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = 'attachment; filename="entries.csv"'

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.canonical import canonical
+from audit.ledger import openings
 from audit.models import Leaf
 from audit.pages import told
 
@@ -29,7 +30,8 @@ def changes(leaf: Leaf) -> list[Fact]:
     """What this entry says, beside what the entries before it of the same row said last; what changed comes first."""
     said = told.sealed(leaf)
     known = _before(leaf)
-    facts = [_fact(name, known, value) for name, value in _facts(said).items()]
+    data = openings.data(leaf.entry) if said else {}
+    facts = [_fact(name, known, value) for name, value in _facts(said, data).items()]
     return sorted(facts, key=lambda one: one.state == "same")
 
 
@@ -44,15 +46,17 @@ def _before(leaf: Leaf) -> dict[str, Any]:
         .order_by("entry__stream_version")
     )
     known: dict[str, Any] = {}
-    for one in earlier:
-        known |= _facts(told.sealed(one))
+    readable = [(one.entry, said) for one in earlier if (said := told.sealed(one))]
+    data = openings.datas(entry for entry, _ in readable)
+    for entry, said in readable:
+        known |= _facts(said, data[entry.pk])
     return known
 
 
-def _facts(said: dict[str, Any]) -> dict[str, Any]:
-    """The data of an entry, and the digest of the row as it was then."""
+def _facts(said: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """The data of an entry, with its texts, and the digest of the row as it was then."""
     state = said.get("state")
-    return {**said.get("data", {}), **({"row": state["digest"]} if state else {})}
+    return {**data, **({"row": state["digest"]} if state else {})}
 
 
 def _fact(name: str, known: dict[str, Any], value: Any) -> Fact:

@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 
 from audit import search
 from audit.canonical import NotCanonical, parse
-from audit.models import ActorName, Leaf
+from audit.ledger.personal import ERASED
+from audit.models import Leaf
+from audit.names import Names
 
 # What a reader asks first, in this order; everything else is on the entry's own page.
 FIRST = (
@@ -50,7 +52,7 @@ class Told:
     detail: str
 
 
-def told(leaf: Leaf, names: Mapping[str, str]) -> Told:
+def told(leaf: Leaf, names: Names) -> Told:
     """An entry of the list; one whose bytes cannot be read says so and is still listed."""
     entry = leaf.entry
     said = sealed(leaf)
@@ -62,7 +64,7 @@ def told(leaf: Leaf, names: Mapping[str, str]) -> Told:
         words=in_words(kind),
         state=kind.rpartition(".")[2],
         at=entry.occurred_at,
-        actor=names.get(actor["id"]) or short(actor["id"]),
+        actor=called(names, actor["id"], entry.occurred_at),
         actor_kind=actor["kind"],
         subject=short(subject),
         url=where(subject),
@@ -100,6 +102,12 @@ def short(text: str) -> str:
     return ID.sub(r"\1…", text)
 
 
+def called(names: Names, actor: str, at: datetime) -> str:
+    """By name, or by the id where there is none, with a word on why."""
+    name = names.both(actor, at)
+    return name if name not in ("", ERASED) else f"{short(actor)} {name}".strip()
+
+
 def in_words(kind: str) -> str:
     """`sign_off.given` as "Sign-off given"."""
     noun, _, verb = kind.partition(".")
@@ -116,7 +124,6 @@ def summary(data: Mapping[str, Any]) -> str:
     return text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
 
 
-def names_of(leaves: Iterable[Leaf]) -> dict[str, str]:
+def names_of(leaves: Iterable[Leaf]) -> Names:
     """The names that belong to the pseudonyms of these entries, as far as they were not erased."""
-    actors = {leaf.entry.actor for leaf in leaves}
-    return dict(ActorName.objects.filter(actor__in=actors).values_list("actor", "name"))
+    return Names(leaf.entry.actor for leaf in leaves)

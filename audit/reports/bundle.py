@@ -36,6 +36,7 @@ README = """This is {what} of the ledger {origin}, as it was signed at {size} en
 bundle.json              which entries of the log are here
 checkpoints.txt          what was signed: the size and the root of the log, the newest {notes}
 entries.jsonl            the sealed bytes of each entry, one a line, in the order of the log
+openings.jsonl           where it was asked for: the texts that people typed, with what proves them; delete it at will
 timestamps/              checkpoints that a timestamp authority (RFC 3161) saw, and its answers, where one was asked
 tile/                    the hashes of every entry of the log, and of the tree over them
 trust.json               the key of the log and of its workers, as this server tells them
@@ -70,15 +71,17 @@ class Made:
             yield from _pieces(file)
 
 
-def take(asked: Mapping[str, str], *, by: Actor) -> Made:
-    """Make a bundle of the period `[from, to)`, or of everything, and record who took it."""
+def take(asked: Mapping[str, str], *, texts: bool = False, by: Actor) -> Made:
+    """Make a bundle of the period `[from, to)`, or of everything, and record who took it; `texts`: with openings."""
     signed = stamped.leaving()
     with transaction.atomic():
         _check_rate(by)
         if signed is None:
             raise NotFound("No bundle was made: no checkpoint is signed yet.")
-        made = _make(signed, _about(signed, asked))
-        record("bundle.created", of=None, subject="ledger", actor=by, digest=made.digest, **_told(made.about))
+        made = _make(signed, _about(signed, asked), texts=texts)
+        record(
+            "bundle.created", of=None, subject="ledger", actor=by, digest=made.digest, texts=texts, **_told(made.about)
+        )  # fmt: skip
     return made
 
 
@@ -123,16 +126,18 @@ def _about(signed: Checkpoint, asked: Mapping[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _make(signed: Checkpoint, about: Mapping[str, Any]) -> Made:
+def _make(signed: Checkpoint, about: Mapping[str, Any], *, texts: bool) -> Made:
     file = tempfile.TemporaryFile()  # noqa: SIM115 - Made.pieces closes it
-    pack.write(file, members(signed, about))
+    pack.write(file, members(signed, about, texts=texts))
     digest = hashlib.sha256()
     for piece in _pieces(file):
         digest.update(piece)
     return Made(file, about, f"sha256:{digest.hexdigest()}")
 
 
-def members(signed: Checkpoint, about: Mapping[str, Any]) -> Iterator[tuple[str, Iterator[bytes]]]:
+def members(
+    signed: Checkpoint, about: Mapping[str, Any], *, texts: bool = False
+) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Name and content of each file, in the order in which the verifier expects them."""
     all_notes = Checkpoint.objects.filter(size__lte=signed.size).order_by("-size")
     notes = list(all_notes.values_list("note", flat=True)[:NOTES])[::-1]
@@ -146,6 +151,8 @@ def members(signed: Checkpoint, about: Mapping[str, Any]) -> Iterator[tuple[str,
     yield "checkpoints.txt", iter(["\n".join(notes).encode()])
     yield "countersign-verify.py", iter([program])
     yield "entries.jsonl", (body + b"\n" for body in entries)
+    if texts:
+        yield "openings.jsonl", export.texts(about["end"], first=about["first"])
     yield "trust.json", iter([checkpoint.trust(signed.size)])
     yield from ((name, iter([data])) for name, data in stamped.files(0, signed.size))
     for level, index, width in tiles_of(signed.size):

@@ -6,6 +6,7 @@ Whoever has a bundle of the same log holds each row against its entry, without u
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ from django.db import transaction
 
 from audit.canonical import NotCanonical, canonical, parse
 from audit.clock import database_time
+from audit.ledger import openings
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record, timestamp
-from audit.models import ActorName, Checkpoint, Leaf
+from audit.models import Checkpoint, Leaf
+from audit.names import Names
 from audit.reports import sheet
 
 NAME = "entries.csv"
+CHUNK = 1000
 COLUMNS = (
     "index", "time", "kind", "subject", "actor", "actor_name", "actor_kind", "auth", "stream",
-    "stream_version", "leaf_hash", "data",
+    "stream_version", "leaf_hash", "data", "texts",
 )  # fmt: skip
 
 
@@ -43,7 +48,7 @@ def write(folder: Path, leaves: Iterable[Leaf], *, query: str, signed: Checkpoin
     (folder / "manifest.json").write_bytes(canonical({**told, "digest": digest}))
     with transaction.atomic():
         record(
-            "population.created", of=None, subject="ledger", actor=by, query=query, rows=len(places),
+            "population.created", of=None, subject="ledger", actor=by, query=Erasable(query), rows=len(places),
             digest=f"sha256:{digest}",
         )  # fmt: skip
     return len(places)
@@ -57,19 +62,25 @@ def _counted(leaves: Iterable[Leaf], totals: Counter[str], places: list[int]) ->
 
 
 def cells(leaves: Iterable[Leaf]) -> Iterator[tuple[Leaf, list[object]]]:
-    """Each leaf with its row: what the sealed bytes say, and the name of the actor as far as it was not erased."""
-    names: dict[str, str] = {}
-    for leaf in leaves:
-        said, row = _said(leaf), leaf.entry
-        if row.actor not in names:
-            found = ActorName.objects.filter(actor=row.actor).values_list("name", flat=True)
-            names[row.actor] = found.first() or ""
-        actor = said.get("actor", {})
-        yield leaf, [
-            leaf.index, said.get("time"), row.kind, row.subject, row.actor, names[row.actor], actor.get("kind"),
-            actor.get("auth"), row.stream, row.stream_version, bytes(leaf.leaf_hash).hex(),
-            canonical(said.get("data")).decode(),
-        ]  # fmt: skip
+    """Each leaf with its row: what the sealed bytes say; names and texts as far as they were not erased."""
+    for some in _chunks(leaves):
+        names = Names(leaf.entry.actor for leaf in some)
+        texts = openings.texts(leaf.entry_id for leaf in some)
+        for leaf in some:
+            said, row = _said(leaf), leaf.entry
+            actor, told = said.get("actor", {}), texts.get(row.pk, {})
+            opened = {path: told.get(path) for path in said.get("sd", {})}
+            yield leaf, [
+                leaf.index, said.get("time"), row.kind, row.subject, row.actor, names.both(row.actor, row.occurred_at),
+                actor.get("kind"), actor.get("auth"), row.stream, row.stream_version, bytes(leaf.leaf_hash).hex(),
+                canonical(said.get("data")).decode(), canonical(opened).decode(),
+            ]  # fmt: skip
+
+
+def _chunks(leaves: Iterable[Leaf]) -> Iterator[list[Leaf]]:
+    rest = iter(leaves)
+    while some := list(islice(rest, CHUNK)):
+        yield some
 
 
 def _said(leaf: Leaf) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, Func, Q, QuerySet, TextField, Value
+from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, TextField, Value
 
 from audit.canonical import canonical, parse
-from audit.models import ActorName, Entry, Leaf
+from audit.models import Entry, Leaf, Opening
+from audit.names import called
 from audit.search.grammar import Term, moment, places
 
 MAX_STORY = 1_000  # entries of one thing that are read for what they name
@@ -63,8 +64,7 @@ def _outcome(value: str) -> set[str]:
 
 def _actors(value: str) -> set[str]:
     """By id, by handle, or by a part of the name."""
-    named = ActorName.objects.filter(Q(handle__iexact=value) | Q(name__icontains=value))
-    return {value, *named.values_list("actor", flat=True)}
+    return {value, *called(value, handle=True)}
 
 
 def _spellings(value: str) -> set[str]:
@@ -81,11 +81,13 @@ def _story(value: str) -> set[str]:
 
 
 def _with_word(found: QuerySet[Leaf], value: str) -> QuerySet[Leaf]:
-    """Anywhere in the sealed bytes, whatever its case, or in the name of who acted."""
+    """Anywhere in the sealed bytes or the texts beside them, whatever its case, or in the name of who acted."""
     text = Func(F("entry__body"), Value("UTF8"), function="convert_from", output_field=TextField())
     spelled = canonical(value).decode()[1:-1]  # as the bytes have it
-    named = ActorName.objects.filter(name__icontains=value).values_list("actor", flat=True)
-    return found.alias(text=text).filter(Q(text__icontains=spelled) | Q(actor__in=list(named)))
+    typed = Exists(Opening.objects.filter(entry=OuterRef("entry"), value__icontains=value))
+    return found.alias(text=text).filter(
+        Q(text__icontains=spelled) | Q(typed) | Q(actor__in=sorted(called(value)))
+    )
 
 
 # qualifier -> the column that it narrows, and which values it stands for

@@ -90,6 +90,7 @@ LOOKS: dict[str, Look] = {
     "draining": Look("wait", "wait", "Draining"),
     "failing": Look("wait", "warn", "Failing"),
     "given_up": Look("bad", "warn", "Given up"),
+    "erased": Look("idle", "cancelled", "Erased"),
     "ended": Look("idle", "cancelled", "Ended"),
     "offline": Look("idle", "cancelled", "Offline"),
     "comment": Look("idle", "comment", "Comment"),

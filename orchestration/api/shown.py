@@ -10,7 +10,9 @@ from approvals import permit as permits
 from approvals.chain import Progress, Verdict
 from approvals.models import Chain, Permit
 from audit.canonical import parse
-from audit.models import ActorName, Entry
+from audit.ledger import openings
+from audit.models import Entry
+from audit.names import Names
 from orchestration import access
 from orchestration.api.shapes import changes as shapes
 from orchestration.asking import content_of, window_of
@@ -128,13 +130,12 @@ def timeline(row: Change) -> list[Entry]:
     entries = list(
         Entry.objects.filter(subject__in=subjects).select_related("leaf").order_by("id")[:TIMELINE]
     )
-    names = ActorName.objects.filter(actor__in={entry.actor for entry in entries})
-    known = dict(names.values_list("actor", "name"))
+    known, data = Names(entry.actor for entry in entries), openings.datas(entries)
     for entry in entries:
         told = {
             "index": entry.leaf.index if hasattr(entry, "leaf") else None,
-            "actor_name": known.get(entry.actor, entry.actor),
-            "data": parse(bytes(entry.body))["data"],
+            "actor_name": known.both(entry.actor, entry.occurred_at) or entry.actor,
+            "data": data[entry.pk],
         }
         for name, value in told.items():
             setattr(entry, name, value)

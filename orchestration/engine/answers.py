@@ -16,6 +16,7 @@ from django.db.models.functions import Cast, Now
 from accounts.acting import Acting
 from accounts.models import Membership, User
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed
 from orchestration import lifecycle, notify
 from orchestration.actions.manual import ANYONE
@@ -49,7 +50,7 @@ def answer(step: Step, decision: str, *, by: Acting, note: str = "", outputs: An
         note, values = _checked(asked, decision, note, {} if outputs is None else outputs)
         to = BECOMES[decision]
         columns = {"ended_at": Now(), **({"outputs": values} if to == S.SUCCEEDED else {})}
-        lifecycle.move_step(step, to, by=by.actor, columns=columns, decision=decision, reason=note)
+        lifecycle.move_step(step, to, by=by.actor, columns=columns, decision=decision, reason=Erasable(note))
         _go_on(run, steps, step, by=by.actor, outcome=str(to), reason=note)
     return run
 

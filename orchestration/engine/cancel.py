@@ -4,6 +4,7 @@ from django.db import connection, transaction
 
 from accounts.acting import Acting
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.refusals import MoveNotAllowed
 from orchestration import lifecycle
 from orchestration.engine import events
@@ -17,7 +18,7 @@ def cancel(run: Run, *, by: Acting, reason: str = "") -> Run:
     """Cancel a run; it ends when the last of its running steps has ended."""
     with transaction.atomic():
         locked = lock_run(run.pk)
-        request(locked, by=by.actor, reason=reason)
+        request(locked, by=by.actor, reason=Erasable(reason))
     return locked
 
 

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from accounts.acting import Acting
 from approvals.clock import database_time
+from audit.ledger.personal import Erasable
 from audit.refusals import MoveNotAllowed
 from orchestration import lifecycle
 from orchestration.engine import dispatch, events
@@ -41,5 +42,5 @@ def resume(seen: Run, *, by: Acting, reason: str = "") -> Run:
 
 
 def _record(run: Run, kind: str, columns: lifecycle.Columns, *, by: Acting, reason: str) -> None:
-    lifecycle.touch_run(run, kind, by=by.actor, columns=columns, reason=reason)
+    lifecycle.touch_run(run, kind, by=by.actor, columns=columns, reason=Erasable(reason))
     events.tell(run, [(kind, {"reason": reason})])

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from accounts.acting import Acting
 from audit.ledger.entry import Actor
+from audit.ledger.personal import Erasable
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed
 from orchestration import lifecycle
 from orchestration.engine import dispatch, events
@@ -82,7 +83,7 @@ def _resolve(run: Run, step: Step, decision: str, *, by: Actor, reason: str) -> 
             "not_before": Now(),
             "max_attempts": max(step.max_attempts, step.attempt + 1),
         }
-    lifecycle.move_step(step, to, by=by, columns=columns, decision=decision, reason=reason)
+    lifecycle.move_step(step, to, by=by, columns=columns, decision=decision, reason=Erasable(reason))
     StepAttempt.objects.filter(step=step, number=step.attempt).update(answer=decision)
     told = {"step": step.key, "attempt": step.attempt, "decision": decision}
     events.tell(run, [(f"step.{to}", told)])

@@ -17,6 +17,7 @@ from orchestration.governed import (
     people,
     places,
     policy,
+    privacy,
     secrets,
     switches,
     times,
@@ -50,6 +51,8 @@ ACTS: tuple[type[Act], ...] = (
     destinations.Create,
     destinations.Edit,
     destinations.End,
+    privacy.EraseTexts,
+    privacy.EraseName,
 )
 
 

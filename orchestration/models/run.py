@@ -64,6 +64,8 @@ class Run(Coupled):
     ended_at = models.DateTimeField(null=True, blank=True)
     reason = models.TextField(blank=True, help_text="why it ended as it did, where there is more to say")
     event_seq = models.PositiveIntegerField(default=0, help_text="number of the newest event; never governed")
+    unsealed: ClassVar[tuple[str, ...]] = ("reason",)  # of one who stopped it
+    erasable: ClassVar[tuple[str, ...]] = ("reason",)
     objects = RunQuerySet.as_manager()
 
     class Meta:

@@ -41,6 +41,8 @@ class Waiver(Coupled):
     ends_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     ended_reason = models.TextField(blank=True)
+    unsealed: ClassVar[tuple[str, ...]] = ("reason", "ended_reason")
+    erasable: ClassVar[tuple[str, ...]] = ("reason", "ended_reason")
     objects = WaiverQuerySet.as_manager()
 
     class Meta:

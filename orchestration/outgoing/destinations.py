@@ -17,6 +17,7 @@ from accounts.acting import Acting
 from accounts.models import User
 from audit.access import may_read
 from audit.ledger.entry import Actor, system
+from audit.ledger.personal import Erasable
 from audit.ledger.record import record
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound, Refusal, StaleVersion
 from orchestration import notify
@@ -181,7 +182,7 @@ def resume(row: Destination, *, reason: str, by: Acting) -> None:
     _require(row, by, reason, failed=True)
     with transaction.atomic():
         _write(row, paused_at=None, **CALM)
-        record("destination.resumed", of=row, subject=row.subject, actor=by.actor, reason=reason)
+        record("destination.resumed", of=row, subject=row.subject, actor=by.actor, reason=Erasable(reason))
 
 
 def skip(row: Destination, *, reason: str, by: Acting) -> None:
@@ -196,7 +197,7 @@ def skip(row: Destination, *, reason: str, by: Acting) -> None:
         _write(row, at=row.position, paused_at=None, **passed, **CALM)
         record(
             "destination.skipped", of=row, subject=row.subject, actor=by.actor,
-            first=first, last=last, entries=len(batch.events), reason=reason,
+            first=first, last=last, entries=len(batch.events), reason=Erasable(reason),
         )  # fmt: skip
 
 

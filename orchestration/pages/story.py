@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from audit.canonical import parse
-from audit.models import ActorName, Entry
+from audit.ledger import openings
+from audit.models import Entry
+from audit.names import Names
 from orchestration.models import Change, Comment
 
 LIMIT = 200  # entries of one change on its page; the audit log holds the rest
@@ -38,6 +39,7 @@ VERBS = {
     "review.closed": ("reviewed it, which closes the review", "closed"),
     "permit.issued": ("issued the permit", "verified"),
     "attempt.refused": ("was refused", "denied"),
+    "privacy.erased": ("erased what was typed", "erased"),
     "secret.created": ("named it", "info"),
     "secret.edited": ("changed where it may be used", "info"),
     "destination.created": ("let entries be sent here", "info"),
@@ -79,11 +81,8 @@ def of(change: Change) -> list[dict[str, Any]]:
     subjects = [change.key, *(run.key for run in change.runs.all())]
     subjects += [revision.digest for revision in change.revisions.all()]
     found = Entry.objects.filter(subject__in=subjects, kind__in=SHOWN).select_related("leaf").order_by("id")
-    entries = list(found[:LIMIT])
-    names = _names(entries)
-    rows = [_entry(entry, names) for entry in entries] + [
-        _comment(one) for one in change.comments.select_related("author")
-    ]
+    rows = _told(list(found[:LIMIT]))
+    rows += [_comment(one) for one in change.comments.select_related("author")]
     return sorted(rows, key=_when)
 
 
@@ -92,12 +91,17 @@ def of_row(stream: UUID) -> list[dict[str, Any]]:
     entries = list(
         Entry.objects.filter(stream=stream).select_related("leaf").order_by("stream_version")[:LIMIT]
     )
-    names = _names(entries)
-    return [_entry(entry, names) for entry in entries]
+    return _told(entries)
 
 
-def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
-    data = parse(bytes(entry.body))["data"]
+def _told(entries: list[Entry]) -> list[dict[str, Any]]:
+    data = openings.datas(entries)
+    passed = {one["to_account"] for one in data.values() if "to_account" in one}
+    names = Names({entry.actor for entry in entries} | passed)
+    return [_entry(entry, data[entry.pk], names) for entry in entries]
+
+
+def _entry(entry: Entry, data: dict[str, Any], names: Names) -> dict[str, Any]:
     verb, state = VERBS.get(entry.kind) or DECIDED.get(data.get("decision", ""), (entry.kind, "info"))
     if entry.kind == "permit.issued" and data.get("purpose") == "plan":
         verb = "issued a permit that only lets it read"
@@ -106,7 +110,7 @@ def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
         said = data.get("reason") or data.get("why", "")
     index = entry.leaf.index if hasattr(entry, "leaf") else None
     return {
-        "actor": names.get(entry.actor, _machine(entry.actor)),
+        "actor": names.both(entry.actor, entry.occurred_at) or _machine(entry.actor),
         "verb": verb,
         "object": _object(entry.kind, data, names),
         "at": entry.occurred_at,
@@ -117,14 +121,14 @@ def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _object(kind: str, data: dict[str, Any], names: dict[str, str]) -> str:
+def _object(kind: str, data: dict[str, Any], names: Names) -> str:
     if kind == "sign_off.given":
         return f"as {data['stage_name']}"
     if kind == "destination.skipped":
         one = data["first"] == data["last"]
         return f"entry {data['first']}" if one else f"entries {data['first']} to {data['last']}"
     if kind == "stage.handed_over":
-        return f"{names.get(data['to_account'], 'a colleague')} as {data['stage_name']}"
+        return f"{names.now.get(data['to_account'], 'a colleague')} as {data['stage_name']}"
     if kind.startswith(("freeze.", "window.")):
         if "named" in data:  # an exception to a freeze
             return data["name"] if kind == "freeze.exception_ended" else f"{data['name']}: {data['reason']}"
@@ -142,12 +146,6 @@ def _comment(comment: Comment) -> dict[str, Any]:
         "state": "question" if asked else "comment",
         "said": comment.text,
     }
-
-
-def _names(entries: list[Entry]) -> dict[str, str]:
-    passed = [parse(bytes(entry.body))["data"] for entry in entries if entry.kind == "stage.handed_over"]
-    actors = {entry.actor for entry in entries} | {data["to_account"] for data in passed}
-    return dict(ActorName.objects.filter(actor__in=actors).values_list("actor", "name"))
 
 
 def _machine(actor: str) -> str:

@@ -74,6 +74,28 @@ def test_every_kind_has_its_heading_and_no_heading_is_left_over():
     assert written - set(reference()) == set(), "kinds without a heading"
 
 
+def committed():
+    """The names of what record() is told to commit to: `reason=Erasable(...)`, or the same in a dictionary."""
+    for app in APPS:
+        for path in (ROOT / app).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                pairs = [(node.arg, node.value)] if isinstance(node, ast.keyword) else []
+                if isinstance(node, ast.Dict):
+                    pairs = [(key.value, one) for key, one in zip(node.keys, node.values, strict=True)
+                             if isinstance(key, ast.Constant)]  # fmt: skip
+                yield from (
+                    name for name, one in pairs if isinstance(one, ast.Call) and called(one) == "Erasable"
+                )
+
+
+def test_the_page_lists_everything_to_which_an_entry_only_commits():
+    text = (ROOT / "docs/reference/entries.md").read_text("utf-8")
+    section = text.partition("## What an entry only commits to")[2].partition("What stays in the entry")[0]
+    lines = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    told = {name for line in lines for name in re.findall(r"`(\w+)`", line)}
+    assert told == set(committed())
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_change_that_ran_wrote_only_data_that_is_told():
     bank = Bank()

@@ -19,7 +19,7 @@ def row(index):
     return [
         index, said["time"], said["type"], said["subject"], said["actor"]["id"], "Sam", said["actor"]["kind"],
         said["actor"]["auth"], said["stream"], said["stream_version"], LOG.leaves[index].hex(),
-        canonical(said["data"]).decode(),
+        canonical(said["data"]).decode(), "{}",
     ]  # fmt: skip
 
 

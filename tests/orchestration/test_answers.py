@@ -5,7 +5,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.acting import Acting
-from audit.canonical import parse
+from audit.ledger import openings
 from audit.models import Entry
 from audit.refusals import Invalid, NotAllowed
 from orchestration.engine.resolve import resolve
@@ -96,7 +96,7 @@ def test_the_answer_is_kept_with_who_gave_it_and_why(bank, run):
     assert (answer.status_code, answer.json()["state"]) == (200, "succeeded")
     assert answer.json()["steps"][0]["attempts"][0]["answer"] == "done"
     entry = Entry.objects.filter(kind="step.succeeded").latest("id")
-    data = parse(bytes(entry.body))["data"]
+    data = openings.data(entry)
     assert (entry.actor, data["decision"], data["reason"], data["was"]) == (
         str(bank.user("jonas").pk), "done", ANSWER["reason"], "unknown",
     )  # fmt: skip

@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts import teams
 from accounts.acting import Acting
-from audit.canonical import parse
+from audit.ledger import openings
 from audit.models import Entry
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed
 from config import navigation
@@ -113,7 +113,7 @@ def test_a_person_ticks_it_off_and_the_run_goes_on(bank):
     assert (step.state, step.outputs) == ("succeeded", {"pressure": 4})
     assert StepAttempt.objects.get().reason == SAID["note"]
     entry = Entry.objects.filter(kind="step.succeeded").latest("id")
-    data = parse(bytes(entry.body))["data"]
+    data = openings.data(entry)
     assert (entry.actor, data["decision"], data["reason"], data["was"]) == (
         str(bank.user("jonas").pk), "done", SAID["note"], "asking",
     )  # fmt: skip

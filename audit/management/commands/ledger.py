@@ -49,11 +49,13 @@ class Command(BaseCommand):
         write = what.add_parser("export", help="write the sealed log into a directory")
         write.add_argument("folder", type=Path)
         write.add_argument("--json", action="store_true")
+        write.add_argument("--texts", action="store_true", help="with what people typed")
         take = what.add_parser("bundle", help="write the sealed log, or a period of it, into one zip")
         take.add_argument("file", type=Path)
         take.add_argument(
             "--period", default="", help="FROM..TO, two days or moments; either may be left out"
         )
+        take.add_argument("--texts", action="store_true", help="with what people typed")
         count = what.add_parser("population", help="list entries in a CSV with a manifest")
         count.add_argument("folder", type=Path)
         count.add_argument("--query", default="", help="as in the search of the log; everything without it")
@@ -113,7 +115,7 @@ class Command(BaseCommand):
             )
 
     def export(self, **options: Any) -> None:
-        signed = export.write(options["folder"])
+        signed = export.write(options["folder"], with_texts=options["texts"])
         if options["json"]:
             self.stdout.write(json.dumps({"size": signed.size, "folder": str(options["folder"])}))
         else:
@@ -125,7 +127,7 @@ class Command(BaseCommand):
         start, _, end = options["period"].partition("..")
         draft = options["file"].with_name(f"{options['file'].name}.new")
         try:
-            made = bundle.take({"from": start, "to": end}, by=TERMINAL)
+            made = bundle.take({"from": start, "to": end}, texts=options["texts"], by=TERMINAL)
             with draft.open("wb") as file:
                 file.writelines(made.pieces())
                 os.fsync(file.fileno())

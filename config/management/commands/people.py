@@ -47,6 +47,7 @@ class Command(BaseCommand):
         join = _act(acts, "join", "put an account into a team", "team", "username")
         join.add_argument("--lead", action="store_true")
         _act(acts, "leave", "end a membership", "team", "username")
+        _act(acts, "rename", "call an account something else from now on", "username", "name")
         _act(acts, "deactivate", "switch an account off for good", "username")
         for act, says in (("grant", "let a team do this"), ("revoke", "take it back")):
             one = _act(acts, act, says, "team")
@@ -91,6 +92,12 @@ class Command(BaseCommand):
         team, user = _team(given["team"]), _account(given["username"])
         teams.leave(team, user, by=TERMINAL)
         return f"{user.name} has left {team.name}."
+
+    def _rename(self, given: dict[str, Any]) -> str:
+        user = _account(given["username"])
+        was = user.name
+        teams.rename(user, name=given["name"], by=TERMINAL)
+        return f"{was} is called {user.name} from now on."
 
     def _deactivate(self, given: dict[str, Any]) -> str:
         user = _account(given["username"])
