@@ -108,6 +108,7 @@ class Head(models.Model):
     size = models.BigIntegerField(default=0)
     root = models.BinaryField(max_length=32)
     integrated_at = models.DateTimeField(auto_now=True)
+    newest_at = models.DateTimeField(null=True, help_text="the latest time that an entry of the log bears")
 
 
 class Opening(models.Model):

@@ -19,7 +19,7 @@ from django.db.migrations.executor import MigrationExecutor
 from approvals.policy import bundles
 from audit.archive import known
 from audit.clock import database_time
-from audit.ledger import checkpoint, freshness, guarded, roles, stamped
+from audit.ledger import backwards, checkpoint, freshness, guarded, roles, stamped
 from audit.models import Timestamp
 from config import probes
 from orchestration import stopping, workers
@@ -90,6 +90,13 @@ def _database() -> Iterator[Finding]:
     if abs(behind) > SKEW_SECONDS:
         do = "Let both hosts follow a time server. The database's clock decides; logs of this host mislead."
         yield Finding("clock", "look", f"this host is {behind:+.1f} s off the database", do)
+
+
+def _clock() -> Iterator[Finding]:
+    if (back := backwards.behind()) is not None:
+        says = f"the database's clock is {back} behind a time that the ledger shows: it was set back"
+        do = "Find out who set it, and correct it. What expires and opens is judged by it; see ledger.clock_set_back."
+        yield Finding("clock", "ill", says, do)
 
 
 def _migrations() -> Iterator[Finding]:
@@ -258,6 +265,7 @@ def _switches() -> Iterator[Finding]:
 PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
     "keys": _keys,
     "database": _database,
+    "clock": _clock,
     "migrations": _migrations,
     "guards": _guards,
     "roles": _roles,

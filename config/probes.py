@@ -21,6 +21,7 @@ from rest_framework.views import APIView
 from accounts import permissions
 from audit.archive import known
 from audit.clock import database_time
+from audit.ledger import backwards
 from audit.ledger.freshness import lag
 from audit.models import Checkpoint, Timestamp
 from orchestration import workers
@@ -106,6 +107,15 @@ def behind() -> Gauge:
     return Gauge(name, "Entries that a destination has still to be sent.", counts, label="destination")
 
 
+def clock() -> Gauge:
+    """Whether the database's clock was set back: an alarm belongs on it."""
+    back = backwards.behind()
+    seconds = int(back.total_seconds()) if back else 0
+    return Gauge(
+        "countersign_clock_set_back_seconds", "Behind a time that the ledger shows already.", {"": seconds}
+    )
+
+
 def silence() -> Gauge:
     """Whether messages arrive: a broker that answers may still bring nothing."""
     return Gauge(
@@ -153,6 +163,7 @@ GAUGES: list[Callable[[], Gauge]] = [
     skew,
     sending,
     behind,
+    clock,
     silence,
     archived,
     timestamped,

@@ -35,9 +35,10 @@ ON CONFLICT (level, index) DO UPDATE SET width = excluded.width, data = excluded
 FIRST_HEAD = """
 INSERT INTO audit_head (id, size, root, integrated_at) VALUES (1, 0, %s, clock_timestamp()) ON CONFLICT DO NOTHING
 """
+# Answers the latest time that was in the log before: a subquery sees the row as it was.
 SWAP = """
-UPDATE audit_head SET size = %s, root = %s, integrated_at = clock_timestamp()
-WHERE id = 1 AND size = %s AND root = %s
+UPDATE audit_head SET size = %s, root = %s, integrated_at = clock_timestamp(), newest_at = GREATEST(newest_at, %s)
+WHERE id = 1 AND size = %s AND root = %s RETURNING (SELECT newest_at FROM audit_head WHERE id = 1)
 """
 
 
@@ -116,19 +117,26 @@ def sequenced(waiting: list[Waiting]) -> set[tuple[UUID, int]]:
         return set(cursor.fetchall())
 
 
-def place(batch: list[Waiting], edge: Edge, *, from_root: bytes) -> None:
-    """Write leaves and tiles of the batch, empty its queue and swap the head. Moves `edge` on."""
+def place(batch: list[Waiting], edge: Edge, *, from_root: bytes) -> datetime | None:
+    """Write leaves and tiles of the batch, empty its queue and swap the head. Moves `edge` on.
+
+    Answers the latest time that the log bore before, None when it was empty.
+    """
     size = edge.size
     tiles = edge.extend(entry.leaf for entry in batch)
     ids = [entry.id for entry in batch]
     levels, indexes = zip(*tiles, strict=True)
     data = list(tiles.values())
     with connection.cursor() as cursor:
-        cursor.execute(SWAP, [edge.size, edge.root(), size, from_root])
-        if cursor.rowcount != 1:
+        newest = max(entry.occurred_at for entry in batch)
+        cursor.execute(SWAP, [edge.size, edge.root(), newest, size, from_root])
+        before = cursor.fetchone()
+        if before is None:
             raise Broken(f"the head moved while {size} was extended: another sequencer is at work")
         cursor.execute(LEAVES, [size, ids, [entry.leaf for entry in batch]])
         cursor.execute(TILES, [list(levels), list(indexes), [len(tile) // HASH for tile in data], data])
         cursor.execute("DELETE FROM audit_pending WHERE entry_id = ANY(%s)", [ids])
         if cursor.rowcount != len(ids):
             raise Broken("the queue changed under its lock")
+    shown: datetime | None = before[0]
+    return shown

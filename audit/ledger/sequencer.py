@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from types import FrameType
 from uuid import UUID
@@ -21,6 +21,7 @@ from django.utils import timezone
 from psycopg import OperationalError as Disconnected
 
 from audit.ledger import checkpoint, integrate, merkle
+from audit.ledger.backwards import Watch
 from audit.ledger.checkpoint import Signed, SignerAway
 from audit.ledger.entry import system
 from audit.ledger.integrate import Broken, Waiting, tile
@@ -66,6 +67,7 @@ class Sequencer:
     agreed_size: int  # what we believe that the signer signed last: it tells where we are wrong
     signed_at: float = float("-inf")
     is_away: bool = False
+    watch: Watch = field(default_factory=Watch)
 
     @classmethod
     def start(cls, ask: Callable[[Message], Message] = checkpoint.ask) -> "Sequencer":
@@ -90,8 +92,9 @@ class Sequencer:
             if not batch:
                 return 0
             edge = Edge(self.edge.size, map(bytes, self.edge.levels))
-            integrate.place(batch, edge, from_root=self.edge.root())
+            shown = integrate.place(batch, edge, from_root=self.edge.root())
         self.edge = edge  # only once it is committed
+        self.watch.see((entry.occurred_at for entry in batch), shown=shown)
         return len(batch)
 
     def sign(self, *, now: float) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection
 
-from audit.canonical import parse
+from audit.ledger import openings
 from audit.models import Entry
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, StaleVersion
 from config import doctor, probes
@@ -36,7 +36,7 @@ def row():
 
 
 def said(kind):
-    return parse(bytes(Entry.objects.filter(kind=kind).latest("id").body))["data"]
+    return openings.data(Entry.objects.filter(kind=kind).latest("id"))
 
 
 def failing(monkeypatch, status=500):
