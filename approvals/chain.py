@@ -258,6 +258,7 @@ def _stage(chain: Chain, demand: Mapping[str, Any]) -> Stage:
         signature=demand["signature"],
         distinct=demand.get("distinct", Stage.Distinct.CHAIN),
         member_for=demand.get("member_for", 0),
+        sealed=demand.get("sealed", False),
         due_at=chain.opened_at + timedelta(seconds=demand["due_in"]) if "due_in" in demand else None,
         escalate_to=list(later),
         escalate_ids=list(later.values()),
@@ -310,6 +311,7 @@ def _besides(stage: Stage) -> dict[str, Any]:
     said = {
         "distinct": stage.distinct if stage.distinct != Stage.Distinct.CHAIN else None,
         "member_for": stage.member_for,
+        "sealed": stage.sealed,
         "due_at": timestamp(stage.due_at) if stage.due_at else None,
         "escalate_to": list(stage.escalate_to),
         "escalate_ids": sorted(str(team) for team in stage.escalate_ids),

@@ -190,7 +190,8 @@ def _covers(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     same = all(sorted(old.get(name, [])) == sorted(new.get(name, [])) for name in ("teams", "users"))
     signed = new["signature"] == "session" or old["signature"] == "passkey"
     joined = old.get("member_for", 0) >= new.get("member_for", 0)
-    return same and signed and joined and int(old["quorum"]) >= int(new["quorum"])
+    sealed = old.get("sealed", False) or not new.get("sealed", False)
+    return same and signed and joined and sealed and int(old["quorum"]) >= int(new["quorum"])
 
 
 def _remember(newest: Bundle, facts: Mapping[str, Any]) -> None:
@@ -211,7 +212,7 @@ def _demanded(demand: Mapping[str, Any]) -> str:
     return _words(
         demand["stage"], demand["order"], demand["quorum"], demand["teams"], demand.get("users", []),
         demand["signature"], demand.get("distinct", Stage.Distinct.CHAIN), demand.get("member_for", 0),
-        demand.get("escalate_to", []),
+        demand.get("escalate_to", []), demand.get("sealed", False),
     )  # fmt: skip
 
 
@@ -219,7 +220,7 @@ def _stored(stage: Stage) -> str:
     """One stage as the chain asks it."""
     return _words(
         stage.name, stage.order, stage.quorum, stage.teams, map(str, stage.user_ids), stage.signature,
-        stage.distinct, stage.member_for, stage.escalate_to,
+        stage.distinct, stage.member_for, stage.escalate_to, stage.sealed,
     )  # fmt: skip
 
 

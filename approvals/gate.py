@@ -21,6 +21,7 @@ from approvals import (
     freezes,
     passkeys,
     planned,
+    sealing,
     signoffs,
     switches,
     witness,
@@ -229,7 +230,8 @@ def _first(start: Start, now: datetime, size: int, passed: list[UUID]) -> Permit
     _check_verdict(start, chain, stages, counted)
     if start.emergency:
         _check_emergency(start, chain, counted)
-    return _issue(start, chain, stages, counted, passed, now, size)
+    sealed = sealing.check(start.change_key, stages, counted)
+    return _issue(start, chain, stages, counted, passed, now, size, sealed=sealed)
 
 
 def _locked(chain_id: UUID | None) -> Chain:
@@ -325,7 +327,7 @@ def _check_emergency(start: Start, chain: Chain, counted: list[SignOff]) -> None
 
 def _issue(
     start: Start, chain: Chain, stages: list[Stage], counted: list[SignOff], passed: list[UUID], now: datetime,
-    size: int,
+    size: int, *, sealed: bool,
 ) -> Permit:  # fmt: skip
     expires_at = now + permits.lifetime(is_emergency=start.emergency)
     document: dict[str, Json] = {
@@ -347,6 +349,7 @@ def _issue(
         "issued_at": timestamp(now),
         "expires_at": timestamp(expires_at),
         "checkpoint_size": size,
+        **({"sealed": True} if sealed else {}),
     }
     return _write(start, chain, document, now, expires_at)
 

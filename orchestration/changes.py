@@ -11,10 +11,10 @@ from django.db.models.functions import Greatest, Now
 
 from accounts.acting import Acting
 from accounts.models import User
-from approvals import claims, lapse, recusal, signoffs
+from approvals import claims, lapse, recusal, sealing, signoffs
 from approvals.chain import Verdict
 from approvals.clock import database_time
-from approvals.models import Chain
+from approvals.models import Chain, SignOff
 from approvals.passkeys import Assertion, Presented
 from audit.ledger.entry import Actor
 from audit.ledger.personal import Erasable
@@ -125,6 +125,7 @@ def decide(
         )
         claims.decided(revision.chain, by=by)
         _follow(change, revision, verdict, by=by)
+        sealing.after_commit(SignOff.objects.filter(stage=stage, person=by.user.person_id))
     return verdict
 
 
@@ -143,10 +144,11 @@ def withdraw_sign_off(change: Change, sign_off: UUID, *, by: Acting) -> None:
         verdict = signoffs.withdraw(sign_off, by=by, starts_again=again)
         if verdict == Verdict.COMPLETE and change.state == C.WAITING:  # whoever had left is back, and counts
             _follow(change, revision, verdict, by=by)
-            return
-        if verdict != Verdict.COMPLETE and change.state in {C.APPROVED, C.SCHEDULED}:
-            lifecycle.move(change, C.WAITING, by=by.actor)
-        lifecycle.tell(change)
+        else:
+            if verdict != Verdict.COMPLETE and change.state in {C.APPROVED, C.SCHEDULED}:
+                lifecycle.move(change, C.WAITING, by=by.actor)
+            lifecycle.tell(change)
+        sealing.after_commit(SignOff.objects.filter(pk=sign_off))
 
 
 def recuse(change: Change, *, reason: str, by: Acting) -> None:
@@ -167,6 +169,7 @@ def recuse(change: Change, *, reason: str, by: Acting) -> None:
         if chain.state == Chain.State.OPEN and change.state in {C.APPROVED, C.SCHEDULED}:
             lifecycle.move(change, C.WAITING, by=by.actor)
         lifecycle.tell(change)
+        sealing.after_commit(chain.sign_offs.filter(person=by.user.person_id))
 
 
 def withdraw(change: Change, *, by: Acting) -> None:
@@ -195,9 +198,11 @@ def start(change: Change, *, by: Acting) -> None:
         ready.update(
             not_before=Greatest(Now(), begins) if begins else Now()
         )  # whatever held it is looked at again
-        record("change.start_asked", of=None, subject=change.key, actor=by.actor, change=change.key)
+        told = record("change.start_asked", of=None, subject=change.key, actor=by.actor, change=change.key)
         for step_id in ready.values_list("pk", flat=True):
             dispatch.wake(step_id)
+        if current_revision(change).chain.stages.filter(sealed=True).exists():
+            transaction.on_commit(lambda: sealing.settle_all([(told.stream, told.stream_version)]))
 
 
 def cancel(change: Change, *, by: Acting) -> None:

@@ -75,6 +75,11 @@ class Stage(models.Model):
     member_for = models.PositiveIntegerField(
         default=0, help_text="seconds of membership before one may decide"
     )
+    sealed = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="nothing is answered or started before it is in a signed checkpoint",
+    )
     due_at = models.DateTimeField(null=True, blank=True)
     escalate_to = ArrayField(models.SlugField(), default=list, help_text="slugs, asked as well once past due")
     escalate_ids = ArrayField(models.UUIDField(), default=list)

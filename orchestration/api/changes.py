@@ -13,6 +13,8 @@ from rest_framework.views import APIView
 
 from accounts import once
 from accounts.acting import acting
+from approvals import sealing
+from approvals.models import SignOff
 from audit.rest.versions import require_match, versioned
 from orchestration import access, asking, changes, notices
 from orchestration.api import shown
@@ -118,7 +120,9 @@ class SignOffs(APIView):
             verdict = changes.decide(change, **asked.validated_data, by=by)
             return 201, shown.decided(change, verdict)
 
-        return once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))
+        answer = once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))
+        sealing.settle(SignOff.objects.filter(stage=asked.validated_data["stage"], person=by.user.person_id))
+        return answer  # also where it was given before, and had no answer then
 
 
 class WithdrawSignOff(APIView):

@@ -16,9 +16,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from approvals import demand, gate
+from approvals import demand, gate, sealing
 from approvals.demand import Judged
-from approvals.models import Permit
+from approvals.models import Permit, Stage
 from approvals.periods import Place
 from audit.canonical import uuid7
 from audit.ledger.entry import Actor, system
@@ -78,6 +78,7 @@ class Claimed:
     planned: Planned
     permit_expires_at: datetime
     actor: Actor
+    sealed_permit: UUID | None = None  # nothing is started before this one is sealed
 
     @property
     def step_id(self) -> UUID:
@@ -119,6 +120,8 @@ def claim(step_id: UUID, *, boot_id: UUID) -> Claimed | None:
 def _judge(step_id: UUID) -> Judged:
     """Before the first start: ask policy again about the bytes that will run. Judged under locks thereafter."""
     source = source_of(Run.objects.select_related("revision", "plan").get(steps=step_id))
+    if not isinstance(source, Plan):
+        sealing.wait_for(Stage.objects.filter(chain=source.chain_id))
     document = source.content
     which = {"plan": source.decision_id} if isinstance(source, Plan) else {"chain": source.chain_id}
     return demand.judge(told=told(document), requesters=document["requesters"], **which)
@@ -160,6 +163,7 @@ def _claim(
         planned=signed_off,
         permit_expires_at=permit.expires_at,
         actor=worker,
+        sealed_permit=permit.pk if sealing.is_demanded(permit) else None,
     )
 
 

@@ -6,6 +6,8 @@ from uuid import UUID
 import psycopg
 from django.db import Error, connection
 
+from approvals import sealing
+from audit.refusals import Refusal
 from orchestration.engine import dispatch
 from orchestration.engine.attempt import Outcome
 from orchestration.engine.claim import Claimed, claim
@@ -17,6 +19,9 @@ from orchestration.engine.supervise import Control, supervise
 _log = logging.getLogger(__name__)
 COMPLETION_TRIES = 30  # one a second: a database that restarts must not cost the outcome
 COMPLETION_PAUSE_SECONDS = 1.0
+UNSEALED = (
+    "No signed checkpoint covers its permit, as policy demands here, so nothing was run. Is the sequencer up?"
+)
 
 
 def work(step_id: UUID, *, node: Node) -> None:
@@ -41,10 +46,21 @@ def _step(step_id: UUID, *, node: Node) -> UUID | None:
 def _supervise(claimed: Claimed, *, log: Log, control: Control) -> Outcome:
     """What a step does never raises; what this machine lacks (memory, disk, descriptors) may."""
     try:
-        return supervise(claimed.attempt, on_log=log.take, control=control)
+        return _unsealed(claimed) or supervise(claimed.attempt, on_log=log.take, control=control)
     except Exception as error:  # noqa: BLE001 - how the step ended is not known, and that is told
         _log.exception("step %s was not supervised to its end", claimed.step_id)
         return Outcome("unknown", reason=f"The worker failed: {type(error).__name__}: {error}"[:2000])
+
+
+def _unsealed(claimed: Claimed) -> Outcome | None:
+    """Why nothing is run of what is held already: its permit is not in a log that workers accept."""
+    try:
+        if claimed.sealed_permit is None or sealing.permit_is_sealed(claimed.sealed_permit):
+            return None
+    except (Refusal, Error, psycopg.Error) as error:
+        connection.close()
+        return Outcome("failed", reason=f"{UNSEALED} {error}"[:2000])
+    return Outcome("failed", reason=UNSEALED)
 
 
 def _claim(step_id: UUID, *, node: Node) -> Claimed | None:

@@ -209,6 +209,8 @@ def _demand(stage: dict[str, Any]) -> dict[str, Any]:
 def _terms(stage: dict[str, Any]) -> str:
     """`Signed with a passkey. Due within 4 h, then security may decide as well.`"""
     said = ["Signed with a passkey"] if stage["signature"] == "passkey" else []
+    if stage.get("sealed"):
+        said.append("Answered, and started, only once it is sealed in the ledger")
     if stage.get("member_for"):
         said.append(f"By whoever joined at least {words.span(stage['member_for'])} ago")
     if stage.get("due_in"):

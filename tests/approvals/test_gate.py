@@ -17,7 +17,7 @@ from approvals.models import Chain, Permit
 from approvals.periods import Place
 from approvals.policy import bundles
 from audit.canonical import digest, parse, uuid7
-from audit.models import Entry
+from audit.models import Entry, Pending
 from tests.approvals.cast import (
     DIGEST,
     OTHER,
@@ -297,10 +297,20 @@ def test_a_ledger_that_is_behind_shuts_the_gate(bank):
     assert refused.value.waits
 
 
-def test_too_many_entries_without_a_place_shut_the_gate(bank, monkeypatch):
+QUEUED = """
+WITH entry AS (
+    INSERT INTO audit_entry (id, stream, stream_version, kind, subject, actor, occurred_at, body, leaf_hash)
+    SELECT gen_random_uuid(), gen_random_uuid(), 1, 'test.queued', 'T', 'system:test', clock_timestamp(), '', ''
+    FROM generate_series(1, %s) RETURNING id
+) INSERT INTO audit_pending (entry_id) SELECT id FROM entry
+"""
+
+
+def test_more_than_twenty_thousand_entries_without_a_place_shut_the_gate(bank):
     chain = complete(bank)
-    monkeypatch.setattr(gate, "MAX_PENDING", 0)
-    with pytest.raises(gate.LedgerBehind):
+    sql(QUEUED, gate.MAX_PENDING - Pending.objects.count())
+    authorise(chain)
+    with pytest.raises(gate.LedgerBehind, match="20001 entries wait"):  # with the permit's own
         authorise(chain)
 
 
