@@ -11,10 +11,11 @@ from django.db import connection
 from audit.canonical import parse
 from audit.clock import database_time
 from audit.ledger import backwards, checkpoint, examine
+from audit.ledger.sequencer import Sequencer
 from audit.models import Entry, Leaf
 from audit.pages import proving
 from config import doctor, probes
-from tests.audit.log import Sequencer, write
+from tests.audit.log import write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FAKED = """

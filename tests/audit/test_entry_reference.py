@@ -81,8 +81,8 @@ def committed():
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 pairs = [(node.arg, node.value)] if isinstance(node, ast.keyword) else []
                 if isinstance(node, ast.Dict):
-                    pairs = [(key.value, one) for key, one in zip(node.keys, node.values, strict=True)
-                             if isinstance(key, ast.Constant)]  # fmt: skip
+                    keys = [getattr(key, "value", None) for key in node.keys]
+                    pairs = list(zip(keys, node.values, strict=True))
                 yield from (
                     name for name, one in pairs if isinstance(one, ast.Call) and called(one) == "Erasable"
                 )
