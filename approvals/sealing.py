@@ -128,4 +128,3 @@ def _check_entry(one: SignOff) -> None:
     said = parse(bytes(body))
     if (said["type"], said["data"].get("signature")) != ("sign_off.given", one.signature):
         raise LedgerForked("The log tells of another sign-off than the one that counts, so nothing starts.")
-

@@ -27,13 +27,20 @@ LEDGER: dict[str, dict[str, tuple[str, ...]]] = {
     "audit_tile": {APP: (), SEQUENCER: ("INSERT", "UPDATE (data)", "UPDATE (width)")},
     "audit_checkpoint": {APP: (), SEQUENCER: ("INSERT",)},
     "audit_timestamp": {APP: ("INSERT",)},
+    "audit_opening": {APP: ("INSERT", "DELETE")},
     "audit_head": {
         APP: (),
-        SEQUENCER: ("INSERT", "UPDATE (integrated_at)", "UPDATE (root)", "UPDATE (size)"),
+        SEQUENCER: (
+            "INSERT",
+            "UPDATE (integrated_at)",
+            "UPDATE (newest_at)",
+            "UPDATE (root)",
+            "UPDATE (size)",
+        ),
     },
 }
 READ_ONLY = {"django_migrations", "django_content_type", "auth_permission"}  # written by migrations alone
-NAMES = "audit_actorname"
+NAMES = ("audit_actorname", "audit_formername")
 
 DIGEST = "audit_row_digest"
 
@@ -129,7 +136,7 @@ def _wanted() -> Iterator[Grant]:
             for right in (*rights, "SELECT"):
                 privilege, _, column = right.rstrip(")").partition(" (")
                 yield Grant(role, table, privilege, column)
-        if table in {*LEDGER, NAMES, "django_migrations", *settings.LEDGER_AUDITED}:
+        if table in {*LEDGER, *NAMES, "django_migrations", *settings.LEDGER_AUDITED}:
             yield Grant(AUDITOR, table, "SELECT")
         elif table in governed:
             yield Grant(AUDITOR, table, "SELECT", "id")

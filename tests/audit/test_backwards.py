@@ -43,8 +43,15 @@ def clock():
 
 
 @pytest.fixture
-def sequencer():
-    return Sequencer.start()
+def signer():
+    one = checkpoint.keeper()
+    one.forget()  # whatever an earlier test has had signed
+    return one
+
+
+@pytest.fixture
+def sequencer(signer):
+    return Sequencer.start(signer.answer)
 
 
 def placed(sequencer):
@@ -79,7 +86,7 @@ def test_g07_when_the_clock_is_set_back_places_go_on_growing_and_an_alarm_is_in_
     assert alarm["then"] < alarm["shown"]
     indexes = list(Leaf.objects.order_by("index").values_list("index", flat=True))
     assert indexes == list(range(7)), "the alarm itself is sealed, behind what raised it"
-    assert examine.examine(checkpoint.verifier()).findings == []
+    assert examine.examine(checkpoint.keys()).findings == []
     assert "it was set back" in ill()[0]
     assert proving.strip().title == "The database's clock went back"
     assert 3500 < probes.clock().values[""] <= 3600
@@ -97,12 +104,12 @@ def test_one_alarm_is_enough_until_the_clock_is_right_and_goes_back_again(clock,
     assert (backwards.behind(), ill()) == (None, [])
 
 
-def test_what_the_log_showed_is_remembered_by_a_sequencer_that_starts_anew(clock, sequencer):
+def test_what_the_log_showed_is_remembered_by_a_sequencer_that_starts_anew(clock, signer, sequencer):
     write()
     placed(sequencer)
     clock(-3600)
     write()
-    placed(Sequencer.start())
+    placed(Sequencer.start(signer.answer))
     assert len(alarms()) == 1
 
 

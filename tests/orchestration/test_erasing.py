@@ -100,7 +100,7 @@ def auditor(tmp_path, capsys):
             found = [tmp_path / name / "manifest.json", "--bundle", tmp_path / f"{held}.zip"]
             return check(capsys, "population", *found, "--trust", tmp_path / "trust.json")
 
-    (tmp_path / "trust.json").write_bytes(bundle.trust(0))
+    (tmp_path / "trust.json").write_bytes(checkpoint.trust(0))
     yield Auditor()
     shutil.rmtree(tmp_path)
 
@@ -113,7 +113,7 @@ def page(reader, path):
 
 
 def examined():
-    report = examine.examine(checkpoint.verifier())
+    report = examine.examine(checkpoint.keys())
     return report.first.text if report.first else ""
 
 
