@@ -66,13 +66,16 @@ def leading(monkeypatch):
     monkeypatch.setattr(sequencing, "SIGN_SECONDS", 0.0)
     for name in ("ANSWER_SECONDS", "START_SECONDS", "PERMIT_SECONDS"):
         monkeypatch.setattr(sealing, name, 10.0)
-    stop = threading.Event()
+    stop, signer = threading.Event(), checkpoint.keeper()
+    signer.forget()  # whatever an earlier test has had signed
 
     def lead():
-        one = sequencing.Sequencer.start(checkpoint.keeper().answer)
-        while not stop.wait(0.01):
-            one.step(now=time.monotonic())
-        connection.close()
+        try:
+            one = sequencing.Sequencer.start(signer.answer)
+            while not stop.wait(0.01):
+                one.step(now=time.monotonic())
+        finally:
+            connection.close()
 
     thread = threading.Thread(target=lead)
     thread.start()
