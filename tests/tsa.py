@@ -1,7 +1,7 @@
 """A timestamp authority on loopback: OpenSSL's own behind HTTP, and OpenSSL as second opinion."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -54,6 +54,8 @@ class Authority:
     instead: tuple[int, str, bytes] | None = None
     asked: int = 0
     section: str = "tsa"
+    piece: int = 1 << 20  # bytes at a time, each followed by a wait
+    wait: Callable[[], object] = lambda: None
 
     def reply(self, query: bytes) -> bytes:
         (self.folder / "query").write_bytes(query)
@@ -108,7 +110,9 @@ def serving(folder: Path) -> Iterator[Authority]:
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            for at in range(0, len(body), authority.piece):
+                self.wfile.write(body[at : at + authority.piece])
+                authority.wait()
 
         def log_message(self, *_: object) -> None:
             pass

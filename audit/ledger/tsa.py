@@ -4,6 +4,7 @@ The library for it is an extra of the installation. No token is kept that does n
 """
 
 import hashlib
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,18 +74,20 @@ def _library() -> Any:
 
 
 def _post(query: bytes) -> bytes:
-    """What the authority answers, as long as it is no more than an answer has; redirects are not followed."""
-    reply = b""
+    """What the authority answers, no longer and no slower than an answer is; redirects are not followed."""
+    reply, until = b"", time.monotonic() + SECONDS
     try:
         with httpx.stream(
             "POST", settings.TSA_URL, content=query, headers={"Content-Type": QUERY}, timeout=SECONDS
         ) as answer:
             if answer.status_code != 200 or answer.headers.get("Content-Type", "").partition(";")[0] != REPLY:
                 raise NoTimestamp(f"{authority()} answers with status {answer.status_code} and no timestamp.")
-            for piece in answer.iter_bytes(MOST_BYTES):
+            for piece in answer.iter_raw():
                 reply += piece
                 if len(reply) > MOST_BYTES:
                     raise NoTimestamp(f"{authority()} answers with more than a timestamp.")
+                if time.monotonic() > until:
+                    raise NoTimestamp(f"{authority()} answers too slowly.")
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise NoTimestamp(f"{authority()} does not answer ({type(error).__name__}).") from error
     return reply

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import time
 import zipfile
 
 import pytest
@@ -143,6 +144,24 @@ def test_an_authority_that_answers_something_else_costs_the_timestamp_and_not_th
     code, said = offline_check(capsys, "bundle", bundled(tmp_path / "log.zip"))
     assert (code, "timestamps" in said) == (0, False)
     assert not Timestamp.objects.exists()
+
+
+def test_an_authority_that_drips_is_not_waited_for(authority, monkeypatch):
+    """Each byte in time, and the answer never."""
+    monkeypatch.setattr(tsa, "SECONDS", 0.2)
+    monkeypatch.setattr(authority, "piece", 10)
+    monkeypatch.setattr(authority, "wait", lambda: time.sleep(0.05))
+    with pytest.raises(tsa.NoTimestamp, match="answers too slowly"):
+        tsa.ask(b"note")
+
+
+def test_of_two_who_ask_for_one_checkpoint_the_first_is_kept(authority):
+    first, second = (stamped.take(newest(), by=SOMEBODY) for _ in range(2))
+    assert authority.asked == 2
+    assert (first.reply, Entry.objects.filter(kind="checkpoint.timestamped").count()) == (
+        bytes(second.reply),
+        1,
+    )
 
 
 def test_a_chain_of_certificates_in_any_order_is_read(authority, monkeypatch, tmp_path):
