@@ -36,7 +36,7 @@ def write(folder: Path) -> Checkpoint:
     with (folder / "entries.jsonl").open("wb") as file:
         for body in bodies(signed.size):
             file.write(body + b"\n")
-    notes = Checkpoint.objects.filter(size__lte=signed.size).order_by("size").values_list("note", flat=True)
+    notes = checkpoint.notes(signed.size)
     (folder / "checkpoints.txt").write_text("\n".join(notes), "utf-8")
     for name, data in stamped.files(0, signed.size):
         (folder / name).parent.mkdir(exist_ok=True)

@@ -27,6 +27,7 @@ LEDGER: dict[str, dict[str, tuple[str, ...]]] = {
     "audit_tile": {APP: (), SEQUENCER: ("INSERT", "UPDATE (data)", "UPDATE (width)")},
     "audit_checkpoint": {APP: (), SEQUENCER: ("INSERT",)},
     "audit_timestamp": {APP: ("INSERT",)},
+    "audit_cosignature": {APP: (), SEQUENCER: ("INSERT",)},
     "audit_head": {
         APP: (),
         SEQUENCER: ("INSERT", "UPDATE (integrated_at)", "UPDATE (root)", "UPDATE (size)"),
