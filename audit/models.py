@@ -90,6 +90,31 @@ class Checkpoint(models.Model):
     note = models.TextField()
     created_at = models.DateTimeField()
 
+    @property
+    def text(self) -> str:
+        """What is signed: all but the signatures."""
+        return self.note.partition("\n\n")[0] + "\n"
+
+    @property
+    def cosigned(self) -> str:
+        """The note with the lines of the witnesses that cosigned it."""
+        return self.note + "".join(one.line for one in self.cosignatures.all())
+
+
+class Cosignature(models.Model):
+    """What a witness (C2SP tlog-cosignature) answered when it was shown a checkpoint; `at` is its own clock's."""
+
+    checkpoint = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="cosignatures")
+    witness = models.CharField(max_length=200)
+    line = models.TextField()
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["witness"]
+        constraints = [
+            models.UniqueConstraint(fields=["checkpoint", "witness"], name="cosignature_once"),
+        ]
+
 
 class Timestamp(models.Model):
     """What a timestamp authority (RFC 3161) answered when it was shown a checkpoint's note; `at` is its own clock's."""

@@ -27,6 +27,7 @@ import json
 import re
 import struct
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -64,11 +65,13 @@ class Key(NamedTuple):
 
 
 class Trust(NamedTuple):
-    """What the auditor pinned."""
+    """What the auditor pinned; `need` of the witnesses must have cosigned the newest checkpoint."""
 
     keys: "list[Key]"
     minimum: int = 0
     workers: "tuple[bytes, ...]" = ()
+    witnesses: "tuple[Key, ...]" = ()
+    need: int = 0
 
     @property
     def origin(self) -> str:
@@ -235,7 +238,10 @@ def device_signed(cose: bytes, message: bytes, signature: bytes) -> bool:
 # --- keys, signed notes and checkpoints ----------------------------------------------------------------------
 
 
-def read_key(text: str, begin: int = 0, end: "int | None" = None) -> Key:
+LOG, COSIGNATURE = 1, 4  # the algorithms' bytes in keys
+
+
+def read_key(text: str, begin: int = 0, end: "int | None" = None, kind: int = LOG) -> Key:
     """The key from its text form; CannotTell when it is none."""
     try:
         name, key_id, encoded = text.strip().split("+", 2)
@@ -243,7 +249,7 @@ def read_key(text: str, begin: int = 0, end: "int | None" = None) -> Key:
     except (ValueError, binascii.Error) as error:
         raise CannotTell("the key is not of the form name+id+base64") from error
     expected = hashlib.sha256(name.encode() + b"\n" + blob).digest()[:4]
-    if len(blob) != 33 or blob[0] != 1 or expected.hex() != key_id:
+    if len(blob) != 33 or blob[0] != kind or expected.hex() != key_id:
         raise CannotTell("the key is no Ed25519 verifier key, or was copied with a mistake")
     return Key(name, expected, blob[1:], begin, end)
 
@@ -254,16 +260,21 @@ def read_trust(args: argparse.Namespace) -> Trust:
         return Trust([read_key(args.key)])
     try:
         said = read_json(read_bytes(args.trust, MAX_ENTRY), by_hand=True)
+        seen = said.pop("witnesses", {"need": 0, "keys": []})
         fit(said, {"v": 1, "origin": str, "keys": list, "minimum_size": int, "workers": list})
+        fit(seen, {"need": int, "keys": list})
+        witnesses = tuple(read_key(one, kind=COSIGNATURE) for one in seen["keys"])
         for one in said["keys"]:
             fit(one, {"key": str, "from": int, "until": (int, type(None))})
         keys = [read_key(one["key"], one["from"], one["until"]) for one in said["keys"]]
         workers = tuple(bytes.fromhex(one) for one in said["workers"])
-    except (Altered, ValueError, TypeError) as error:
+    except (Altered, ValueError, TypeError, AttributeError) as error:
         raise CannotTell(f"{args.trust} is not a trust.json that this program reads: {error}") from error
     if not keys or any(key.name != said["origin"] for key in keys):
         raise CannotTell(f"{args.trust} names no key of its origin, or one of another")
-    return Trust(keys, said["minimum_size"], workers)
+    if not 0 <= seen["need"] <= len({one.public for one in witnesses}):
+        raise CannotTell(f"{args.trust} demands more witnesses than it names")
+    return Trust(keys, said["minimum_size"], workers, witnesses, seen["need"])
 
 
 def read_checkpoint(note: str, trust: Trust) -> Head:
@@ -281,6 +292,39 @@ def read_checkpoint(note: str, trust: Trust) -> Head:
     if not valid:
         raise Altered("a checkpoint is not signed by a key that you trust at its size")
     return head
+
+
+def witnessed(note: str, trust: Trust) -> Answer:
+    """Who of the witnesses cosigned this checkpoint, and when; CannotTell when these are fewer than demanded."""
+    if not trust.witnesses:
+        return [], ["whether witnesses saw this log: your trust.json names none"]
+    text, _, signatures = note.rpartition("\n\n")
+    found: dict[bytes, str] = {}
+    for line in signatures[:-1].split("\n"):
+        _, _, rest = line.partition(" ")
+        name, _, encoded = rest.partition(" ")
+        blob = unbase64(encoded)
+        for key in trust.witnesses:
+            if (name, blob[:4]) == (key.name, key.id):
+                found[key.public] = f"{name} at {_cosigned_at(blob[4:], key, text)}"
+    if len(found) < trust.need:
+        few = f"{len(found)} of {len(trust.witnesses)} witnesses cosigned the newest checkpoint"
+        raise CannotTell(f"{few}, and you demand {trust.need}")
+    who = ", ".join(sorted(found.values())) or "nobody"
+    said = f"{len(found)} of {len(trust.witnesses)} witnesses cosigned the newest checkpoint: {who}."
+    return [said], [] if trust.need else ["that witnesses saw this log: your trust.json demands none"]
+
+
+def _cosigned_at(blob: bytes, key: Key, text: str) -> str:
+    """When a witness says that it saw this log (C2SP tlog-cosignature v1); Altered when it did not say so."""
+    at = int.from_bytes(blob[:8], "big")
+    if len(blob) != 72 or not signature_holds(
+        key.public, f"cosignature/v1\ntime {at}\n{text}\n".encode(), blob[8:]
+    ):
+        raise Altered(f"the cosignature of {key.name} does not fit the checkpoint")
+    if at >= 253_402_300_800:  # the year 10000
+        raise Altered(f"the cosignature of {key.name} is of no time")
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
 def _signed_by(line: str, text: bytes, trust: Trust) -> "Key | None":
@@ -1186,8 +1230,10 @@ def walk(
         raise Altered("the bundle does not hold exactly the tiles of its log")
     outside = outside_heads(args, trust)
     check_tree(compare(bundle, about, see), [*heads, *stamped, *outside, *(kept or [])])
+    note = notes[heads.index(max(heads))]
     texts, unread = openings.conclude()
-    unchecked = unsigned + conclude(args, trust, notes[heads.index(max(heads))], size, outside) + unread
+    seen, unseen = witnessed(note, trust)
+    unchecked = unsigned + unseen + conclude(args, trust, note, size, outside) + unread
     unchecked.append("README.txt and trust.json in the bundle, which nobody signed")
     if bundle.read("countersign-verify.py") != Path(__file__).read_bytes():
         unchecked.append("the program in the bundle, which is not the one that you run")
@@ -1195,7 +1241,7 @@ def walk(
         others = f"what the {size - count} entries say that the bundle leaves out"
         unchecked += [others, "whether these are all entries of the period that was asked for"]
     said = f"{count} entries of a log of {size}, {len(heads)} checkpoints, signed by {trust.origin}."
-    return about, ([said, *texts, *stamps], unchecked)
+    return about, ([said, *seen, *texts, *stamps], unchecked)
 
 
 def compare(bundle: Bundle, about: "dict[str, Any]", see: "list[See]") -> Iterator[bytes]:
@@ -1247,10 +1293,12 @@ def check_export(args: argparse.Namespace) -> Answer:
     with open_file(args.folder / "entries.jsonl") as file:
         entries = check_entries(read_lines(file), 0, [openings.see])
         size = check_tree(entries, [*heads, *stamped, *outside])
+    note = notes[heads.index(max(heads))]
     texts, unread = openings.conclude()
-    unchecked = unsigned + conclude(args, trust, notes[heads.index(max(heads))], size, outside) + unread
+    seen, unseen = witnessed(note, trust)
+    unchecked = unsigned + unseen + conclude(args, trust, note, size, outside) + unread
     said = f"{size} entries and {len(heads)} checkpoints fit each other and the key of {trust.origin}."
-    return [said, *texts, *stamps], unchecked
+    return [said, *seen, *texts, *stamps], unchecked
 
 
 def read_texts(path: Path) -> "Iterator[bytes]":
@@ -1275,11 +1323,14 @@ def check_archive(args: argparse.Namespace) -> Answer:
     )
     for name in archive.digests:
         archive.read(name)
-    unchecked = unsigned + conclude(args, trust, notes[0], archive.size, outside) + openings.conclude()[1]
+    seen, unseen = witnessed(notes[0], trust)
+    unchecked = (
+        unsigned + unseen + conclude(args, trust, notes[0], archive.size, outside) + openings.conclude()[1]
+    )
     unchecked.append("whether anything newer was archived, and what lies there that no manifest names")
     files = f"{len(archive.digests)} files of {len(heads)} manifests"
     said = f"{archive.size} entries in {files}, signed by {trust.origin}."
-    return [said, *stamps], unchecked
+    return [said, *seen, *stamps], unchecked
 
 
 def same(archive: Archive, entries: Iterator[bytes]) -> Iterator[bytes]:
@@ -1307,8 +1358,10 @@ def check_proof(args: argparse.Namespace) -> Answer:
     path = [unbase64(line) for line in hashes]
     if root_by_path(leaf(body), int(number), signed.size, path) != signed.root:
         raise Altered("the entry is not in the log that the checkpoint signed")
+    seen, unseen = witnessed(note, trust)
     said = f"this is entry {number} of the {signed.size} that {trust.origin} signed."
-    return [said], ["any other entry", "whether the whole log was exchanged: compare checkpoints with others"]
+    others = ["any other entry", "whether the whole log was exchanged: compare checkpoints with others"]
+    return [said, *seen], [*others, *unseen]
 
 
 def check_consistency(args: argparse.Namespace) -> Answer:

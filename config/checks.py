@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
+from audit.ledger import witnesses
 from orchestration.engine.failpoints import VARIABLE as FAILPOINT
 
 KEY_MIN_CHARACTERS = 32
@@ -27,6 +28,17 @@ def secret_key(app_configs: Any, **_: Any) -> Sequence[checks.CheckMessage]:
                 "The secret key is short.", hint="Use 50 random characters.", id="countersign.W001"
             )
         ]
+    return []
+
+
+@checks.register
+def witnesses_of_the_log(app_configs: Any, **_: Any) -> Sequence[checks.CheckMessage]:
+    """A policy that cannot be is told at the start, not when the first checkpoint waits for nobody."""
+    try:
+        witnesses.policy()
+    except witnesses.BadPolicy as error:
+        hint = "See docs/how-to/let-witnesses-cosign.md, or take COUNTERSIGN_WITNESSES back."
+        return [checks.Error(f"The witnesses of the log: {error}.", hint=hint, id="countersign.E003")]
     return []
 
 

@@ -19,8 +19,8 @@ from django.db.migrations.executor import MigrationExecutor
 from approvals.policy import bundles
 from audit.archive import known
 from audit.clock import database_time
-from audit.ledger import backwards, checkpoint, freshness, guarded, roles, stamped
-from audit.models import Timestamp
+from audit.ledger import backwards, checkpoint, freshness, guarded, roles, stamped, witnesses
+from audit.models import Checkpoint, Cosignature, Timestamp
 from config import probes
 from orchestration import stopping, workers
 from orchestration.engine import apart, invariants
@@ -33,6 +33,7 @@ POSTGRES = 150000  # 15: what the guards and the claims are tested with
 SKEW_SECONDS = 2.0
 ROOM, LITTLE_ROOM = 0.02, 0.10  # of the disk
 LAG_SECONDS = 60
+WITNESSED_WITHIN = timedelta(minutes=10)
 KEPT_WITHIN, RESTORED_WITHIN = timedelta(days=2), timedelta(days=90)
 MEET = "doctor"
 UNHELD = """
@@ -225,13 +226,25 @@ def _steps() -> Iterator[Finding]:
 
 def _signer() -> Iterator[Finding]:
     """It remembers what it signed last; a log that is shorter, or other at that size, was cut off or rewritten."""
-    head, newest = checkpoint.ask({"do": "head"}), checkpoint.latest()
+    head, newest = checkpoint.ask({"do": "head"}), checkpoint.newest()
     do = "Stop and find out who wrote to the database, or whether an old backup was restored: docs/how-to/back-up.md"
     placed = freshness.lag().size
     if head["size"] > placed:
         yield Finding("signer", "ill", f"it has signed {head['size']} entries, but the log has {placed}", do)
     elif newest is not None and newest.size == head["size"] and bytes(newest.root).hex() != head["root"]:
         yield Finding("signer", "ill", f"it has signed another log of {newest.size} entries", do)
+
+
+def _witnesses() -> Iterator[Finding]:
+    """One that is behind is away, or has seen another log; the sequencer's log says which."""
+    page = "See the sequencer's log: docs/how-to/let-witnesses-cosign.md"
+    for one in witnesses.policy().witnesses:
+        last = Cosignature.objects.filter(witness=one.name).order_by("-checkpoint").first()
+        since = last.checkpoint.created_at if last else None
+        missed = Checkpoint.objects.filter(created_at__lt=database_time() - WITNESSED_WITHIN)
+        if missed.filter(**({"created_at__gt": since} if since else {})).exists():
+            told = f"nothing since the checkpoint of {last.checkpoint_id} entries" if last else "nothing yet"
+            yield Finding("witnesses", "look", f"{one.name} has cosigned {told}", page)
 
 
 def _ledger() -> Iterator[Finding]:
@@ -279,6 +292,7 @@ PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
     "workers": _workers,
     "steps": _steps,
     "signer": _signer,
+    "witnesses": _witnesses,
     "ledger": _ledger,
     "destinations": _destinations,
     "invariants": _invariants,

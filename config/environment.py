@@ -239,6 +239,9 @@ class Environment:
         _text, "countersign.local/ledger/main", "The name of the log in its checkpoints."
     )
 
+    witnesses: Path | None = _setting(
+        _path, None, "A file that names the log's witnesses, and how many must cosign (C2SP tlog-policy)."
+    )
     signer_socket: Path | None = _setting(
         _path, None, "Where the log's signer listens; default: `signer.sock` in the folder of sockets."
     )

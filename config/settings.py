@@ -92,6 +92,7 @@ DATABASES["default"]["OPTIONS"]["server_side_binding"] = (
 )
 DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 3
 RELEASE = "0.1.0"
+WITNESSES = env.witnesses  # who else has to have seen the log
 SIGNER_SOCKET = (
     env.signer_socket or RUN_DIR / "signer.sock"
 )  # where the process listens that holds the log's key

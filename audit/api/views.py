@@ -99,7 +99,7 @@ class Consistency(Door):
                 "Nothing was proved: `from` is larger than `to`.", errors=_fault("from", "too large")
             )
         hashes = [base64(one) for one in proofs.consistency(old, new)]
-        told = {"from": old.size, "to": new.size, "hashes": hashes, "old": old.note, "new": new.note}
+        told = {"from": old.size, "to": new.size, "hashes": hashes, "old": old.cosigned, "new": new.cosigned}
         return Response(Growth(told).data)
 
 

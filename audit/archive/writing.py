@@ -147,8 +147,8 @@ def _manifest(signed: Checkpoint, before: dict[str, Any], files: list[dict[str, 
     """What is there, and by its digest the manifest before: the newest one vouches for the whole archive."""
     return canonical(
         {
-            "v": 1, "origin": settings.LEDGER_ORIGIN, "size": signed.size, "checkpoint": signed.note, "files": files,
-            "from": before.get("size", 0), "before": before.get("manifest", ""),
+            "v": 1, "origin": settings.LEDGER_ORIGIN, "size": signed.size, "files": files,
+            "checkpoint": signed.cosigned, "from": before.get("size", 0), "before": before.get("manifest", ""),
             "before_version": before.get("version", ""),
         }
     )  # fmt: skip

@@ -9,10 +9,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
-from audit.ledger import signer
+from audit.ledger import signer, witnesses
 from audit.ledger.note import BadNote, Verifier
 from audit.ledger.note import read as opened
 from audit.models import Checkpoint
@@ -28,6 +29,9 @@ class Signed:
 
     def text(self) -> str:
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+
+LOOKED_AT = 100  # of the newest: witnesses that are so far behind have seen nothing that counts
 
 
 class SignerAway(Exception):
@@ -62,15 +66,17 @@ def verifier() -> Verifier:
 
 def trust(size: int) -> bytes:
     """What an auditor pins, as this server tells it; made to be read and edited."""
-    by = keys()
+    by, policy = keys(), witnesses.policy()
     workers = Path(settings.KEY_DIR) / "public" / "worker" / "trust.pub"
-    told = {
+    told: dict[str, Any] = {
         "v": 1,
         "origin": by[0].name,
         "keys": [{"key": str(one), "from": one.begin, "until": one.end} for one in by],
         "minimum_size": size,
         "workers": workers.read_text().split() if workers.exists() else [],
     }
+    if policy.need:
+        told["witnesses"] = {"need": policy.need, "keys": [str(one) for one in policy.of]}
     return json.dumps(told, indent=2).encode() + b"\n"
 
 
@@ -90,9 +96,27 @@ def read(note: str, by: Sequence[Verifier]) -> Signed:
     return signed
 
 
-def latest() -> Checkpoint | None:
-    """The newest checkpoint."""
+def newest() -> Checkpoint | None:
+    """The newest that was signed."""
     return Checkpoint.objects.order_by("-size").first()
+
+
+def latest() -> Checkpoint | None:
+    """The newest that counts: where the policy demands witnesses, that enough of them cosigned."""
+    policy = witnesses.policy()
+    if not policy.need:
+        return newest()
+    seen = Checkpoint.objects.filter(cosignatures__isnull=False).distinct().order_by("-size")
+    for one in seen.prefetch_related("cosignatures")[:LOOKED_AT]:
+        if policy.is_met(one.text, (cosignature.line for cosignature in one.cosignatures.all())):
+            return one
+    return None
+
+
+def notes(size: int, *, most: int | None = None) -> list[str]:
+    """The whole note of each checkpoint up to this size, or of the newest of them, with the lines of witnesses."""
+    found = Checkpoint.objects.filter(size__lte=size).order_by("-size").prefetch_related("cosignatures")
+    return [one.cosigned for one in found[:most]][::-1]
 
 
 def _published() -> Path:

@@ -63,7 +63,7 @@ REVOKE ALL ON FUNCTION audit_row_digest(regclass, uuid, text[]) FROM PUBLIC;
 """
 UNGUARD = "DROP FUNCTION audit_guard_row(); DROP FUNCTION audit_append_only();"
 FIRST_APPEND_ONLY = ("audit_entry", "audit_leaf", "audit_checkpoint")
-APPEND_ONLY = (*FIRST_APPEND_ONLY, "audit_timestamp")
+APPEND_ONLY = (*FIRST_APPEND_ONLY, "audit_timestamp", "audit_cosignature")
 
 
 def guards() -> RunSQL:

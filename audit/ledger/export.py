@@ -41,7 +41,7 @@ def write(folder: Path, *, with_texts: bool = False) -> Checkpoint:
     if with_texts:
         with (folder / "openings.jsonl").open("wb") as file:
             file.writelines(texts(signed.size))
-    notes = Checkpoint.objects.filter(size__lte=signed.size).order_by("size").values_list("note", flat=True)
+    notes = checkpoint.notes(signed.size)
     (folder / "checkpoints.txt").write_text("\n".join(notes), "utf-8")
     for name, data in stamped.files(0, signed.size):
         (folder / name).parent.mkdir(exist_ok=True)

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from audit.ledger import checkpoint, witnesses
+
 COUNTED = 20_001  # more than anybody tolerates; counting further would cost more than it tells
 
 ASK = """
-WITH signed AS (SELECT COALESCE((SELECT size FROM audit_checkpoint ORDER BY size DESC LIMIT 1), 0) AS size),
+WITH signed AS (SELECT COALESCE(%s::bigint, (SELECT max(size) FROM audit_checkpoint), 0) AS size),
      head AS (SELECT COALESCE((SELECT size FROM audit_head WHERE id = 1), 0) AS size),
      waits AS (SELECT entry_id FROM audit_pending ORDER BY entry_id LIMIT 1),
      placed AS (SELECT entry_id FROM audit_leaf WHERE index = (SELECT size FROM signed))
@@ -29,8 +31,16 @@ class Lag:
 
 
 def lag() -> Lag:
-    """One query; entry ids sort by time, so the smallest pending one is the oldest."""
+    """Entry ids sort by time, so the smallest pending one is the oldest."""
     with connection.cursor() as cursor:
-        cursor.execute(ASK, [COUNTED])
+        cursor.execute(ASK, [_cosigned(), COUNTED])
         pending, oldest, size = cursor.fetchone()
     return Lag(pending=pending, oldest_seconds=float(oldest), size=size)
+
+
+def _cosigned() -> int | None:
+    """How far the log is sealed where the policy demands witnesses; None: as far as it is signed."""
+    if not witnesses.policy().need:
+        return None
+    newest = checkpoint.latest()
+    return newest.size if newest else 0

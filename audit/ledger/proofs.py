@@ -36,7 +36,7 @@ class Proof:
     def text(self) -> str:
         """A .tlog-proof file (C2SP tlog-proof@v1)."""
         hashes = "".join(base64.b64encode(one).decode() + "\n" for one in self.path)
-        return f"c2sp.org/tlog-proof@v1\nindex {self.index}\n{hashes}\n{self.checkpoint.note}"
+        return f"c2sp.org/tlog-proof@v1\nindex {self.index}\n{hashes}\n{self.checkpoint.cosigned}"
 
 
 def of_entry(entry: Entry, *, under: Checkpoint | None = None) -> Proof:

@@ -28,6 +28,7 @@ LEDGER: dict[str, dict[str, tuple[str, ...]]] = {
     "audit_checkpoint": {APP: (), SEQUENCER: ("INSERT",)},
     "audit_timestamp": {APP: ("INSERT",)},
     "audit_opening": {APP: ("INSERT", "DELETE")},
+    "audit_cosignature": {APP: (), SEQUENCER: ("INSERT",)},
     "audit_head": {
         APP: (),
         SEQUENCER: (

@@ -20,7 +20,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 from psycopg import OperationalError as Disconnected
 
-from audit.ledger import checkpoint, integrate, merkle
+from audit.ledger import checkpoint, cosigning, integrate, merkle
 from audit.ledger.backwards import Watch
 from audit.ledger.checkpoint import Signed, SignerAway
 from audit.ledger.entry import system
@@ -73,7 +73,7 @@ class Sequencer:
     def start(cls, ask: Callable[[Message], Message] = checkpoint.ask) -> "Sequencer":
         """Take up where the tables are, after checking them; Broken when they disagree with each other."""
         edge = integrate.load()
-        newest = checkpoint.latest()
+        newest = checkpoint.newest()
         size = 0
         if newest is not None:
             signed = checkpoint.read(newest.note, checkpoint.keys())
@@ -161,8 +161,8 @@ class Sequencer:
         return taken
 
 
-def lead(stopping: Callable[[], bool]) -> None:
-    """Be the leader until told to stop; returns early only by an exception."""
+def lead(stopping: Callable[[], bool], *, led: Callable[[], None] = lambda: None) -> None:
+    """Be the leader until told to stop, and tell once when it is one; returns early only by an exception."""
     with connection.cursor() as cursor:
         cursor.execute(f"LISTEN {CHANNEL}")
     while not _is_leader():
@@ -171,6 +171,7 @@ def lead(stopping: Callable[[], bool]) -> None:
         listen(1.0)
     sequencer = Sequencer.start()
     log.info("leading from %s entries", sequencer.edge.size)
+    led()
     while not stopping():
         if sequencer.step(now=time.monotonic()) < BATCH:
             listen(sequencer.patience(now=time.monotonic()))
@@ -200,11 +201,11 @@ def run() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    pause = 0.1
+    pause, led = 0.1, cache(cosigning.start)  # once, however often it leads
     while not stop.is_set():
         began = time.monotonic()
         try:
-            lead(stop.is_set)
+            lead(stop.is_set, led=led)
         except (OperationalError, InterfaceError, Disconnected) as error:
             log.warning("the database is away: %s", str(error).strip().splitlines()[:1])
             connection.close()

@@ -3,8 +3,8 @@
 from django.conf import settings
 
 from audit.archive import known
-from audit.ledger import stamped, tsa
-from audit.models import Timestamp
+from audit.ledger import stamped, tsa, witnesses
+from audit.models import Cosignature, Timestamp
 from audit.pages.proving import Strip, entries
 
 VERDICTS = {
@@ -16,8 +16,28 @@ VERDICTS = {
 
 
 def lines() -> list[Strip]:
-    """A line each for the timestamps and the archive of this log; none for what was never set up."""
-    return [one for one in (_seen(), _archived()) if one is not None]
+    """A line each for the witnesses, timestamps and archive of this log; none for what was never set up."""
+    return [one for one in (_witnessed(), _seen(), _archived()) if one is not None]
+
+
+def _witnessed() -> Strip | None:
+    """Their cosignatures are verified anew."""
+    policy = witnesses.policy()
+    last = Cosignature.objects.select_related("checkpoint").order_by("-checkpoint").first()
+    if not policy.witnesses:
+        return None
+    if last is None:
+        return Strip("waiting", "No witness yet", f"{len(policy.witnesses)} are asked for each checkpoint.")
+    lines = [one.line for one in last.checkpoint.cosignatures.all()]
+    who = policy.seen(last.checkpoint.text, lines)
+    at = f", {max(who.values()):%Y-%m-%d %H:%M:%S} UTC" if who else ""
+    names = ", ".join(sorted(one.name for one in who)) or "nobody"
+    told = f"The checkpoint of {entries(last.checkpoint_id)} was cosigned by {names}{at}."
+    enough = policy.is_met(last.checkpoint.text, lines)
+    demanded = (
+        f" {policy.need} of {len(policy.of)} must, before an entry counts as sealed." if policy.need else ""
+    )
+    return Strip("verified" if enough and who else "waiting", "Cosigned by witnesses", told + demanded)
 
 
 def _seen() -> Strip | None:

@@ -130,7 +130,11 @@ def bundler(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest],
 def checkpoints(request: HttpRequest) -> HttpResponse:
     """GET /audit/checkpoints/: what was signed, newest first, and the key to note."""
     require_reader(request.user)
-    newest = list(Checkpoint.objects.select_related("timestamp").order_by("-size")[:PAGE])
+    newest = list(
+        Checkpoint.objects.select_related("timestamp")
+        .prefetch_related("cosignatures")
+        .order_by("-size")[:PAGE]
+    )
     key = str(checkpoint.verifier()) if newest else ""
     context = {
         "checkpoints": newest,

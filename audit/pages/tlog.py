@@ -27,7 +27,7 @@ def newest(request: HttpRequest) -> HttpResponse:
     signed = checkpoint.latest()
     if signed is None:
         raise NotFound("No checkpoint is signed yet.")
-    return HttpResponse(signed.note, content_type=TEXT, headers={"Cache-Control": "no-cache"})
+    return HttpResponse(signed.cosigned, content_type=TEXT, headers={"Cache-Control": "no-cache"})
 
 
 @require_safe

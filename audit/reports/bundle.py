@@ -139,8 +139,7 @@ def members(
     signed: Checkpoint, about: Mapping[str, Any], *, texts: bool = False
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Name and content of each file, in the order in which the verifier expects them."""
-    all_notes = Checkpoint.objects.filter(size__lte=signed.size).order_by("-size")
-    notes = list(all_notes.values_list("note", flat=True)[:NOTES])[::-1]
+    notes = checkpoint.notes(signed.size, most=NOTES)
     whole = about["end"] - about["first"] == signed.size
     what = "the whole" if whole else f"entries {about['first']} to {about['end'] - 1}"
     readme = README.format(what=what, origin=about["origin"], size=signed.size, notes=len(notes))

@@ -66,7 +66,7 @@ def address(role):
 
 def newest() -> Checkpoint:
     """The newest checkpoint, which there must be."""
-    found = checkpoint.latest()
+    found = checkpoint.newest()
     assert found is not None
     return found
 

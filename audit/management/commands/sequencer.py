@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from audit.ledger import sequencer
 from audit.ledger.integrate import Broken
 from audit.ledger.note import BadNote
+from audit.ledger.witnesses import BadPolicy
 
 
 class Command(BaseCommand):
@@ -17,5 +18,5 @@ class Command(BaseCommand):
         logging.basicConfig(level=logging.INFO, format="%(asctime)s sequencer: %(message)s")
         try:
             sequencer.run()
-        except (Broken, BadNote, FileNotFoundError) as error:
+        except (Broken, BadNote, BadPolicy, FileNotFoundError) as error:
             raise CommandError(f"The log is not continued. {error}") from error
