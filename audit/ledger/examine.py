@@ -180,13 +180,13 @@ def _examine_entry(walk: Walk, index: int, placed: bytes, row: list[Any]) -> Non
     }  # fmt: skip
     wrong = [name for name, value in shown.items() if said.get(name) != value]
     wrong += ["actor"] if said["actor"]["id"] != actor else []
-    if listed != [kind, subject, actor, at]:
+    if wrong:
+        walk.find(index, f"Entry {index} is listed with another {wrong[0]} than its sealed bytes say.")
+    elif listed != [kind, subject, actor, at]:
         walk.find(
             index,
             f"Entry {index} is found by another search than its own: its leaf says something else of it.",
         )
-    if wrong:
-        walk.find(index, f"Entry {index} is listed with another {wrong[0]} than its sealed bytes say.")
     walk.texts.see(index, entry_id, said)
     _follow_stream(walk, index, said, placed)
 

@@ -170,8 +170,9 @@ def put_between(story):
     as_insider("UPDATE audit_leaf SET index = -index - 1 WHERE index >= 5")
     as_insider("UPDATE audit_leaf SET index = -index WHERE index < 0")
     as_insider(
-        "INSERT INTO audit_leaf (index, entry_id, leaf_hash) VALUES (5, %s, %s)", entry.pk, entry.leaf_hash
-    )
+        "INSERT INTO audit_leaf (index, entry_id, leaf_hash, kind, subject, actor, occurred_at)"
+        " SELECT 5, id, leaf_hash, kind, subject, actor, occurred_at FROM audit_entry WHERE id = %s", entry.pk
+    )  # fmt: skip
 
 
 def cut(story):

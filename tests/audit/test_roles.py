@@ -42,8 +42,8 @@ def tried(role, statements):
 
 ENTRY = """INSERT INTO audit_entry (id, stream, stream_version, kind, subject, actor, occurred_at, body, leaf_hash)
     VALUES (gen_random_uuid(), gen_random_uuid(), 1, 'x', 'x', 'x', now(), '', '')"""
-LEAF = """INSERT INTO audit_leaf (index, entry_id, leaf_hash)
-    SELECT 99, id, leaf_hash FROM audit_entry LIMIT 1 ON CONFLICT DO NOTHING"""
+LEAF = """INSERT INTO audit_leaf (index, entry_id, leaf_hash, kind, subject, actor, occurred_at)
+    SELECT 99, id, leaf_hash, kind, subject, actor, occurred_at FROM audit_entry LIMIT 1 ON CONFLICT DO NOTHING"""
 TILE = """INSERT INTO audit_tile (level, index, width, data) VALUES (5, 0, 1, sha256('')) ON CONFLICT (level, index)
     DO UPDATE SET width = excluded.width, data = excluded.data"""
 CHECKPOINT = "INSERT INTO audit_checkpoint (size, root, note, created_at) VALUES (99, sha256(''), '', now())"
