@@ -47,7 +47,7 @@ LEAF = """INSERT INTO audit_leaf (index, entry_id, leaf_hash, kind, subject, act
 TILE = """INSERT INTO audit_tile (level, index, width, data) VALUES (5, 0, 1, sha256('')) ON CONFLICT (level, index)
     DO UPDATE SET width = excluded.width, data = excluded.data"""
 CHECKPOINT = "INSERT INTO audit_checkpoint (size, root, note, created_at) VALUES (99, sha256(''), '', now())"
-HEAD = "UPDATE audit_head SET size = 99, root = sha256(''), integrated_at = now() WHERE id = 1"
+HEAD = "UPDATE audit_head SET size = 99, root = sha256(''), integrated_at = now(), newest_at = now() WHERE id = 1"
 GRAB = "SELECT entry_id FROM audit_pending FOR UPDATE SKIP LOCKED"
 TEAM = "UPDATE accounts_team SET name = 'x' WHERE false"
 
@@ -59,6 +59,7 @@ MAY = {
         "SELECT note FROM audit_checkpoint",
         TEAM,
         "DELETE FROM accounts_rate",
+        "DELETE FROM audit_opening WHERE false",
         "SELECT nextval('orchestration_change_number')",
         "LISTEN ledger",
     ],
@@ -68,6 +69,7 @@ MAY = {
     roles.AUDITOR: [
         "SELECT body FROM audit_entry",
         "SELECT data FROM audit_tile",
+        "SELECT salt, value FROM audit_opening",
         "SELECT id, version FROM accounts_user",
         "SELECT data FROM orchestration_logchunk",
     ],
@@ -82,6 +84,7 @@ FOR_NOBODY = [
     "UPDATE audit_checkpoint SET note = ''",
     "DELETE FROM audit_checkpoint",
     "DELETE FROM audit_head",
+    "UPDATE audit_opening SET value = 'x'",
     "ALTER TABLE audit_entry DISABLE TRIGGER ALL",
     "DROP TRIGGER audit_entry_append_only ON audit_entry",
     "CREATE TRIGGER mine BEFORE INSERT ON audit_entry EXECUTE FUNCTION audit_append_only()",
@@ -105,6 +108,7 @@ MUST_NOT = {
     roles.SEQUENCER: [
         TEAM,
         "SELECT username FROM accounts_user",
+        "SELECT value FROM audit_opening",
         "SELECT * FROM approvals_signoff",
         "UPDATE audit_tile SET level = 9",
         "SELECT audit_row_digest('accounts_user', gen_random_uuid(), '{password}')",
