@@ -1233,7 +1233,7 @@ def walk(
     note = notes[heads.index(max(heads))]
     texts, unread = openings.conclude()
     seen, unseen = witnessed(note, trust)
-    unchecked = unsigned + unseen + conclude(args, trust, note, size, outside) + unread
+    unchecked = unsigned + conclude(args, trust, note, size, outside) + unread + unseen
     unchecked.append("README.txt and trust.json in the bundle, which nobody signed")
     if bundle.read("countersign-verify.py") != Path(__file__).read_bytes():
         unchecked.append("the program in the bundle, which is not the one that you run")
@@ -1296,7 +1296,7 @@ def check_export(args: argparse.Namespace) -> Answer:
     note = notes[heads.index(max(heads))]
     texts, unread = openings.conclude()
     seen, unseen = witnessed(note, trust)
-    unchecked = unsigned + unseen + conclude(args, trust, note, size, outside) + unread
+    unchecked = unsigned + conclude(args, trust, note, size, outside) + unread + unseen
     said = f"{size} entries and {len(heads)} checkpoints fit each other and the key of {trust.origin}."
     return [said, *seen, *texts, *stamps], unchecked
 
@@ -1324,9 +1324,8 @@ def check_archive(args: argparse.Namespace) -> Answer:
     for name in archive.digests:
         archive.read(name)
     seen, unseen = witnessed(notes[0], trust)
-    unchecked = (
-        unsigned + unseen + conclude(args, trust, notes[0], archive.size, outside) + openings.conclude()[1]
-    )
+    unchecked = unsigned + conclude(args, trust, notes[0], archive.size, outside) + openings.conclude()[1]
+    unchecked += unseen
     unchecked.append("whether anything newer was archived, and what lies there that no manifest names")
     files = f"{len(archive.digests)} files of {len(heads)} manifests"
     said = f"{archive.size} entries in {files}, signed by {trust.origin}."

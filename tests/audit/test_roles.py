@@ -47,6 +47,8 @@ LEAF = """INSERT INTO audit_leaf (index, entry_id, leaf_hash, kind, subject, act
 TILE = """INSERT INTO audit_tile (level, index, width, data) VALUES (5, 0, 1, sha256('')) ON CONFLICT (level, index)
     DO UPDATE SET width = excluded.width, data = excluded.data"""
 CHECKPOINT = "INSERT INTO audit_checkpoint (size, root, note, created_at) VALUES (99, sha256(''), '', now())"
+COSIGNED = """INSERT INTO audit_cosignature (checkpoint_id, witness, line, at)
+    SELECT size, 'w', '', now() FROM audit_checkpoint"""
 HEAD = "UPDATE audit_head SET size = 99, root = sha256(''), integrated_at = now(), newest_at = now() WHERE id = 1"
 GRAB = "SELECT entry_id FROM audit_pending FOR UPDATE SKIP LOCKED"
 TEAM = "UPDATE accounts_team SET name = 'x' WHERE false"
@@ -64,7 +66,7 @@ MAY = {
         "LISTEN ledger",
     ],
     roles.SEQUENCER: [
-        GRAB, "DELETE FROM audit_pending", LEAF, TILE, CHECKPOINT, HEAD, ENTRY,  # the last is its beat
+        GRAB, "DELETE FROM audit_pending", LEAF, TILE, CHECKPOINT, COSIGNED, HEAD, ENTRY,  # the last is its beat
     ],
     roles.AUDITOR: [
         "SELECT body FROM audit_entry",
@@ -98,7 +100,7 @@ FOR_NOBODY = [
 ]
 MUST_NOT = {
     roles.APP: [
-        LEAF, TILE, CHECKPOINT, HEAD, GRAB,
+        LEAF, TILE, CHECKPOINT, COSIGNED, HEAD, GRAB,
         "DELETE FROM audit_pending",
         "UPDATE audit_tile SET data = '' WHERE level = 0",
         "DELETE FROM accounts_team",
@@ -114,7 +116,7 @@ MUST_NOT = {
         "SELECT audit_row_digest('accounts_user', gen_random_uuid(), '{password}')",
     ],
     roles.AUDITOR: [
-        ENTRY, LEAF, TILE, CHECKPOINT, HEAD, GRAB, TEAM,
+        ENTRY, LEAF, TILE, CHECKPOINT, COSIGNED, HEAD, GRAB, TEAM,
         "SELECT password FROM accounts_user",
         "SELECT session_data FROM accounts_usersession",
         "SELECT session_data FROM django_session",
