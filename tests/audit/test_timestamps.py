@@ -264,6 +264,9 @@ def test_a_timestamp_over_something_else_or_half_of_one_is_found_offline(stamped
     assert "is over another checkpoint" in answer()[1]
     stamped_log.changed = {"timestamps/3.note": offline.Log(stamped_log.bodies[::-1]).checkpoint(3).encode()}
     assert answer()[0] == 1
+    fork = offline.Log(stamped_log.bodies[::-1]).checkpoint(3).encode()
+    stamped_log.changed, stamped_log.stamps = {"timestamps/3.note": fork}, {3: tsa.ask(fork).reply}
+    assert "the first 3 entries are not those that the checkpoint of 3 signed" in answer()[1]
     stamped_log.changed, stamped_log.stamps = {}, {3: tsa.ask(b"something else").reply}
     assert "is over something else than the checkpoint beside it" in answer()[1]
     stamped_log.stamps = {3: reply[:100]}
