@@ -11,7 +11,7 @@ WRITTEN, CHECKED = "archive.written", "archive.checked"
 
 def of(kind: str) -> Iterator[tuple[Entry, dict[str, Any]]]:
     """Every entry of this kind with its data, newest first."""
-    for entry in Entry.objects.filter(kind=kind).order_by("-id").iterator(chunk_size=100):
+    for entry in Entry.objects.filter(subject="ledger", kind=kind).order_by("-id").iterator(chunk_size=100):
         yield entry, parse(bytes(entry.body))["data"]
 
 

@@ -115,7 +115,8 @@ def fault_of(kept: Timestamp) -> str:
 
 
 def _told() -> Iterator[tuple[int, str]]:
-    for entry in Entry.objects.filter(kind="checkpoint.timestamped").order_by("id").iterator(chunk_size=100):
+    told = Entry.objects.filter(subject="ledger", kind="checkpoint.timestamped").order_by("id")
+    for entry in told.iterator(chunk_size=100):
         try:
             data = parse(bytes(entry.body))["data"]
         except NotCanonical:  # found with the entry itself

@@ -17,7 +17,8 @@ PAGES = {
     "Mara Lindqvist": ("/inbox/", "/inbox/requests/", "/workflows/", "/workflows/deploy-service/",
                        "/workflows/deploy-service/new/", "/changes/",
                        "/runs/", "/runs/RUN-1/", "/environments/", "/me/", "/policies/", "/nothing/here/"),
-    "Noor Haddad": ("/inbox/", "/changes/CHG-1/", "/audit/", "/audit/1/", "/compliance/",
+    "Noor Haddad": ("/inbox/", "/changes/CHG-1/", "/audit/", "/audit/?q=actor:noor", "/audit/1/",
+                    "/compliance/",
                     "/compliance/controls/CT-01/", "/people/"),
 }  # fmt: skip
 
@@ -119,6 +120,37 @@ def test_the_requester_is_refused_by_the_server_too_and_the_attempt_is_in_the_lo
     assert (answer.status, answer.json()["code"]) == (403, "own_change")
     refused = "SELECT count(*) FROM audit_entry WHERE kind = 'attempt.refused' AND subject = %s"
     assert stack.query(refused, key) == [(1,)]
+
+
+def test_an_auditor_goes_through_the_log_by_keys_and_hears_what_is_new(person):
+    noor = person("Noor Haddad")
+    noor.goto("/audit/?q=actor:system:welcome")
+    noor.keyboard.press("j")
+    noor.keyboard.press("j")
+    second = noor.locator("[data-list] tr.here a.mono").first.inner_text()
+    noor.keyboard.press("Enter")
+    expect(noor.get_by_role("heading", name="Persona switched")).to_be_visible()
+    expect(noor).to_have_url(re.compile(f"/audit/{second}/"))
+    noor.keyboard.press("[")
+    expect(noor).not_to_have_url(re.compile(f"/audit/{second}/"))
+    noor.keyboard.press("]")
+    expect(noor).to_have_url(re.compile(f"/audit/{second}/"))
+    noor.get_by_role("link", name="actor:system:welcome").click()
+    first = noor.locator("[data-list] a.mono").first.inner_text()
+    person("Mara Lindqvist")  # one more entry of this search, beside our own
+    news = noor.get_by_role("link", name=re.compile("[0-9] new, show"))
+    expect(news).to_be_visible(timeout=LATE)
+    assert noor.locator("[data-list] a.mono").first.inner_text() == first, "nothing moved meanwhile"
+    news.click()
+    expect(noor.locator("[data-list] a.mono").first).not_to_have_text(first)
+    noor.keyboard.press("/")
+    expect(noor.get_by_label("Search the audit log")).to_be_focused()
+    noor.keyboard.press("Escape")
+    noor.locator("h1").click()
+    noor.keyboard.press("s")
+    noor.get_by_label("Name").fill("Who came in")
+    noor.get_by_role("button", name="Save", exact=True).click()
+    expect(noor.get_by_role("link", name="Who came in")).to_have_attribute("aria-current", "page")
 
 
 def test_the_page_is_right_without_a_socket(person):
