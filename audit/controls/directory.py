@@ -19,7 +19,10 @@ class Directory:
 
     people: dict[str, str] = field(default_factory=dict)  # account -> person
     gone: dict[str, int] = field(default_factory=dict)  # account -> where it was switched off, for good
+    leavers: list[Told] = field(default_factory=list)  # the same, as told
+    last: dict[str, tuple[int, str]] = field(default_factory=dict)  # what each did last: where, and when
     teams: dict[str, str] = field(default_factory=dict)  # slug -> id
+    synced: set[str] = field(default_factory=set)  # teams of which a directory tells who is in them
     members: dict[tuple[str, str], list[Told]] = field(default_factory=lambda: defaultdict(list))
     lent: dict[str, Told] = field(default_factory=dict)  # delegations
     taken_back: dict[str, int] = field(default_factory=dict)
@@ -31,8 +34,11 @@ class Directory:
                 self.people[told.stream] = str(told.data["person"])
             case "account.deactivated":
                 self.gone.setdefault(told.stream, told.index)
+                self.leavers.append(told)
             case "team.created":
                 self.teams[told.subject.removeprefix(TEAM)] = told.stream
+            case "team.synced":
+                self.synced.add(told.subject)
             case "membership.started" | "membership.ended":
                 self.members[told.subject.removeprefix(TEAM), told.data["account"]].append(told)
             case "delegation.started":
@@ -43,6 +49,10 @@ class Directory:
     def active(self, account: str, index: int) -> bool:
         """Whether it had not been switched off by then."""
         return self.gone.get(account, index) >= index
+
+    def memberships(self, account: str) -> list[tuple[str, Told]]:
+        """The teams that it is or was in, each with the newest entry about that."""
+        return [(team, told[-1]) for (team, one), told in sorted(self.members.items()) if one == account]
 
     def asked(self, given: Told, stage: dict[str, Any]) -> bool | None:
         """Whether this stage asked whoever gave this sign-off, then; None where an entry does not say whom it named."""
