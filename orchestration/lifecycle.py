@@ -148,7 +148,9 @@ def _verified(step: Step, to: Step.State) -> dict[str, Json]:
     """That it has verified what the others did; control tests ask for it."""
     if to != S.SUCCEEDED:
         return {}
-    phase = vars(step)["phase"] if "phase" in vars(step) else step.spec.get("phase")  # the engine read it alone
+    phase = (
+        vars(step)["phase"] if "phase" in vars(step) else step.spec.get("phase")
+    )  # the engine read it alone
     return {"phase": "verify"} if phase == "verify" else {}
 
 

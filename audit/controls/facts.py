@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from audit.controls.directory import Directory
 from audit.controls.log import Log, Seal
 from audit.controls.premises import ACTS, Premises
+from audit.controls.releases import Releases
 from audit.controls.told import Told
 
 PARSED = {
@@ -69,15 +70,13 @@ class Facts:
     starts: list[Told] = field(default_factory=list)  # of runs: the population
     started: dict[str, list[Told]] = field(default_factory=_lists)  # the same by change
     ends: dict[str, Told] = field(default_factory=dict)  # of these, by run
-    succeeded: dict[tuple[str | None, str], list[Told]] = field(
-        default_factory=lambda: defaultdict(list)
-    )  # of these, by service and environment
     verified: set[str] = field(default_factory=set)  # runs of which a step of verification succeeded
     exceptions: dict[str, Told] = field(default_factory=dict)  # as granted
     ended: dict[str, Told] = field(default_factory=dict)  # of these, early
     given: dict[str, SignOff] = field(default_factory=dict)  # by their own id
     directory: Directory = field(default_factory=Directory)
     premises: Premises = field(default_factory=Premises)
+    releases: Releases = field(default_factory=Releases)
     asked: dict[str, list[Told]] = field(default_factory=_lists)  # to start, by change
     answers: dict[str, list[Told]] = field(default_factory=_lists)  # of people to steps, by run
     conclusions: dict[str, list[Told]] = field(default_factory=_lists)  # of reviews, by change
@@ -133,8 +132,10 @@ class Facts:
                 self._add_step(told)
             case ["review", "concluded" | "closed"]:
                 self.conclusions[data["change"]].append(told)
-            case ["account" | "team" | "membership" | "delegation", _]:
+            case ["account" | "team" | "membership" | "delegation" | "access_review", _]:
                 self.directory.add(told)
+            case ["evidence" | "deployment", _]:
+                self.releases.add(told)
             case _:
                 self.premises.add(told)
 
@@ -148,8 +149,7 @@ class Facts:
         self.ends[told.data["run"]] = told
         asked = self.newest(told.data["change"], told.index)
         if told.kind == "run.succeeded" and "plan" not in told.data:
-            place = (asked.data["service"] if asked else None, told.data["environment"])
-            self.succeeded[place].append(told)
+            self.releases.end(told, asked)
 
     def _add_act(self, told: Told) -> None:
         if told.kind in ACTS:

@@ -5,7 +5,7 @@ from typing import Any
 
 from audit.controls.facts import Facts
 from audit.controls.items import Item, Judgement, Result
-from audit.controls.judges import authorised, emergencies, performed, rights, sealed
+from audit.controls.judges import access, authorised, emergencies, kept, performed, releases, rights, sealed
 from audit.controls.told import Told
 
 __all__ = ["JUDGES", "Judgement", "Result", "judge"]
@@ -20,12 +20,17 @@ JUDGES: dict[str, Callable[[Any, Facts], Judgement]] = {
     "CT-07": performed.approved_is_what_ran,
     "CT-08": emergencies.emergency_was_reviewed,
     "CT-09": emergencies.emergencies_are_rare,
+    "CT-10": releases.evidence_was_there,
+    "CT-11": releases.what_runs_was_approved,
     "CT-12": sealed.log_is_as_signed,
     "CT-13": sealed.log_is_complete,
     "CT-14": sealed.work_stops_when_the_log_does,
+    "CT-15": access.access_is_reviewed,
     "CT-16": rights.leavers_lose_their_rights,
     "CT-17": rights.administration_takes_two,
+    "CT-18": releases.promoted_in_order,
     "CT-19": performed.outcome_was_verified,
+    "CT-20": kept.log_is_archived,
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from audit.controls.facts import Facts
 from audit.controls.items import Execution, Item, Thing, execution
+from audit.controls.premises import CONTROL_ROOM
 from audit.controls.told import Told
 from audit.ledger.record import timestamp
 
@@ -46,10 +47,16 @@ class Population:
     def of(self, kind: str) -> list[Item]:
         """The items of this kind, in the order of the log."""
         if kind not in self._made:
-            self._made[kind] = sorted(
-                filter(self.scope.holds, KINDS[kind](self)), key=lambda one: (one.index, one.name)
-            )
+            found = KINDS[kind](self) if kind in KINDS else STANDING[kind](self)
+            chosen = filter(self.scope.holds, found) if kind in KINDS else found
+            self._made[kind] = sorted(chosen, key=lambda one: (one.index, one.name))
         return self._made[kind]
+
+    @property
+    def as_of(self) -> str:
+        """The end of the period, or the newest moment that the log knows: what stands is judged as it stood then."""
+        end = timestamp(self.scope.end) if self.scope.end else self.facts.until
+        return min(end, self.facts.until)
 
     @cached_property
     def executions(self) -> list[Execution]:
@@ -95,10 +102,47 @@ def _of_change(told: Told) -> dict[str, str | None]:
     return {"service": "countersign"} if told.actor.startswith("change:") else {}
 
 
+def _deployments(among: Population) -> Iterator[Item]:
+    """Each observation, and each place where something was executed."""
+    for (service, environment), some in among.facts.releases.observed.items():
+        for told in some:
+            about = {"service": service, "environment": environment}
+            yield Thing(
+                "deployment", f"{service} in {environment}", told.index, told.time, told, about, about
+            )
+    last = {(one.request.get("service"), one.environment): one for one in among.executions}
+    for (service, environment), one in last.items():
+        if environment != CONTROL_ROOM:
+            about = {"service": service, "environment": environment}
+            name = f"{service or 'unknown'} in {environment}, all in all"
+            yield Thing("deployment", name, one.index, one.time, (service, environment), about, about)
+
+
+def _teams(among: Population) -> Iterator[Item]:
+    """Each team that there was at the end of the period."""
+    for team, told in among.facts.directory.made.items():
+        if told.time <= among.as_of:
+            yield Thing("team", team, told.index, among.as_of)
+
+
+def _archives(among: Population) -> Iterator[Item]:
+    """The whole log, in the archive that has most of it."""
+    places = [
+        [told for told in some if told.time <= among.as_of] for some in among.facts.premises.archived.values()
+    ]
+    best = max(places, key=lambda some: max((told.data["size"] for told in some), default=0), default=[])
+    if among.facts.until:
+        name = best[0].data["place"] if best else "the whole log"
+        yield Thing("archive", name, best[-1].index if best else 0, among.as_of, best)
+
+
+# What is judged as it stood at the end of the period, whenever it began.
+STANDING: dict[str, Callable[[Population], Iterable[Item]]] = {"team": _teams, "archive": _archives}
 KINDS: dict[str, Callable[[Population], Iterable[Item]]] = {
     "execution": _executions,
     "service_month": _service_months,
     "checkpoint": _checkpoints,
     "leaver": _leavers,
     "act": _acts,
+    "deployment": _deployments,
 }

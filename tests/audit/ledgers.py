@@ -10,13 +10,14 @@ from audit.controls.log import Seal
 from audit.ledger.merkle import Range, leaf_hash
 from audit.models import Checkpoint
 
-DIGEST, CHAIN_DIGEST, BUNDLE = ("sha256:" + letter * 64 for letter in "acb")
+DIGEST, CHAIN_DIGEST, BUNDLE, IMAGE = ("sha256:" + letter * 64 for letter in "acbe")
 CHECKPOINT = Checkpoint(size=0, root=bytes(32))
 BEFORE, SETUP = "2026-01-01T00:00:00.000000Z", "system:setup"
 PASSED = {
     "CT-01": "approved", "CT-02": "approved_before", "CT-03": "independent", "CT-04": "other_hands",
     "CT-05": "entitled", "CT-06": "in_force", "CT-07": "same_content", "CT-08": "no_emergency", "CT-09": "few",
-    "CT-12": "as_signed", "CT-13": "complete", "CT-14": "log_current", "CT-17": "founding", "CT-19": "verified",
+    "CT-10": "evidenced", "CT-11": "observed", "CT-12": "as_signed", "CT-13": "complete", "CT-14": "log_current",
+    "CT-15": "review_not_due", "CT-17": "founding", "CT-18": "promoted", "CT-19": "verified", "CT-20": "not_archived",
 }  # fmt: skip
 OF_EXECUTIONS = {key for key in PASSED if controls()[key].kind == "execution"}
 
@@ -42,7 +43,10 @@ def history(change="CHG-1", environment="production"):
             "change": change, "revision": 1, "digest": DIGEST, "workflow": "deploy", "workflow_digest": "sha256:w",
             "service": "payments-api", "environment": environment, "environment_tier": 1,
             "requester_person": "mara", "conflicted": ["mara"], "policy_decision": f"d-{number}", "chain": chain,
-            "chain_digest": CHAIN_DIGEST}),
+            "chain_digest": CHAIN_DIGEST, "artifacts": [IMAGE]}),
+        *(("evidence.attached", change, f"s-{kind}-{number}", {
+            "change": change, "revision": 1, "digest": DIGEST, "evidence_kind": kind, "evidence_digest": "sha256:v"})
+          for kind in ("impact", "rollback_plan", "test_result")),
         ("sign_off.given", DIGEST, f"s-jonas-{number}", {**approval, "stage": "owner", "person": "jonas"}),
         ("sign_off.given", DIGEST, f"s-noor-{number}", {**approval, "stage": "security", "person": "noor"}),
         ("sign_off.given", DIGEST, f"s-ines-{number}", {
@@ -59,6 +63,8 @@ def history(change="CHG-1", environment="production"):
         ("run.succeeded", f"RUN-{number}", f"s-run-{number}", {
             "run": f"RUN-{number}", "change": change, "digest": DIGEST, "permit": permit, "environment": environment,
             "was": "running"}),
+        ("deployment.observed", "service:payments-api", f"s-seen-{number}", {
+            "service": "payments-api", "environment": environment, "artifacts": [IMAGE]}),
     ]  # fmt: skip
 
 
@@ -72,6 +78,19 @@ def cast():
         for name in members:
             told = {"account": name, "lead": False}
             yield ("membership.started", f"team:{team}", f"s-{team}-{name}", told, BEFORE, SETUP)
+    for position, slug in enumerate(("staging", "production")):
+        told = {"slug": slug, "tier": 2 - position, "position": position}
+        yield ("environment.created", f"environment:{slug}", f"s-{slug}", told, BEFORE, SETUP)
+    yield from tried()
+
+
+def tried():
+    """The same image was put into the environment before."""
+    asked = {"change": "CHG-0", "service": "payments-api", "environment": "staging", "digest": "sha256:0",
+             "artifacts": [IMAGE]}  # fmt: skip
+    ended = {"run": "RUN-0", "change": "CHG-0", "environment": "staging"}
+    yield ("change.requested", "CHG-0", "s-request-0", asked, BEFORE)
+    yield ("run.succeeded", "RUN-0", "s-run-0", ended, BEFORE)
 
 
 def sealed(entries):
@@ -80,10 +99,11 @@ def sealed(entries):
     An entry may have its own time as a fifth part, its actor as a sixth. A permit saw the whole log before it.
     """
     early = [one for one in entries if one[4:5] == (BEFORE,)]
-    log, versions = [*cast(), *early, *(one for one in entries if one not in early)], Counter()
+    log = [*cast(), *early, *(one for one in entries if one not in early)]
+    versions: Counter[str] = Counter()
     for index, (kind, subject, stream, data, *more) in enumerate(log):
         number = index - (len(log) - len(entries) + len(early))
-        time, actor = [*more, *("", "")[len(more) :]]
+        time, actor = (*more, "", "")[:2]
         versions[stream] += 1
         said = {**data, "checkpoint_size": index} if data.get("checkpoint_size", 0) is None else data
         by = {"auth": "session", "id": actor or data.get("person", "someone"), "kind": "person"}

@@ -145,7 +145,13 @@ def test_an_emergency_that_is_not_over_is_not_judged_yet():
 
 
 def test_an_emergency_changes_no_other_test():
-    assert reasons(emergency(*CLOSED)) == {**PASSED, "CT-08": "reviewed", "CT-09": "too_many"}
+    assert reasons(emergency(*CLOSED)) == {
+        **PASSED,
+        "CT-08": "reviewed",
+        "CT-09": "too_many",
+        "CT-10": "emergency",
+        "CT-18": "emergency",
+    }
 
 
 @pytest.mark.parametrize(

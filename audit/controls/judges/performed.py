@@ -3,6 +3,7 @@
 from audit.controls.catalogue import control
 from audit.controls.facts import Facts
 from audit.controls.items import Execution, Judgement, implementers
+from audit.controls.premises import CONTROL_ROOM
 from audit.controls.told import Told, days_after
 
 
@@ -56,6 +57,10 @@ def approved_is_what_ran(one: Execution, facts: Facts) -> Judgement:
 
 def outcome_was_verified(one: Execution, facts: Facts) -> Judgement:
     """CT-19."""
+    if one.environment == CONTROL_ROOM:
+        return Judgement(
+            "na", "control_room", "It altered the product itself, which the act that did it told."
+        )
     days = control("CT-19").parameters["days"]
     end = facts.ends.get(one.name)
     if end is None or end.index < one.index:
@@ -75,7 +80,5 @@ def outcome_was_verified(one: Execution, facts: Facts) -> Judgement:
 
 def _was_recovered(one: Execution, end: Told, due: str, facts: Facts) -> bool:
     """Whether a rollback of it, or a later change of the same service there, ended well in time."""
-    for told in facts.succeeded.get((one.request.get("service"), one.environment), ()):
-        if end.index < told.index and told.time <= due:
-            return True
-    return False
+    place = (one.request.get("service"), one.environment)
+    return any(end.index < told.index and told.time <= due for told, _ in facts.releases.ended.get(place, ()))
