@@ -79,7 +79,7 @@ def cast():
             told = {"account": name, "lead": False}
             yield ("membership.started", f"team:{team}", f"s-{team}-{name}", told, BEFORE, SETUP)
     for position, slug in enumerate(("staging", "production")):
-        told = {"slug": slug, "tier": 2 - position, "position": position}
+        told = {"slug": slug, "tier": 2 - position, "position": position * 10}
         yield ("environment.created", f"environment:{slug}", f"s-{slug}", told, BEFORE, SETUP)
     yield from tried()
 
