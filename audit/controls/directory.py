@@ -20,7 +20,7 @@ class Directory:
     people: dict[str, str] = field(default_factory=dict)  # account -> person
     gone: dict[str, int] = field(default_factory=dict)  # account -> where it was switched off, for good
     leavers: list[Told] = field(default_factory=list)  # the same, as told
-    last: dict[str, tuple[int, str]] = field(default_factory=dict)  # what each did last: where, and when
+    last: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)  # what each did last: where, and when
     teams: dict[str, str] = field(default_factory=dict)  # slug -> id
     made: dict[str, Told] = field(default_factory=dict)  # the same, as told
     synced: set[str] = field(default_factory=set)  # teams of which a directory tells who is in them

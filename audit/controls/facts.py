@@ -1,6 +1,6 @@
 """What the ledger says about changes, folded in one pass over its sealed bytes. Reads no table of the product."""
 
-import json
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from audit.controls.directory import Directory
 from audit.controls.log import Log, Seal
 from audit.controls.premises import ACTS, Premises
+from audit.controls.reading import UNTOLD, Reader
 from audit.controls.releases import Releases
 from audit.controls.told import Told
 
@@ -16,6 +17,7 @@ PARSED = {
     "delegation", "policy", "bundle", "environment", "step", "evidence", "deployment", "access_review", "archive",
 }  # fmt: skip
 DECIDED, VERIFIES = b'"decision":', b'"phase":"verify"'  # of steps, only what a person said and what verified
+REFUSED = b"attempt.refused"
 APPROVALS = ("approve", "approve_with_condition")
 STATES = {
     "waiting", "sent_back", "approved", "scheduled", "running", "succeeded", "failed", "cancelled", "unknown",
@@ -180,23 +182,29 @@ class Facts:
 def fold(numbered: Iterable[tuple[int, bytes | None]], seals: Iterable[Seal] = (), size: int = 0) -> Facts:
     """The facts of a log, given the sealed bytes of its entries by index, in order, and what was signed over them."""
     facts = Facts(log=Log(seals))
-    take, add, last = facts.log.take, facts.add, facts.directory.last
+    take, last, read = facts.log.take, facts.directory.last, Reader().read
+    kinds: dict[bytes, str] = {}  # told or not: empty where nobody asks about it
     for index, body in numbered:
         line = take(index, body)
-        if line is None or body is None:
+        if line is None:
             continue
-        if line.kind != "attempt.refused":
+        if line.kind != REFUSED:
             last[line.actor] = (index, line.time)
-        if _is_told(line.kind, body):
-            said = json.loads(body)
-            place = (index, said["time"], said["type"], said["stream"], said["subject"])
-            add(Told(*place, said["actor"]["id"], said["data"]))
+        kind = kinds.get(line.kind)
+        if kind is None:
+            kind = kinds[line.kind] = _told(line.kind.decode())
+        if kind and (not kind.startswith("step.") or DECIDED in line.data or VERIFIES in line.data):
+            try:
+                told = read(index, kind, line)
+            except ValueError:
+                facts.log.blame("unreadable", index)
+            else:
+                facts.add(told)
     facts.log.end(size)
     return facts
 
 
-def _is_told(kind: str, body: bytes) -> bool:
-    """Whether a control test asks about it."""
-    if kind.startswith("step."):
-        return DECIDED in body or VERIFIES in body
-    return kind in ACTS or kind.partition(".")[0] in PARSED
+def _told(kind: str) -> str:
+    """The kind, if a control test asks about it."""
+    asked = kind in ACTS or (kind.partition(".")[0] in PARSED and kind not in UNTOLD)
+    return sys.intern(kind) if asked else ""

@@ -8,14 +8,19 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from audit.ledger.merkle import Range, leaf_hash
 
-HEAD = re.compile(rb'\{"actor":\{"auth":"[^"]*","id":"([^"]*)"')
+# The one form of entries: keys in order, so that what stands outside the data is found without reading the data.
+HEAD = re.compile(rb'\{"actor":\{"auth":"[^"]*","id":"([^"]*)","kind":"[^"]*"\},"data":')
 TAIL = re.compile(
-    rb'"stream":"([^"]*)","stream_version":(\d+),"subject":"(?:[^"\\]|\\.)*","time":"([^"]*)","type":"([^"]*)","v":1\}'
+    rb'"id":"([^"]*)","prev":(?:null|"[^"]*"),"state":(?:null|\{[^{}]*\}),"stream":"([^"]*)","stream_version":(\d+),'
+    rb'"subject":("[^"\\]*(?:\\.[^"\\]*)*"),"time":"([^"]*)","type":"([^"]*)","v":1\}'
 )
-STREAM = b'"stream":"'
+ID = (
+    b'"id":"'  # the last one is the entry's own: no key behind it is called so, and a text has no bare quotes
+)
 LOST = b"\0" * 32  # in the place of an entry that is not there
 SKEW = 300  # seconds that an entry may be older than one that was placed before it
 RECENT = 20_001  # moments that are kept: more entries than the gate lets wait
@@ -42,13 +47,15 @@ class Sealed:
     at: int  # its index
 
 
-@dataclass(frozen=True)
-class Line:
-    """What each entry says outside its data."""
+class Line(NamedTuple):
+    """What an entry says, not yet read: its data and its subject are JSON."""
 
-    kind: str
-    time: str
-    actor: str
+    kind: bytes
+    time: bytes
+    actor: bytes
+    stream: bytes
+    subject: bytes
+    data: bytes
 
 
 class Log:
@@ -71,20 +78,20 @@ class Log:
     def take(self, index: int, body: bytes | None) -> Line | None:
         """The next entry; None where it cannot be read."""
         while self._range.size < index:
-            self._blame("gap", self._range.size)
+            self.blame("gap", self._range.size)
             self._append(LOST)
         line = None if body is None else self._read(index, body)
         if body is None:
-            self._blame("gap", index)
+            self.blame("gap", index)
         elif line is None:
-            self._blame("unreadable", index)
+            self.blame("unreadable", index)
         self._append(LOST if body is None else leaf_hash(body))
         return line
 
     def end(self, size: int | None = None) -> None:
         """After the last entry: what is missing up to the size is missing."""
         while self._range.size < (size or 0):
-            self._blame("gap", self._range.size)
+            self.blame("gap", self._range.size)
             self._append(LOST)
 
     def age(self, index: int, size: int) -> float | None:
@@ -95,20 +102,20 @@ class Log:
         return None if waiting >= len(self.recent) else _seconds(self.recent[-1 - waiting], self.recent[-1])
 
     def _read(self, index: int, body: bytes) -> Line | None:
-        head, tail = HEAD.match(body), TAIL.fullmatch(body, max(0, body.rfind(STREAM)))
+        at = body.rfind(ID)
+        head, tail = HEAD.match(body), TAIL.fullmatch(body, max(0, at))
         if head is None or tail is None:
             self.recent.append(self.newest)
             return None
-        stream, version, time, kind = tail.groups()
-        self._follow(index, body, stream, int(version))
+        own, stream, version, subject, time, kind = tail.groups()
+        if own != stream:  # an act that changes no row is a stream of its own
+            self._follow(index, stream, int(version))
         self._tick(index, time)
-        return Line(kind.decode(), time.decode(), head[1].decode())
+        return Line(kind, time, head[1], stream, subject, body[head.end() : at - 1])
 
-    def _follow(self, index: int, body: bytes, stream: bytes, version: int) -> None:
-        if version == 1 and b'"id":"%b","prev":null' % stream in body:
-            return  # an act that changes no row is a stream of its own
+    def _follow(self, index: int, stream: bytes, version: int) -> None:
         if version != self._versions.get(stream, 0) + 1:
-            self._blame("version", index)
+            self.blame("version", index)
         self._versions[stream] = version
 
     def _tick(self, index: int, time: bytes) -> None:
@@ -116,9 +123,10 @@ class Log:
         if time >= self.newest:
             self.newest = time
         elif _seconds(time, self.newest) > SKEW:
-            self._blame("clock", index)
+            self.blame("clock", index)
 
-    def _blame(self, fault: str, index: int) -> None:
+    def blame(self, fault: str, index: int) -> None:
+        """Note what is wrong; of each checkpoint the first counts."""
         if not self._fault:
             self._fault, self._at = fault, index
 

@@ -81,4 +81,5 @@ def outcome_was_verified(one: Execution, facts: Facts) -> Judgement:
 def _was_recovered(one: Execution, end: Told, due: str, facts: Facts) -> bool:
     """Whether a rollback of it, or a later change of the same service there, ended well in time."""
     place = (one.request.get("service"), one.environment)
-    return any(end.index < told.index and told.time <= due for told, _ in facts.releases.ended.get(place, ()))
+    told = facts.releases.next_success(place, end.index)
+    return told is not None and told.time <= due

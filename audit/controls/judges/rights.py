@@ -10,8 +10,8 @@ from audit.controls.told import Told, days_after
 def leavers_lose_their_rights(one: Thing, facts: Facts) -> Judgement:
     """CT-16."""
     off: Told = one.of
-    index, time = facts.directory.last.get(off.stream, (-1, ""))
-    if index > off.index and time > off.time:
+    index, time = facts.directory.last.get(off.stream.encode(), (-1, b""))
+    if index > off.index and time > off.time.encode():
         return Judgement("fail", "acted_after", "It acted after it had been switched off.")
     due = days_after(off.time, control("CT-16").parameters["days"])
     left = [told for _, told in facts.directory.memberships(off.stream)]
