@@ -1,14 +1,14 @@
 """Control tests over the whole population up to one checkpoint: the same checkpoint gives the same bytes."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, overload
 
-from audit.canonical import canonical
-from audit.canonical import digest as digest_of
+from audit.canonical import canonical, digest_of_pieces
 from audit.controls.catalogue import Control, controls
 from audit.controls.facts import Facts, fold
 from audit.controls.items import Item, Judgement
@@ -105,18 +105,36 @@ class Report:
         }
 
     def bytes(self) -> bytes:
-        """The one spelling of this report."""
-        return canonical(self.plain())
+        """The one spelling of this report: the canonical form of `plain()`."""
+        return b"".join(_pieces(self))
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        return digest_of("countersign/control-report/v1", self.plain())
+        """Of those bytes, which may be more than fit into memory."""
+        return digest_of_pieces("countersign/control-report/v1", _pieces(self))
+
+
+def _pieces(report: Report) -> Iterator[bytes]:
+    """Keys in their order, a row at a time."""
+    told = Report(report.checkpoint, report.scope, []).plain()
+    yield b'{"checkpoint":%b,"controls":[' % canonical(told["checkpoint"])
+    for number, one in enumerate(report.tested):
+        begin, end = canonical({**one.summary(), "rows": []}).split(b'"rows":[]')
+        yield (b"," if number else b"") + begin + b'"rows":['
+        for at, row in enumerate(one.rows):
+            yield (b"," if at else b"") + _spelled(row)
+        yield b"]" + end
+    yield b'],"scope":%b,"v":%d}' % (canonical(told["scope"]), told["v"])
 
 
 def evaluate(checkpoint: Checkpoint, scope: Scope) -> Report:
     """Every control test over everything in scope."""
-    facts = known(checkpoint.size, bytes(checkpoint.root))
-    return report(facts, checkpoint, scope)
+    return _evaluate(checkpoint, bytes(checkpoint.root), scope, _period())
+
+
+@lru_cache(maxsize=8)
+def _evaluate(checkpoint: Checkpoint, root: bytes, scope: Scope, period: int) -> Report:
+    return report(_known(checkpoint.size, root, period), checkpoint, scope)
 
 
 def report(facts: Facts, checkpoint: Checkpoint, scope: Scope) -> Report:
@@ -128,7 +146,11 @@ def report(facts: Facts, checkpoint: Checkpoint, scope: Scope) -> Report:
 
 def known(size: int, root: bytes) -> Facts:
     """The facts under one checkpoint: what is sealed never changes, so they may be kept for a while."""
-    return _known(size, root, int(time.monotonic()) // READ_AGAIN)
+    return _known(size, root, _period())
+
+
+def _period() -> int:
+    return int(time.monotonic()) // READ_AGAIN
 
 
 @lru_cache(maxsize=2)
@@ -169,6 +191,11 @@ def verdict(counts: dict[str, int]) -> str:
     if counts["exception"]:
         return "effective_with_exceptions"
     return "effective" if counts["pass"] else "not_tested"
+
+
+def _spelled(row: Row) -> bytes:
+    """The canonical bytes of a row: flat, its keys ours, its values out of the log; so the encoder alone may do it."""
+    return json.dumps(row, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
 
 
 def _row(one: Item, judgement: Judgement) -> Row:

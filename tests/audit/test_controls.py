@@ -6,6 +6,7 @@ import json
 import pytest
 from django.utils import timezone
 
+from audit.canonical import canonical, digest
 from audit.controls import evaluate
 from audit.controls.catalogue import control, controls
 from audit.controls.evaluate import Scope, verdict
@@ -165,6 +166,18 @@ def test_g05_the_same_ledger_gives_the_same_bytes():
     assert json.loads(judged(history()).bytes())["controls"][0]["population"] == 1
 
 
+def test_the_bytes_of_a_report_are_the_canonical_form_of_what_it_tells():
+    """They are made a row at a time: a report of many changes does not fit into memory."""
+    entries = [*history(), *history("CHG-2", environment="staging")]
+    for report in (
+        judged(entries),
+        judged(entries, Scope(environment="staging")),
+        judged_bytes([], seals=[]),
+    ):
+        assert report.bytes() == canonical(report.plain())
+        assert report.digest == digest("countersign/control-report/v1", report.plain())
+
+
 def test_definitions_are_named_by_version_and_digest_and_claim_nothing():
     assert list(controls()) == list(JUDGES) == sorted(controls())
     assert all(one.version >= 1 and one.digest.startswith("sha256:") for one in controls().values())
@@ -187,6 +200,7 @@ def test_only_what_the_checkpoint_covers_is_tested(settings, tmp_path):
     again = evaluate.evaluate(newest, Scope())
     assert len(again.tested[0].rows) == 2
     evaluate._known.cache_clear()
+    evaluate._evaluate.cache_clear()
     assert evaluate.evaluate(newest, Scope()).bytes() == again.bytes()
 
 
