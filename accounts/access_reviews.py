@@ -135,12 +135,13 @@ def visible(user: User) -> QuerySet[Team]:
 def due(found: QuerySet[Team]) -> list[Due]:
     """Each of these teams with the time of its next review; counted from its first member where there was none."""
     every = Team.objects.filter(pk__in=found.values("pk"))  # a join of `found` would hide some memberships
-    rows = every.annotate(last=Max("access_reviews__completed_at"), since=Min("memberships__since"))
+    told = every.annotate(last=Max("access_reviews__completed_at"), since=Min("memberships__since"))
+    known = {key: (last, last or since) for key, last, since in told.values_list("pk", "last", "since")}
     opened = {one.team_id: one for one in AccessReview.objects.filter(team__in=found, completed_at=None)}
     return [
-        Due(one, one.last, (one.last or one.since) + EVERY, opened.get(one.pk))
-        for one in rows
-        if one.last or one.since
+        Due(one, known[one.pk][0], known[one.pk][1] + EVERY, opened.get(one.pk))
+        for one in every
+        if known[one.pk][1]
     ]
 
 

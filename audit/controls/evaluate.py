@@ -159,18 +159,18 @@ def _known(size: int, root: bytes, period: int) -> Facts:
 
 
 def _seals(size: int) -> Iterator[Seal]:
-    """Every stored checkpoint up to this size, and whether our key signed what it says."""
+    """Every stored checkpoint up to this size, and whether a key of ours signed what it says."""
     try:
-        key = checkpoints.verifier()
+        keys = checkpoints.keys()
     except (OSError, ValueError):
-        key = None
+        keys = ()
     for row in Checkpoint.objects.filter(size__lte=size).order_by("size").iterator():
         root = bytes(row.root)
-        if key is None:
+        if not keys:
             yield Seal(row.size, root, None)
             continue
         try:
-            signed = checkpoints.read(row.note, key)
+            signed = checkpoints.read(row.note, keys)
         except BadNote:
             yield Seal(row.size, root, False)
             continue
