@@ -5,6 +5,7 @@ import pytest
 from accounts import permissions, teams
 from accounts.acting import Acting
 from audit import search
+from audit.archive import writing
 from audit.controls import evaluate
 from audit.controls.evaluate import Scope
 from audit.ledger import checkpoint, examine
@@ -14,7 +15,7 @@ from orchestration.governed.install import install
 from orchestration.models import Environment, Service, Workflow
 from tests import factories
 from tests.audit.ledgers import DIGEST, IMAGE, PASSED
-from tests.audit.log import as_insider, newest, sequence
+from tests.audit.log import as_insider, newest, sequence, write
 from tests.factories import TEST
 from tests.orchestration.bank import Bank
 from tests.orchestration.deeds import ended, holding
@@ -124,6 +125,17 @@ def test_a_governed_act_takes_two_and_a_terminal_takes_one(own_key):
     assert found == [
         ("membership.started team:security", "two_people"), ("membership.started team:elsewhere", "one_person"),
     ]  # fmt: skip
+
+
+def test_an_archive_in_a_folder_is_found_and_whether_it_may_be_deleted_is_not_known(own_key, tmp_path):
+    write(3)
+    sequence()
+    for _ in range(2):
+        writing.archive(str(tmp_path / "archive"), by=TEST)
+        write(3)
+        sequence()
+    [row] = evaluate.evaluate(newest(), Scope()).of("CT-20").rows
+    assert (row["item"], row["reason"]) == (str(tmp_path / "archive"), "not_locked")
 
 
 def reason(control):
