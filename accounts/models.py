@@ -178,6 +178,43 @@ class Delegation(Coupled):
         ]
 
 
+class AccessReview(Coupled):
+    """Somebody looks at everybody in a team and says who stays. A team has one that is open."""
+
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="access_reviews")
+    opened_at = models.DateTimeField(db_default=Now(), editable=False)
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-opened_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["team"], condition=Q(completed_at=None), name="access_review_open_once"
+            )
+        ]
+
+
+class AccessDecision(Coupled):
+    """What one person decided about one account in a review; as long as it is open, the newest one counts."""
+
+    class Decision(models.TextChoices):
+        KEEP = "keep"
+        REMOVE = "remove"
+
+    review = models.ForeignKey(AccessReview, on_delete=models.PROTECT, related_name="decisions")
+    account = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    decision = models.CharField(max_length=6, choices=Decision)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["review", "account"], name="access_decision_once"),
+            models.CheckConstraint(
+                condition=Q(decision__in=["keep", "remove"]), name="access_decision_known"
+            ),
+        ]
+
+
 class TokenQuerySet(models.QuerySet["Token"]):
     """Questions about tokens."""
 

@@ -142,7 +142,7 @@ def synced(team: Team, *, by: Actor) -> None:
 
 
 def deactivate(user: User, *, by: Actor) -> None:
-    """Switch an account off for good: its sessions and tokens end with it, its entries stay."""
+    """Switch an account off for good: its sessions, tokens and memberships end with it, its entries stay."""
     with transaction.atomic():
         seen = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         row = User.objects.filter(pk=user.pk, version=seen.version, is_active=True)
@@ -152,6 +152,8 @@ def deactivate(user: User, *, by: Actor) -> None:
         record("account.deactivated", of=user, subject=f"account:{user.pk}", actor=by)
         for token in user.tokens.filter(revoked_at=None):
             tokens.end(token, by=by)
+        for team in Team.objects.of(user).order_by("pk"):
+            leave(team, user, by=by)
         UserSession.objects.filter(user=user).delete()
 
 

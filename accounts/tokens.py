@@ -23,6 +23,7 @@ SCOPES = (
     "changes:read",
     "changes:write",
     "runs:write",
+    "deployments:write",
     "secrets:write",
     "audit:read",
     "reports:read",

@@ -8,7 +8,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -50,6 +50,14 @@ def _check(data: bytes) -> None:
 def digest(domain: str, value: Any) -> str:
     """`sha256:<hex>` over the domain, a zero byte and the canonical bytes."""
     return "sha256:" + hashlib.sha256(domain.encode() + b"\0" + canonical(value)).hexdigest()
+
+
+def digest_of_pieces(domain: str, pieces: Iterable[bytes]) -> str:
+    """The same where the canonical bytes come in pieces; that they are canonical is the caller's word."""
+    hashed = hashlib.sha256(domain.encode() + b"\0")
+    for piece in pieces:
+        hashed.update(piece)
+    return f"sha256:{hashed.hexdigest()}"
 
 
 def uuid7() -> UUID:

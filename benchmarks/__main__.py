@@ -12,7 +12,7 @@ from secrets import token_hex
 from tests.stack import ROOT, Stack, running
 
 RUNNING = ("memory", "start", "signoffs", "steps", "runs", "logs")  # time the product that runs
-ALONE = ("policy", "waiting", "ledger", "explorer")  # write to a database of their own
+ALONE = ("policy", "waiting", "ledger", "explorer", "controls")  # write to a database of their own
 ONE = "--one"  # a family in a process of its own: it is configured for one database
 
 

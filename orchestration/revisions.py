@@ -15,6 +15,7 @@ from audit.ledger.record import record
 from audit.refusals import Refusal, StaleVersion
 from orchestration import lifecycle
 from orchestration.asking import Asked
+from orchestration.definitions import artifacts
 from orchestration.definitions import digest as digests
 from orchestration.engine import cancel, runs
 from orchestration.engine.rows import lock_run
@@ -121,6 +122,7 @@ def _announce(change: Change, revision: Revision, kind: str, asked: Asked) -> No
         policy_decision=str(asked.decision.pk), chain=str(revision.chain.pk), chain_digest=revision.chain.digest,
         incident=asked.draft.emergency.incident if asked.draft.emergency else None,
         rolls_back=asked.draft.undo.change if asked.draft.undo else None,
+        artifacts=artifacts.found(asked.draft.inputs.values()),
     )  # fmt: skip
     lifecycle.tell(change)
 

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from accounts.api import delegations, views
+from accounts.api import access_reviews, delegations, views
 
 urlpatterns: list[URLPattern] = [
     path("me/", views.Me.as_view()),
@@ -12,6 +12,9 @@ urlpatterns: list[URLPattern] = [
     path("me/tokens/<str:token>/revoke/", views.RevokeToken.as_view()),
     path("machines/", views.Machines.as_view()),
     path("machines/<str:machine>/narrow/", views.NarrowMachine.as_view()),
+    path("access-reviews/", access_reviews.AccessReviews.as_view()),
+    path("access-reviews/<uuid:pk>/decisions/", access_reviews.DecideAccess.as_view()),
+    path("access-reviews/<uuid:pk>/complete/", access_reviews.CompleteReview.as_view()),
     path("teams/", views.Teams.as_view()),
     path("teams/<str:key>/", views.OneTeam.as_view()),
 ]

@@ -3,7 +3,7 @@
 from allauth.account import views as allauth
 from django.urls import URLPattern, path
 
-from accounts.pages import away, confirm, demo, me, people
+from accounts.pages import access_reviews, away, confirm, demo, me, people
 
 urlpatterns: list[URLPattern] = [
     path("accounts/login/", allauth.login, name="account_login"),
@@ -19,6 +19,10 @@ urlpatterns: list[URLPattern] = [
     path("me/confirm/", confirm.confirm, name="confirm"),
     path("me/theme/", me.theme, name="theme"),
     path("people/", people.people, name="people"),
+    path("people/reviews/", access_reviews.index, name="access_reviews"),
+    path("people/reviews/<uuid:pk>/", access_reviews.detail, name="access_review"),
+    path("people/reviews/<uuid:pk>/decide/", access_reviews.decide, name="decide_access"),
+    path("people/reviews/of/<slug:slug>/", access_reviews.begin, name="begin_access_review"),
     path("welcome/", demo.welcome, name="welcome"),
     path("demo/persona/", demo.persona, name="persona"),
 ]

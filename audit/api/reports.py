@@ -140,8 +140,7 @@ def _under(report: Report) -> dict[str, Any]:
 
 
 def _row(tested: Tested) -> dict[str, Any]:
-    told = {name: value for name, value in tested.plain().items() if name != "rows"}
-    return {**_words(tested.control), **told}
+    return {**_words(tested.control), **tested.summary()}
 
 
 def _words(one: Control) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import yaml
 from audit.canonical import digest
 from audit.refusals import NotFound
 
+EXECUTION = "execution"
 FILE = Path(__file__).with_name("catalogue.yaml")
 
 
@@ -26,11 +27,13 @@ class Control:
     verified_by: str
     verified_on: str
     parameters: dict[str, int] = field(default_factory=dict)  # the numbers that it compares with
+    kind: str = EXECUTION  # of the items of its population
 
     @property
     def digest(self) -> str:
-        """Of all that it says; a test without parameters says nothing about them."""
-        said = {name: value for name, value in asdict(self).items() if name != "parameters" or value}
+        """Of all that it says; what is as it is without saying so is left out."""
+        usual = {"parameters": {}, "kind": EXECUTION}
+        said = {name: value for name, value in asdict(self).items() if value != usual.get(name)}
         return digest("countersign/control/v1", said)
 
 

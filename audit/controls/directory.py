@@ -19,10 +19,18 @@ class Directory:
 
     people: dict[str, str] = field(default_factory=dict)  # account -> person
     gone: dict[str, int] = field(default_factory=dict)  # account -> where it was switched off, for good
+    leavers: list[Told] = field(default_factory=list)  # the same, as told
+    last: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)  # what each did last: where, and when
     teams: dict[str, str] = field(default_factory=dict)  # slug -> id
+    made: dict[str, Told] = field(default_factory=dict)  # the same, as told
+    synced: set[str] = field(default_factory=set)  # teams of which a directory tells who is in them
     members: dict[tuple[str, str], list[Told]] = field(default_factory=lambda: defaultdict(list))
     lent: dict[str, Told] = field(default_factory=dict)  # delegations
     taken_back: dict[str, int] = field(default_factory=dict)
+    reviewed: dict[str, list[Told]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # of who is in, by team
+    decided: dict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))  # the same, by review
 
     def add(self, told: Told) -> None:
         """Take one entry in, in the order of the log."""
@@ -31,10 +39,18 @@ class Directory:
                 self.people[told.stream] = str(told.data["person"])
             case "account.deactivated":
                 self.gone.setdefault(told.stream, told.index)
+                self.leavers.append(told)
             case "team.created":
                 self.teams[told.subject.removeprefix(TEAM)] = told.stream
+                self.made[told.subject.removeprefix(TEAM)] = told
+            case "team.synced":
+                self.synced.add(told.subject)
             case "membership.started" | "membership.ended":
                 self.members[told.subject.removeprefix(TEAM), told.data["account"]].append(told)
+            case "access_review.completed":
+                self.reviewed[told.subject.removeprefix(TEAM)].append(told)
+            case "access_review.decided":
+                self.decided[told.data["review"]].append(told)
             case "delegation.started":
                 self.lent.setdefault(told.stream, told)
             case "delegation.ended":
@@ -43,6 +59,29 @@ class Directory:
     def active(self, account: str, index: int) -> bool:
         """Whether it had not been switched off by then."""
         return self.gone.get(account, index) >= index
+
+    def joined(self, team: str) -> str | None:
+        """When somebody was in this team for the first time."""
+        begun = [told[0].time for (one, _), told in self.members.items() if one == team and told]
+        return min(begun, default=None)
+
+    def members_at(self, team: str, index: int) -> set[str]:
+        """Who was in this team at a place in the log."""
+        earlier = (
+            (account, [told.kind for told in some if told.index < index])
+            for (one, account), some in self.members.items()
+            if one == team
+        )
+        return {account for account, kinds in earlier if kinds[-1:] == ["membership.started"]}
+
+    def left(self, team: str, account: str, due: str) -> bool:
+        """Whether this account was out of the team at some time before that moment."""
+        told = self.members.get((team, account), ())
+        return any(one.kind == "membership.ended" and one.time <= due for one in told)
+
+    def memberships(self, account: str) -> list[tuple[str, Told]]:
+        """The teams that it is or was in, each with the newest entry about that."""
+        return [(team, told[-1]) for (team, one), told in sorted(self.members.items()) if one == account]
 
     def asked(self, given: Told, stage: dict[str, Any]) -> bool | None:
         """Whether this stage asked whoever gave this sign-off, then; None where an entry does not say whom it named."""

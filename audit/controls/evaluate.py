@@ -1,43 +1,58 @@
 """Control tests over the whole population up to one checkpoint: the same checkpoint gives the same bytes."""
 
+import json
+import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, overload
 
-from audit.canonical import canonical
-from audit.canonical import digest as digest_of
+from audit.canonical import canonical, digest_of_pieces
 from audit.controls.catalogue import Control, controls
 from audit.controls.facts import Facts, fold
-from audit.controls.judgements import Execution, Judgement, counted, execution, judge
-from audit.ledger.export import bodies
-from audit.ledger.record import timestamp
+from audit.controls.items import Item, Judgement
+from audit.controls.judgements import judge
+from audit.controls.log import Seal
+from audit.controls.populations import Population, Scope
+from audit.ledger import checkpoint as checkpoints
+from audit.ledger.export import numbered
+from audit.ledger.note import BadNote
 from audit.models import Checkpoint
 
+__all__ = ["RESULTS", "Report", "Scope", "Tested", "evaluate", "known", "report", "verdict"]
+
 RESULTS = ("pass", "fail", "exception", "na", "indeterminate")
+READ_AGAIN = 600  # seconds after which the sealed bytes are read anew: they could have been altered meanwhile
+Row = dict[str, Any]
+EMPTY: Row = {
+    "run": None, "change": None, "service": None, "environment": None, "requester": None, "requester_actor": None,
+    "approvers": [], "approver_actors": [], "requested_at": None, "approved_at": None, "started_at": None,
+    "digest": None, "workflow_digest": None, "policy_decision": None, "permit_index": None,
+    "permit_checkpoint": None, "approval_indexes": [],
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Scope:
-    """What is asked: a period `[start, end)` and one environment, or all."""
+class Rows(Sequence[Row]):
+    """The evidence of one control test, each row made when it is looked at: there may be a million."""
 
-    start: datetime | None = None
-    end: datetime | None = None
-    environment: str = ""
+    def __init__(self, items: Sequence[Item], judgements: Sequence[Judgement]) -> None:
+        self._items, self._judgements = items, judgements
 
-    def holds(self, one: Execution) -> bool:
-        at, environment = one.start.time, one.start.data["environment"]
-        after = self.start is None or timestamp(self.start) <= at
-        before = self.end is None or at < timestamp(self.end)
-        return after and before and self.environment in ("", environment)
+    def __len__(self) -> int:
+        return len(self._items)
 
-    def plain(self) -> dict[str, Any]:
-        return {
-            "from": timestamp(self.start) if self.start else None,
-            "to": timestamp(self.end) if self.end else None,
-            "environment": self.environment or None,
-        }
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        if isinstance(at, slice):
+            return [self[one] for one in range(*at.indices(len(self)))]
+        return _row(self._items[at], self._judgements[at])
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(_row, self._items, self._judgements)
 
 
 @dataclass(frozen=True)
@@ -47,13 +62,17 @@ class Tested:
     control: Control
     result: str
     counts: dict[str, int]
-    rows: list[dict[str, Any]]
+    rows: Sequence[Row]
 
     @property
     def population(self) -> int:
         return len(self.rows)
 
     def plain(self) -> dict[str, Any]:
+        return {**self.summary(), "rows": list(self.rows)}
+
+    def summary(self) -> dict[str, Any]:
+        """All but the rows."""
         return {
             "id": self.control.id,
             "version": self.control.version,
@@ -61,7 +80,6 @@ class Tested:
             "result": self.result,
             "population": self.population,
             "counts": self.counts,
-            "rows": self.rows,
         }
 
 
@@ -87,38 +105,83 @@ class Report:
         }
 
     def bytes(self) -> bytes:
-        """The one spelling of this report."""
-        return canonical(self.plain())
+        """The one spelling of this report: the canonical form of `plain()`."""
+        return b"".join(_pieces(self))
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        return digest_of("countersign/control-report/v1", self.plain())
+        """Of those bytes, which may be more than fit into memory."""
+        return digest_of_pieces("countersign/control-report/v1", _pieces(self))
+
+
+def _pieces(report: Report) -> Iterator[bytes]:
+    """Keys in their order, a row at a time."""
+    told = Report(report.checkpoint, report.scope, []).plain()
+    yield b'{"checkpoint":%b,"controls":[' % canonical(told["checkpoint"])
+    for number, one in enumerate(report.tested):
+        begin, end = canonical({**one.summary(), "rows": []}).split(b'"rows":[]')
+        yield (b"," if number else b"") + begin + b'"rows":['
+        for at, row in enumerate(one.rows):
+            yield (b"," if at else b"") + _spelled(row)
+        yield b"]" + end
+    yield b'],"scope":%b,"v":%d}' % (canonical(told["scope"]), told["v"])
 
 
 def evaluate(checkpoint: Checkpoint, scope: Scope) -> Report:
-    """Every control test over every execution in scope."""
-    facts = known(checkpoint.size, bytes(checkpoint.root))
-    return report(facts, checkpoint, scope)
+    """Every control test over everything in scope."""
+    return _evaluate(checkpoint, bytes(checkpoint.root), scope, _period())
+
+
+@lru_cache(maxsize=8)
+def _evaluate(checkpoint: Checkpoint, root: bytes, scope: Scope, period: int) -> Report:
+    return report(_known(checkpoint.size, root, period), checkpoint, scope)
 
 
 def report(facts: Facts, checkpoint: Checkpoint, scope: Scope) -> Report:
     """The same from facts that are folded already."""
-    started = (execution(start, facts) for start in facts.starts)
-    items = [one for one in started if scope.holds(one) and not one.only_planned]
-    return Report(checkpoint, scope, [_test(control, items, facts) for control in controls().values()])
+    population = Population(facts, scope)
+    tested = [_test(control, population.of(control.kind), facts) for control in controls().values()]
+    return Report(checkpoint, scope, tested)
+
+
+def known(size: int, root: bytes) -> Facts:
+    """The facts under one checkpoint: what is sealed never changes, so they may be kept for a while."""
+    return _known(size, root, _period())
+
+
+def _period() -> int:
+    return int(time.monotonic()) // READ_AGAIN
 
 
 @lru_cache(maxsize=2)
-def known(size: int, root: bytes) -> Facts:
-    """The facts under one checkpoint: what is sealed never changes, so they may be kept."""
-    return fold(bodies(size))
+def _known(size: int, root: bytes, period: int) -> Facts:
+    return fold(numbered(size), _seals(size), size)
 
 
-def _test(control: Control, items: list[Execution], facts: Facts) -> Tested:
-    rows = [_row(one, judge(control.id, one, facts), facts) for one in items]
-    counted_results = Counter(row["result"] for row in rows)
-    counts = {result: counted_results[result] for result in RESULTS}
-    return Tested(control, verdict(counts), counts, rows)
+def _seals(size: int) -> Iterator[Seal]:
+    """Every stored checkpoint up to this size, and whether a key of ours signed what it says."""
+    try:
+        keys = checkpoints.keys()
+    except (OSError, ValueError):
+        keys = ()
+    for row in Checkpoint.objects.filter(size__lte=size).order_by("size").iterator():
+        root = bytes(row.root)
+        if not keys:
+            yield Seal(row.size, root, None)
+            continue
+        try:
+            signed = checkpoints.read(row.note, keys)
+        except BadNote:
+            yield Seal(row.size, root, False)
+            continue
+        yield Seal(row.size, root, (signed.size, signed.root) == (row.size, root))
+
+
+def _test(control: Control, items: list[Item], facts: Facts) -> Tested:
+    judgements = [judge(control.id, one, facts) for one in items]
+    counted: Counter[str] = Counter(one.result for one in judgements)
+    counts = {result: counted[result] for result in RESULTS}
+    return Tested(control, verdict(counts), counts, Rows(items, judgements))
 
 
 def verdict(counts: dict[str, int]) -> str:
@@ -130,31 +193,22 @@ def verdict(counts: dict[str, int]) -> str:
     return "effective" if counts["pass"] else "not_tested"
 
 
-def _row(one: Execution, judgement: Judgement, facts: Facts) -> dict[str, Any]:
-    """The evidence of one item: what an auditor follows from the start back to the request."""
-    approvals = counted(one, facts)
-    request = one.revision.data if one.revision else {}
+def _spelled(row: Row) -> bytes:
+    """The canonical bytes of a row: flat, its keys ours, its values out of the log; so the encoder alone may do it."""
+    return json.dumps(row, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+
+
+def _row(one: Item, judgement: Judgement) -> Row:
+    """The evidence of one item, of the same columns whatever it is; what only executions have is null in others."""
     return {
         "result": judgement.result,
         "reason": judgement.reason,
         "words": judgement.words,
         "deviation": judgement.deviation or None,
-        "run": one.start.data["run"],
-        "change": one.change,
-        "service": request.get("service"),
-        "environment": one.start.data["environment"],
-        "requester": request.get("requester_person"),
-        "requester_actor": one.revision.actor if one.revision else None,
-        "approvers": sorted({sign_off.person for sign_off in approvals}),
-        "approver_actors": sorted({sign_off.given.actor for sign_off in approvals}),
-        "requested_at": one.revision.time if one.revision else None,
-        "approved_at": max((sign_off.given.time for sign_off in approvals), default=None),
-        "started_at": one.start.time,
-        "digest": one.digest,
-        "workflow_digest": request.get("workflow_digest"),
-        "policy_decision": request.get("policy_decision"),
-        "index": one.start.index,
-        "permit_index": one.permit.index if one.permit else None,
-        "permit_checkpoint": one.permit.data["checkpoint_size"] if one.permit else None,
-        "approval_indexes": sorted(sign_off.given.index for sign_off in approvals),
+        "kind": one.kind,
+        "item": one.name,
+        "at": one.time,
+        "index": one.index,
+        **EMPTY,
+        **one.evidence,
     }

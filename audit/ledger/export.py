@@ -56,17 +56,22 @@ def write(folder: Path, *, with_texts: bool = False) -> Checkpoint:
 
 def bodies(size: int, *, first: int = 0) -> Iterator[bytes]:
     """The sealed bytes of the entries from the first one to the size, in the order of the log."""
+    return (body for _, body in numbered(size, first=first) if body is not None)
+
+
+def numbered(size: int, *, first: int = 0) -> Iterator[tuple[int, bytes | None]]:
+    """The same with the place of each; None where a leaf has lost its entry. A place that is gone is passed over."""
     begin = first
     while begin < size:
         end = min(begin + 1000, size)
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT e.body FROM audit_leaf l JOIN audit_entry e ON e.id = l.entry_id"
+                "SELECT l.index, e.body FROM audit_leaf l LEFT JOIN audit_entry e ON e.id = l.entry_id"
                 " WHERE l.index >= %s AND l.index < %s ORDER BY l.index",
                 [begin, end],
             )
-            for (body,) in cursor.fetchall():
-                yield bytes(body)
+            for index, body in cursor.fetchall():
+                yield index, None if body is None else bytes(body)
         begin = end
 
 

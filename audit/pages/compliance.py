@@ -172,7 +172,7 @@ def _people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     names = Names(
         actor for row in rows for actor in (row["requester_actor"], *row["approver_actors"]) if actor
     )
-    return [_person_row(row, names, datetime.fromisoformat(row["started_at"])) for row in rows]
+    return [_person_row(row, names, datetime.fromisoformat(row["started_at"] or row["at"])) for row in rows]
 
 
 def _person_row(row: dict[str, Any], names: Names, started: datetime) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def evidence(report: Report, key: str, *, by: Actor) -> Sheet:
 HEADER = (
     "result", "reason", "words", "deviation", "run", "change", "service", "environment", "requester",
     "requester_actor", "approvers", "approver_actors", "requested_at", "approved_at", "started_at", "digest",
-    "workflow_digest", "policy_decision", "index", "permit_index", "permit_checkpoint", "approval_indexes",
+    "workflow_digest", "policy_decision", "index", "permit_index", "permit_checkpoint", "approval_indexes", "kind",
+    "item", "at",
 )  # fmt: skip
 
 

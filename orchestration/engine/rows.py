@@ -31,7 +31,8 @@ _LOCK_RUN_OF_STEP = """
 """
 _COLUMNS = """
     SELECT id, version, run_id, key, position, needs, effect, state, attempt, max_attempts, lease_owner, lease_until,
-           reason, spec ?| '{when,continue_on_error,phase}' OR spec @? '$.matrix.max_parallel' AS has_way
+           reason, spec ->> 'phase' AS phase,
+           spec ?| '{when,continue_on_error,phase}' OR spec @? '$.matrix.max_parallel' AS has_way
 """
 _STEPS = _COLUMNS + "FROM orchestration_step WHERE run_id = %s ORDER BY position"
 # All of them where something may follow once this one has succeeded; else it alone. Nothing follows (flow.py) while the

@@ -2,10 +2,11 @@
 
 import pytest
 
-from tests.audit.test_controls import (
+from tests.audit.ledgers import (
     BEFORE,
     DIGEST,
     PASSED,
+    SETUP,
     granted,
     history,
     judged,
@@ -19,12 +20,19 @@ UNASKED = {"CT-05": "not_entitled"}
 
 
 def account(name, person=None):
-    return ("account.created", f"account:{name}", name, {"person": person or name}, BEFORE)
+    return ("account.created", f"account:{name}", name, {"person": person or name}, BEFORE, SETUP)
 
 
-def member(name, team, kind="started"):
+def member(name, team, kind="started", at=BEFORE):
     told = {"account": name, "lead": False}
-    return (f"membership.{kind}", f"team:{team}", f"s-{team}-{name}", told, BEFORE)
+    return (
+        f"membership.{kind}",
+        f"team:{team}",
+        f"s-{team}-{name}",
+        told,
+        at if kind == "started" else "",
+        SETUP,
+    )
 
 
 def off(name):
@@ -63,7 +71,7 @@ def stages(**said):
     """The chain says this of each stage as well; None takes it away."""
 
     def mutate(log):
-        for stage in log[0][3]["stages"]:
+        for stage in log[place(log, "chain.opened")][3]["stages"]:
             stage.update(said)
             for name in [name for name, value in said.items() if value is None]:
                 del stage[name]
@@ -94,16 +102,16 @@ def with_passkeys(log):
 
 
 def owner_by_name(log):
-    log[0][3]["stages"][0].update(teams=[], user_ids=["jonas"])
+    log[place(log, "chain.opened")][3]["stages"][0].update(teams=[], user_ids=["jonas"])
 
 
 LENA = (account("lena"),)
 FLIPS = [
-    ("switched off before", told(off("noor"), person="noor"), {"CT-05": "inactive"}),
-    ("switched off afterwards", told(off("noor"), when="change.approved"), {}),
+    ("switched off before", told(off("noor"), person="noor"), {"CT-05": "inactive", "CT-16": "acted_after"}),
+    ("switched off afterwards", told(off("noor"), when="change.approved"), {"CT-16": "rights_open"}),
     ("left the team before", told(member("noor", "sec", "ended"), person="noor"), UNASKED),
     ("left the team afterwards", told(member("noor", "sec", "ended"), when="change.approved"), {}),
-    ("left and came back", told(member("noor", "sec", "ended"), member("noor", "sec"), person="noor"), {}),
+    ("left and came back", told(member("noor", "sec", "ended"), member("noor", "sec", at=""), person="noor"), {}),
     ("in no team", also(first=LENA), UNASKED),
     ("in another team", also(first=(*LENA, member("lena", "cards"))), UNASKED),
     ("joined in time", also(first=(*LENA, member("lena", "pay"))), {}),
@@ -131,7 +139,7 @@ FLIPS = [
     ("in a place that was lent to another", instead(lent(delegate="rosa")), UNASKED),
     ("in a place that is not lent any more", instead(lent(ends_at=STARTS)), UNASKED),
     ("in a place that is not lent yet", instead(lent(starts_at=ENDS)), UNASKED),
-    ("in the place of somebody who is gone", instead(lent(), off("jonas")), UNASKED),
+    ("in the place of somebody who is gone", instead(lent(), off("jonas")), {**UNASKED, "CT-16": "rights_open"}),
     ("in another place than was lent", also(
         first=(*LENA, lent()), owner="noor", delegation="d-1"), UNASKED),
 ]  # fmt: skip

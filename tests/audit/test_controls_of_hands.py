@@ -3,7 +3,7 @@
 import pytest
 
 from audit.controls.catalogue import control
-from tests.audit.test_controls import (
+from tests.audit.ledgers import (
     DIGEST,
     PASSED,
     changed,
@@ -66,7 +66,14 @@ def after(*entries):
     return lambda log: log.extend(entries)
 
 
-REVISED = ("change.revised", "CHG-1", "s-revised", {**history()[2][3], "revision": 2, "digest": "sha256:z"})
+APPROVED = place(history(), "change.approved")
+REQUESTED = place(history(), "change.requested")
+REVISED = (
+    "change.revised",
+    "CHG-1",
+    "s-revised",
+    {**history()[REQUESTED][3], "revision": 2, "digest": "sha256:z"},
+)
 FLIPS = [
     ("an approver asks for the start", before("permit.issued", account("noor"), asked("noor")),
      {"CT-04": "own_hands"}),
@@ -92,7 +99,7 @@ FLIPS = [
             **log[place(log, "sign_off.given")][3], "chain": "chain-9", "chain_digest": "x"})),
         changed("permit.issued", {}, sign_offs=["s-x"])(log)), {"CT-07": "other_approval"}),
     ("the chain is for other content", lambda log: log.__setitem__(
-        0, ("chain.opened", "sha256:z", *log[0][2:])), {"CT-07": "other_content"}),
+        1, ("chain.opened", "sha256:z", *log[1][2:])), {"CT-07": "other_content"}),
 ]  # fmt: skip
 
 
@@ -138,14 +145,20 @@ def test_an_emergency_that_is_not_over_is_not_judged_yet():
 
 
 def test_an_emergency_changes_no_other_test():
-    assert reasons(emergency(*CLOSED)) == {**PASSED, "CT-08": "reviewed"}
+    assert reasons(emergency(*CLOSED)) == {
+        **PASSED,
+        "CT-08": "reviewed",
+        "CT-09": "too_many",
+        "CT-10": "emergency",
+        "CT-18": "emergency",
+    }
 
 
 @pytest.mark.parametrize(
     ("rule", "entries"),
     [
         ("CT-04", [*history(), account("ines"), ticked("ines")]),
-        ("CT-07", [*history()[:7], REVISED, *history()[7:]]),
+        ("CT-07", [*history()[:APPROVED], REVISED, *history()[APPROVED:]]),
         ("CT-08", emergency(at(LATER))),
     ],
 )

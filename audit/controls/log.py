@@ -1,0 +1,148 @@
+"""What the sealed bytes show by themselves, whatever they tell about: places, versions, clocks and roots.
+
+One pass, in the order of the log. It keeps one number for each row that entries tell about, and never an entry.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from audit.ledger.merkle import Range, leaf_hash
+
+# The one form of entries: keys in order, so that what stands outside the data is found without reading the data.
+HEAD = re.compile(rb'\{"actor":\{"auth":"[^"]*","id":"([^"]*)","kind":"[^"]*"\},"data":')
+TAIL = re.compile(
+    rb'"id":"([^"]*)","prev":(?:null|"[^"]*"),"state":(?:null|\{[^{}]*\}),"stream":"([^"]*)","stream_version":(\d+),'
+    rb'"subject":("[^"\\]*(?:\\.[^"\\]*)*"),"time":"([^"]*)","type":"([^"]*)","v":1\}'
+)
+ID = (
+    b'"id":"'  # the last one is the entry's own: no key behind it is called so, and a text has no bare quotes
+)
+LOST = b"\0" * 32  # in the place of an entry that is not there
+SKEW = 300  # seconds that an entry may be older than one that was placed before it
+RECENT = 20_001  # moments that are kept: more entries than the gate lets wait
+
+
+@dataclass(frozen=True)
+class Seal:
+    """A stored checkpoint: what it covers, and whether our key signed exactly that. None: there is no key to ask."""
+
+    size: int
+    root: bytes
+    signed: bool | None
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What lies under one checkpoint and not under the one before it."""
+
+    seal: Seal
+    first: int
+    time: str  # of the newest entry
+    fits: bool  # whether the entries so far have the root that was signed
+    fault: str  # the first one: gap, unreadable, version, clock
+    at: int  # its index
+
+
+class Line(NamedTuple):
+    """What an entry says, not yet read: its data and its subject are JSON."""
+
+    kind: bytes
+    time: bytes
+    actor: bytes
+    stream: bytes
+    subject: bytes
+    data: bytes
+
+
+class Log:
+    """The walk over all entries up to a size."""
+
+    def __init__(self, seals: Iterable[Seal] = ()) -> None:
+        self.sealed: list[Sealed] = []
+        self.recent: deque[bytes] = deque(maxlen=RECENT)
+        self.newest = b""
+        self._seals = deque(seals)
+        self._range = Range()
+        self._versions: dict[bytes, int] = {}
+        self._first, self._fault, self._at = 0, "", 0
+
+    @property
+    def until(self) -> str:
+        """The latest moment that any entry tells."""
+        return self.newest.decode()
+
+    def take(self, index: int, body: bytes | None) -> Line | None:
+        """The next entry; None where it cannot be read."""
+        while self._range.size < index:
+            self.blame("gap", self._range.size)
+            self._append(LOST)
+        line = None if body is None else self._read(index, body)
+        if body is None:
+            self.blame("gap", index)
+        elif line is None:
+            self.blame("unreadable", index)
+        self._append(LOST if body is None else leaf_hash(body))
+        return line
+
+    def end(self, size: int | None = None) -> None:
+        """After the last entry: what is missing up to the size is missing."""
+        while self._range.size < (size or 0):
+            self.blame("gap", self._range.size)
+            self._append(LOST)
+
+    def age(self, index: int, size: int) -> float | None:
+        """Seconds between the entry at this place and the first that a log of this size did not hold; None: too far."""
+        waiting = index - size
+        if waiting <= 0:
+            return 0.0
+        return None if waiting >= len(self.recent) else _seconds(self.recent[-1 - waiting], self.recent[-1])
+
+    def _read(self, index: int, body: bytes) -> Line | None:
+        at = body.rfind(ID)
+        head, tail = HEAD.match(body), TAIL.fullmatch(body, max(0, at))
+        if head is None or tail is None:
+            self.recent.append(self.newest)
+            return None
+        own, stream, version, subject, time, kind = tail.groups()
+        if own != stream:  # an act that changes no row is a stream of its own
+            self._follow(index, stream, int(version))
+        self._tick(index, time)
+        return Line(kind, time, head[1], stream, subject, body[head.end() : at - 1])
+
+    def _follow(self, index: int, stream: bytes, version: int) -> None:
+        if version != self._versions.get(stream, 0) + 1:
+            self.blame("version", index)
+        self._versions[stream] = version
+
+    def _tick(self, index: int, time: bytes) -> None:
+        self.recent.append(time)
+        if time >= self.newest:
+            self.newest = time
+        elif _seconds(time, self.newest) > SKEW:
+            self.blame("clock", index)
+
+    def blame(self, fault: str, index: int) -> None:
+        """Note what is wrong; of each checkpoint the first counts."""
+        if not self._fault:
+            self._fault, self._at = fault, index
+
+    def _append(self, leaf: bytes) -> None:
+        self._range.append(leaf)
+        if not self._seals or self._seals[0].size != self._range.size:
+            return
+        seal = self._seals.popleft()
+        fits = self._range.root() == seal.root
+        self.sealed.append(Sealed(seal, self._first, self.until, fits, self._fault, self._at))
+        self._first, self._fault = seal.size, ""
+
+
+def _seconds(earlier: bytes, later: bytes) -> float:
+    try:
+        begin, end = (datetime.fromisoformat(one.decode()) for one in (earlier, later))
+    except ValueError:
+        return float("inf")
+    return (end - begin).total_seconds()

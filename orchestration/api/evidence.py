@@ -1,0 +1,81 @@
+"""What pipelines and observers tell: evidence for a change, and what runs."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import once
+from accounts.acting import acting
+from audit.models import Entry
+from audit.rest.strict import StrictSerializer
+from orchestration import access, evidence
+
+
+class NewEvidence(StrictSerializer):
+    """What it is, the digest of its bytes, and where they lie."""
+
+    kind = serializers.ChoiceField(choices=evidence.KINDS)
+    digest = serializers.RegexField(r"^sha256:[0-9a-f]{64}\Z", max_length=71)
+    address = serializers.URLField(max_length=500)
+
+
+class Observation(StrictSerializer):
+    """Everything that runs of a service in an environment."""
+
+    service = serializers.SlugField()
+    environment = serializers.SlugField()
+    artifacts = serializers.ListField(
+        child=serializers.CharField(max_length=71), max_length=evidence.MAX_ARTIFACTS
+    )
+
+
+class Written(serializers.Serializer[Entry]):
+    """The entry that tells it."""
+
+    entry = serializers.UUIDField(source="pk")
+
+
+class AttachEvidence(APIView):
+    """Say that a piece of evidence belongs to what the change asks for now."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "changes:write"}
+
+    @extend_schema(request=NewEvidence, responses={201: Written})
+    def post(self, request: Request, key: str) -> Response:
+        change = access.get_change_or_404(request.user, key)
+        asked = NewEvidence(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given, by = asked.validated_data, acting(request)
+
+        def work(_: None) -> tuple[int, Any]:
+            made = evidence.attach(
+                change, evidence_kind=given["kind"], digest=given["digest"], address=given["address"], by=by
+            )
+            return 201, Written(made).data
+
+        return once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))
+
+
+class Observe(APIView):
+    """Tell everything that runs of a service in an environment now."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "deployments:write"}
+
+    @extend_schema(request=Observation, responses={201: Written})
+    def post(self, request: Request) -> Response:
+        asked = Observation(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given, by = asked.validated_data, acting(request)
+
+        def work(_: None) -> tuple[int, Any]:
+            made = evidence.observe(
+                service=given["service"], environment=given["environment"], running=given["artifacts"], by=by
+            )
+            return 201, Written(made).data
+
+        return once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))
