@@ -34,7 +34,7 @@ NAMES = re.compile(
 PLACE = re.compile(
     rb'"id":"([^"]*)","prev":.*"stream":"([^"]*)","stream_version":(\d+),"subject":"([^"]*)","time":'
 )
-ACTOR, KIND = re.compile(rb'"id":"([^"]*)"'), re.compile(rb'"type":"([^"]*)","v":1\}\Z')
+ACTOR, KIND = re.compile(rb'"id":"([^"]*)"'), re.compile(rb'"type":"([^"]*)","v":[12]\}\Z')
 ENTRIES = "COPY audit_entry (id, stream, stream_version, kind, subject, actor, occurred_at, body, leaf_hash) FROM STDIN"
 LEAVES = "COPY audit_leaf (index, entry_id, leaf_hash, kind, subject, actor, occurred_at) FROM STDIN"
 ALONE = "import sys, django; django.setup(); from benchmarks import controls; controls.tell(sys.argv[1])"

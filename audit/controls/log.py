@@ -15,8 +15,8 @@ from audit.ledger.merkle import Range, leaf_hash
 # The one form of entries: keys in order, so that what stands outside the data is found without reading the data.
 HEAD = re.compile(rb'\{"actor":\{"auth":"[^"]*","id":"([^"]*)","kind":"[^"]*"\},"data":')
 TAIL = re.compile(
-    rb'"id":"([^"]*)","prev":(?:null|"[^"]*"),"state":(?:null|\{[^{}]*\}),"stream":"([^"]*)","stream_version":(\d+),'
-    rb'"subject":("[^"\\]*(?:\\.[^"\\]*)*"),"time":"([^"]*)","type":"([^"]*)","v":1\}'
+    rb'"id":"([^"]*)","prev":(?:null|"[^"]*")(?:,"sd":\{[^{}]*\})?,"state":(?:null|\{[^{}]*\}),"stream":"([^"]*)",'
+    rb'"stream_version":(\d+),"subject":("[^"\\]*(?:\\.[^"\\]*)*"),"time":"([^"]*)","type":"([^"]*)","v":[12]\}'
 )
 ID = (
     b'"id":"'  # the last one is the entry's own: no key behind it is called so, and a text has no bare quotes

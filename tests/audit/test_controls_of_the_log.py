@@ -49,7 +49,7 @@ def times_swapped(log):
 
 
 def garbled(log):
-    log[3] = log[3].replace(b'"v":1', b'"v":2')
+    log[3] = log[3].replace(b'"v":1', b'"v":3')
 
 
 def put_in(log):
@@ -112,6 +112,11 @@ def test_a_signature_that_is_not_ours_fails_and_one_that_nobody_can_check_is_no_
     seal = signed(bodies)
     report = judged_bytes(bodies, [Seal(seal.size, seal.root, said)]).of("CT-12")
     assert (report.rows[0]["reason"], report.result) == (reason, result)
+
+
+def test_an_entry_whose_texts_lie_beside_the_log_is_read_like_any_other(bodies):
+    bodies[5] = rewritten(bodies[5], v=2, sd={"data.reason": "a" * 64, "data.id": "b" * 64})
+    assert told(bodies) == {"CT-12": ["as_signed"], "CT-13": ["complete"]}
 
 
 def test_a_version_that_is_missing_or_there_twice_shows():
