@@ -92,7 +92,7 @@ class History:
                         into.write_row(row)
             widths = [len(one) // HASH for one in data]
             cursor.execute(integrate.TILES, [list(levels), list(places), widths, data])
-            cursor.execute(integrate.SWAP, [edge.size, edge.root(), first, root])
+            cursor.execute(integrate.SWAP, [edge.size, edge.root(), self.story.at, first, root])
         self.leader.sign(now=float(edge.size))  # each is long after the one before
 
     def _entries(self, first: int, size: int) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
@@ -119,10 +119,12 @@ def _without_indexes() -> Iterator[None]:
     with connection.schema_editor() as editor:
         for index in Leaf._meta.indexes:
             editor.remove_index(Leaf, index)
-    yield
-    with connection.schema_editor() as editor:
-        for index in Leaf._meta.indexes:
-            editor.add_index(Leaf, index)
+    try:
+        yield
+    finally:
+        with connection.schema_editor() as editor:
+            for index in Leaf._meta.indexes:
+                editor.add_index(Leaf, index)
 
 
 class Story:

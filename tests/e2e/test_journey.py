@@ -123,7 +123,7 @@ def test_the_requester_is_refused_by_the_server_too_and_the_attempt_is_in_the_lo
 
 
 def test_an_auditor_goes_through_the_log_by_keys_and_hears_what_is_new(person):
-    noor = person("Noor Haddad")
+    noor = [person("Noor Haddad") for _ in range(3)][-1]  # each time an entry of this search
     noor.goto("/audit/?q=actor:system:welcome")
     noor.keyboard.press("j")
     noor.keyboard.press("j")
