@@ -51,14 +51,13 @@ def engage(user: User, ends_at: datetime, *, by: Actor) -> Engagement:
         found = Engagement.objects.filter(user=user).first()
         if found is None:
             found = Engagement.objects.create(user=user, ends_at=ends_at)
-            kind = "engagement.started"
+            _record("engagement.started", found, by)
         else:
             row = Engagement.objects.filter(pk=found.pk, version=found.version)
             if not row.update(ends_at=ends_at, version=F("version") + 1):
                 raise StaleVersion("Somebody changed this engagement meanwhile; nothing was done.")
             found.refresh_from_db()
-            kind = "engagement.moved"
-        _record(kind, found, by)
+            _record("engagement.moved", found, by)
         for token in user.tokens.filter(revoked_at=None):
             tokens.end(token, by=by)
     return found
