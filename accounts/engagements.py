@@ -89,7 +89,14 @@ def opened(found: Engagement, path: str, query: str, *, by: Actor) -> None:
     if not query and lately.exists():
         return
     with transaction.atomic():
-        record("page.opened", of=None, subject=path[:200], actor=by, path=path[:1000], query=Erasable(query[:1000]))
+        record(
+            "page.opened",
+            of=None,
+            subject=path[:200],
+            actor=by,
+            path=path[:1000],
+            query=Erasable(query[:1000]),
+        )
 
 
 def settle() -> int:

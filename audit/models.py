@@ -176,6 +176,8 @@ class FormerName(models.Model):
     name = models.CharField(max_length=200)
     handle = models.CharField(max_length=150)
     until = models.DateTimeField()
+
+
 class Export(models.Model):
     """A report as a file: asked for, made by a worker, kept for some time. What left the house stays an entry."""
 

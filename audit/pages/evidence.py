@@ -18,25 +18,28 @@ SHOWN = {"result", "reason", "words", "deviation", "index", "kind", "item", "at"
 
 def people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with names; an item that is no execution has neither requester nor start."""
-    names = _names(
+    names = Names(
         actor
         for row in rows
         for actor in (row.get("requester_actor"), *row.get("approver_actors", ()))
         if actor
     )
-    return [
-        {
-            **row,
-            "state": ITEMS[row["result"]],
-            "requester_name": names.get(row.get("requester_actor") or "", "unknown"),
-            "approver_names": [names.get(actor, "unknown") for actor in row.get("approver_actors", ())],
-            "started": _moment(row.get("started_at") or row.get("at")),
-            "approved_before": _seconds_before(row),
-            "said": _said(row),
-            "title": row.get("run") or row.get("item") or f"entry {row['index']}",
-        }
-        for row in rows
-    ]
+    return [_row(row, names, _moment(row.get("started_at") or row.get("at"))) for row in rows]
+
+
+def _row(row: dict[str, Any], names: Names, started: datetime | None) -> dict[str, Any]:
+    """With the names of that time, and those of now where they are others."""
+    at = started or datetime.max.replace(tzinfo=UTC)
+    return {
+        **row,
+        "state": ITEMS[row["result"]],
+        "requester_name": names.both(row.get("requester_actor") or "", at) or "unknown",
+        "approver_names": [names.both(actor, at) or "unknown" for actor in row.get("approver_actors", ())],
+        "started": started,
+        "approved_before": _seconds_before(row),
+        "said": _said(row),
+        "title": row.get("run") or row.get("item") or f"entry {row['index']}",
+    }
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -15,7 +15,7 @@ from audit.controls.catalogue import control
 from audit.controls.evaluate import Report, known
 from audit.controls.facts import Facts
 from audit.controls.told import Told
-from audit.models import ActorName
+from audit.names import Names
 from audit.pages.evidence import ITEMS, people
 from audit.refusals import NotFound
 from audit.reports import controls as reports
@@ -48,10 +48,11 @@ def detail(request: HttpRequest, key: str, item: str) -> HttpResponse:
     row = _row(report, key, item)
     facts = known(report.checkpoint.size, bytes(report.checkpoint.root))
     links = list(chain(facts, row)) if row.get("run") else []
+    names = Names(one.actor for one in links)
     [shown] = people([row])
     context = {
-        "control": chosen, "row": shown, "links": links, "checkpoint": report.checkpoint, "same": _same(links),
-        "names": dict(ActorName.objects.filter(actor__in={one.actor for one in links}).values_list("actor", "name")),
+        "control": chosen, "row": shown, "checkpoint": report.checkpoint,
+        "links": [(one, names.both(one.actor, one.at)) for one in links], "same": _same(links),
         "others": _others(report, row),
     }  # fmt: skip
     return render(request, "audit/evidence.html", context)

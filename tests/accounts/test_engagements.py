@@ -8,8 +8,8 @@ from django.test import Client
 
 from accounts import engagements, permissions
 from accounts.models import Engagement, User
-from audit.canonical import parse
 from audit.clock import database_time
+from audit.ledger import openings
 from audit.models import Entry
 from audit.refusals import Invalid
 from orchestration.models import Change
@@ -42,7 +42,7 @@ def over(user):
 
 def opened():
     rows = Entry.objects.filter(kind="page.opened").order_by("id")
-    return [(row.actor, parse(bytes(row.body))["data"]) for row in rows]
+    return [(row.actor, openings.data(row)) for row in rows]
 
 
 def test_what_an_engaged_account_opens_is_an_entry_and_of_others_nothing_is():

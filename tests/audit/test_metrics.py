@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from audit.canonical import parse
 from audit.controls.evaluate import Scope
 from audit.controls.facts import fold
+from audit.ledger import openings
 from audit.models import Entry
 from audit.pages import charts
 from audit.reports import metrics
@@ -155,7 +155,7 @@ def test_the_page_shows_every_chart_with_a_finding_and_a_table_and_its_csv_is_an
     lines = b"".join(answer.streaming_content).decode().splitlines()
     assert lines[0] == "Stage,Approved,With a condition,Sent back,Rejected"
     assert sorted(lines[1:3]) == ["Security,1,0,0,0", "Service owner,1,0,0,0"]
-    told = parse(bytes(Entry.objects.get(kind="export.created").body))["data"]
+    told = openings.data(Entry.objects.get(kind="export.created"))
     assert (told["what"], told["query"], told["rows"]) == ("chart decisions", "environment:production", 2)
     assert client.post("/compliance/metrics/csv/", {"chart": "x"}).status_code == 404
     told = client.get("/api/v1/reports/metrics/?environment=production").json()
