@@ -11,8 +11,8 @@ from audit.models import Entry
 from audit.pages import charts
 from audit.reports import metrics
 from tests.accounts.cast import person
+from tests.audit.ledgers import history, sealed
 from tests.audit.reported import Reported
-from tests.audit.test_controls import history, sealed
 
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 
