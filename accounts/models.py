@@ -139,6 +139,14 @@ class Membership(Coupled):
         ]
 
 
+class Engagement(Coupled):
+    """An account that only reads, until a moment, and of which all that it opens is recorded: an external auditor's."""
+
+    user = models.OneToOneField(User, on_delete=models.PROTECT, related_name="engagement")
+    ends_at = models.DateTimeField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
 class DelegationQuerySet(models.QuerySet["Delegation"]):
     """Questions about delegations, by the database's clock."""
 

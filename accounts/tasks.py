@@ -1,11 +1,11 @@
-"""Celery's door: throw away what has no meaning any more. Losing a call costs some rows, nothing else."""
+"""Celery's door: throw away what has no meaning any more. Losing a call costs some rows or a minute, nothing else."""
 
 from datetime import UTC, datetime
 
 from celery import shared_task
 from django.db import close_old_connections
 
-from accounts import once, rates, sessions
+from accounts import engagements, once, rates, sessions
 
 
 @shared_task(name="accounts.forget")
@@ -15,3 +15,10 @@ def forget() -> None:
     now = datetime.now(UTC)
     for room in (once, rates, sessions):
         room.forget(at=now)
+
+
+@shared_task(name="accounts.settle_engagements")
+def settle_engagements() -> None:
+    """Accounts whose time is over are switched off; they open nothing before that either."""
+    close_old_connections()
+    engagements.settle()

@@ -176,3 +176,87 @@ class FormerName(models.Model):
     name = models.CharField(max_length=200)
     handle = models.CharField(max_length=150)
     until = models.DateTimeField()
+
+
+class Export(models.Model):
+    """A report as a file: asked for, made by a worker, kept for some time. What left the house stays an entry."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"  # waits for a worker
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+        REMOVED = "removed"  # its file; the row stays, so that a link says what became of it
+
+    class Format(models.TextChoices):
+        CSV = "csv"
+        XLSX = "xlsx"
+        PDF = "pdf"
+        OSCAL = "oscal"
+        BUNDLE = "bundle"
+        DSSE = "dsse"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    format = models.CharField(max_length=10, choices=Format.choices)
+    asked = models.JSONField(help_text="from, to, environment, framework: as they were asked")
+    checkpoint_size = models.BigIntegerField(help_text="of the checkpoint that it is made under")
+    actor = models.CharField(max_length=64, help_text="who asked, and may have it")
+    actor_kind = models.CharField(max_length=16)
+    actor_auth = models.CharField(max_length=16)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    turn = models.PositiveIntegerField(default=0, help_text="rises with each worker that takes it up")
+    lost = models.PositiveSmallIntegerField(default=0, help_text="workers that fell silent over it")
+    seen_at = models.DateTimeField(help_text="when it last moved")
+    done = models.BigIntegerField(default=0, help_text="entries that were read")
+    problem = models.TextField(blank=True)
+    name = models.CharField(max_length=200, blank=True)
+    content_type = models.CharField(max_length=100, blank=True)
+    size = models.BigIntegerField(default=0, help_text="bytes")
+    rows = models.BigIntegerField(default=0)
+    digest = models.CharField(max_length=71, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        indexes = [models.Index(fields=["actor", "-created_at"], name="export_by_actor")]
+
+    @property
+    def under_way(self) -> bool:
+        return self.state in {self.State.QUEUED, self.State.RUNNING}
+
+
+class ExportPart(models.Model):
+    """A piece of the file of an export."""
+
+    export = models.ForeignKey(Export, on_delete=models.CASCADE, related_name="parts")
+    number = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["export", "number"], name="export_part_once")]
+
+
+class Sample(models.Model):
+    """A sample of a population: asked for before anybody could know which items it would be, then drawn."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    control = models.CharField(max_length=16)
+    asked = models.JSONField(help_text="from, to, environment: as they were asked")
+    wanted = models.PositiveIntegerField(help_text="items; all where there are fewer")
+    commitment = models.CharField(max_length=64, help_text="SHA-256 of the nonce, as hex")
+    nonce = models.CharField(max_length=200, blank=True, help_text="once it is told")
+    actor = models.CharField(max_length=64)
+    entry = models.ForeignKey(
+        Entry, on_delete=models.PROTECT, related_name="+", help_text="that it was asked for"
+    )
+    checkpoint_size = models.BigIntegerField(null=True, help_text="of the first checkpoint over that entry")
+    seed = models.CharField(max_length=64, blank=True)
+    population = models.PositiveIntegerField(null=True)
+    places = models.JSONField(default=list, help_text="of the items in the population, from 0")
+    marks = models.JSONField(default=dict, help_text="place -> what whoever drew it found")
+    created_at = models.DateTimeField(auto_now_add=True)
+    drawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]

@@ -1,10 +1,29 @@
-"""Celery's door: have the log seen by others, and keep it outside. Losing a call costs ten minutes."""
+"""Celery's doors: make exports, have the log seen by others, keep it outside. Losing a call costs minutes."""
+
+from uuid import UUID
 
 from celery import shared_task
 from django.db import close_old_connections
 
 from audit.archive import writing
 from audit.ledger import stamped
+from audit.reports import exports, schedule
+
+
+@shared_task(name=exports.TASK)
+def export(id: str) -> None:  # noqa: A002 - the message's own field name
+    """Make one."""
+    close_old_connections()
+    exports.work(UUID(id))
+
+
+@shared_task(name="audit.sweep_exports")
+def sweep_exports() -> None:
+    """Beat's way to what waits: lost calls, killed workers, files whose time is over, the packs of the last month."""
+    close_old_connections()
+    schedule.ask_for_last_month()
+    for key in exports.sweep():
+        exports.call(key)
 
 
 @shared_task(name="audit.keep")

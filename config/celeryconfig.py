@@ -46,6 +46,8 @@ beat_schedule = {
     "logs": {"task": "orchestration.keep_logs", "schedule": 60.0, "options": {"expires": 60}},
     "policy": {"task": "approvals.sync_policy", "schedule": 60.0, "options": {"expires": 60}},
     "replays": {"task": "approvals.sweep_replays", "schedule": 15.0, "options": {"expires": 15}},
+    "exports": {"task": "audit.sweep_exports", "schedule": 15.0, "options": {"expires": 15}},
+    "engagements": {"task": "accounts.settle_engagements", "schedule": 60.0, "options": {"expires": 60}},
     "keep": {"task": "audit.keep", "schedule": 600.0, "options": {"expires": 600}},
     "forget": {"task": "accounts.forget", "schedule": 3600.0, "options": {"expires": 3600}},
 }

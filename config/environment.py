@@ -16,6 +16,7 @@ PREFIX = "COUNTERSIGN_"
 ROOT = Path(__file__).resolve().parent.parent
 # What processes of the product tell each other; not for people.
 INTERNAL = {PREFIX + name for name in ("UP", "RUN", "BOOT", "FAILPOINT")}
+EXPORTS = ("csv", "xlsx", "pdf", "oscal", "bundle", "dsse")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -121,6 +122,12 @@ def _repository(raw: str) -> str:
             "must be an absolute path, or an address that begins with https://, http:// or file://"
         )
     return raw
+
+
+def _pack(raw: str) -> tuple[str, ...]:
+    if unknown := sorted(set(_items(raw)) - set(EXPORTS)):
+        raise ValueError(f"must be some of {', '.join(EXPORTS)}, and not {', '.join(unknown)}")
+    return _items(raw)
 
 
 def _storage(raw: str) -> str:
@@ -274,6 +281,16 @@ class Environment:
     )
     archive_days: int = _setting(
         _whole(1, 36_500), 2557, "Days for which a bucket must keep what is archived; 2557 are seven years."
+    )
+
+    export_days: int = _setting(
+        _whole(0, 36_500), 90, "Days after which the file of an export is removed; 0: never."
+    )
+
+    monthly_pack: tuple[str, ...] = _setting(
+        _pack,
+        (),
+        "Exports that are made of each month when it is over, such as pdf,csv,bundle; nothing: none.",
     )
 
     step_memory_mib: int = _setting(

@@ -58,6 +58,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "organisation": settings.ORGANISATION,
         "demo": settings.DEMO,
         "stops": SimpleLazyObject(lambda: banners(getattr(request, "user", None))),
+        "engagement": getattr(request, "engagement", None),
         "nav": SimpleLazyObject(lambda: rail(request)),
         "personas": SimpleLazyObject(lambda: personas.shown(request)),
     }

@@ -60,6 +60,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "config.doors.PrivateMiddleware",
     "config.refusals.RefusalMiddleware",
+    "config.doors.EngagementMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -236,6 +237,8 @@ STORAGES: dict[str, dict[str, Any]] = {  # Django's own two; logs stay in the da
     **({"logs": log_storage(env.log_storage)} if env.log_storage else {}),
 }
 LOG_DAYS = env.log_days
+EXPORT_DAYS = env.export_days
+MONTHLY_PACK = env.monthly_pack
 TSA_URL, TSA_CA_PATH = env.tsa_url, env.tsa_ca_path
 ARCHIVE = address_of(env.archive) if env.archive else ""
 ARCHIVE_DAYS = env.archive_days  # for which each file of it is locked

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, include, path
 from rest_framework.request import Request
 
+from accounts import once
 from accounts.acting import acting
 from approvals.api import whatif
 from approvals.pages import replays
@@ -48,7 +49,7 @@ api_urls: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
     path("", include(whatif.urls(may_see_change, seen_changes, facts_of_form))),
     path("", include("approvals.api.urls")),
-    path("", include(audit_api.urls(actor_of))),
+    path("", include(audit_api.urls(actor_of, once.respond))),
     path("", include("orchestration.api.urls")),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [

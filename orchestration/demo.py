@@ -11,7 +11,7 @@ import yaml
 from django.conf import settings
 from django.db import transaction
 
-from accounts import permissions, teams
+from accounts import engagements, permissions, teams
 from accounts.acting import Acting
 from accounts.models import Team, User
 from approvals import freezes
@@ -92,6 +92,8 @@ def _people(bank: Bank) -> dict[str, User]:
         team = teams.create_team(slug=slug, name=one["name"], by=SEEDER)
         for number, username in enumerate(one["members"]):
             teams.join(team, people[username], by=SEEDER, lead=number == 0)
+    for username, days in bank["engaged"].items():
+        engagements.engage(people[username], database_time() + timedelta(days=days), by=SEEDER)
     return people
 
 

@@ -34,6 +34,7 @@ WRITES_STATE = {
     "approvals/chain.py": "the state of a chain",
     "approvals/enrolment.py": "the state of a passkey",
     "approvals/replays.py": "the state of a replay",
+    "audit/reports/exports.py": "the state of an export",
     "orchestration/catalogue.py": "the state of a workflow version",
     "orchestration/lifecycle.py": "the states of a change, a run and a step",
 }

@@ -19,6 +19,7 @@ from audit.ledger import checkpoint as checkpoints
 from audit.ledger.export import numbered
 from audit.ledger.note import BadNote
 from audit.models import Checkpoint
+from audit.progress import Tell, watched
 
 __all__ = ["RESULTS", "Report", "Scope", "Tested", "evaluate", "known", "report", "verdict"]
 
@@ -156,6 +157,12 @@ def _period() -> int:
 @lru_cache(maxsize=2)
 def _known(size: int, root: bytes, period: int) -> Facts:
     return fold(numbered(size), _seals(size), size)
+
+
+def read(checkpoint: Checkpoint, tell: Tell) -> Facts:
+    """The same, read anew and not kept; `tell` hears how many entries were read."""
+    size = checkpoint.size
+    return fold(watched(numbered(size), tell), _seals(size), size)
 
 
 def _seals(size: int) -> Iterator[Seal]:

@@ -11,7 +11,7 @@ MEMO = 50_000  # texts; an equal one usually comes soon
 RUN = ("run", "change", "digest", "permit", "environment", "plan")
 REQUEST = (
     "change", "digest", "workflow_digest", "service", "environment", "environment_tier", "requester_person",
-    "conflicted", "policy_decision", "chain", "incident", "artifacts",
+    "conflicted", "policy_decision", "chain", "incident", "rolls_back", "artifacts",
 )  # fmt: skip
 # Of the kinds that every change has, what is kept of their data; of all others everything is.
 KEPT: dict[str, tuple[str, ...]] = {
@@ -20,7 +20,8 @@ KEPT: dict[str, tuple[str, ...]] = {
     "change.start_asked": ("change",),
     "chain.opened": ("chain", "digest", "stages", "conflicted", "decision", "bundle"),
     "sign_off.given": (
-        "chain", "chain_digest", "stage", "digest", "decision", "person", "owner", "delegation", "passkey",
+        "chain", "chain_digest", "stage", "stage_name", "digest", "decision", "person", "owner", "delegation",
+        "passkey",
     ),
     "permit.issued": ("permit", "digest", "chain", "sign_offs", "checkpoint_size", "purpose"),
     "policy.decided": ("decision", "bundle", "denied"),

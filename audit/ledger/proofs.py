@@ -4,14 +4,18 @@ Reads tiles and checkpoints only. A proof that would not hold is never handed ou
 """
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from audit.ledger import checkpoint, merkle
 from audit.ledger.integrate import tile
+from audit.ledger.merkle import Node
 from audit.ledger.tiles import nodes
 from audit.models import Checkpoint, Entry, Leaf
 from audit.refusals import NotFound
+
+TILES = 4096  # of 8 kB each
 
 
 class NotYetSealed(NotFound):
@@ -55,6 +59,24 @@ def of_entry(entry: Entry, *, under: Checkpoint | None = None) -> Proof:
     if not merkle.includes(proof.leaf, leaf.index, signed.size, proof.path, bytes(signed.root)):
         raise ProofDoesNotHold(f"entry {leaf.index} does not lead to the root of checkpoint {signed.size}")
     return proof
+
+
+def reader() -> Node:
+    """Reads the nodes of the tree, for many proofs: tiles that were read lately are not read again."""
+    return nodes(lru_cache(maxsize=TILES)(tile))
+
+
+def of_places(indexes: Iterable[int], *, under: Checkpoint, node: Node) -> dict[int, str]:
+    """The same of many places, as .tlog-proof files."""
+    wanted = list(indexes)
+    leaves = dict(Leaf.objects.filter(index__in=wanted).values_list("index", "leaf_hash"))
+    found = {}
+    for index in wanted:
+        path = merkle.inclusion(index, under.size, node)
+        if not merkle.includes(bytes(leaves[index]), index, under.size, path, bytes(under.root)):
+            raise ProofDoesNotHold(f"entry {index} does not lead to the root of checkpoint {under.size}")
+        found[index] = Proof(index, bytes(leaves[index]), path, under).text()
+    return found
 
 
 def consistency(old: Checkpoint, new: Checkpoint) -> list[bytes]:

@@ -1,7 +1,6 @@
 """What was tested, over which population, with which evidence. Shows what the ledger says; must never judge itself."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,11 +10,17 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
 from audit.access import require_reader
+from audit.clock import database_time
 from audit.controls.catalogue import control, controls
-from audit.controls.evaluate import Report, Tested, known
+from audit.controls.environments import environments
+from audit.controls.evaluate import Report, Tested
 from audit.ledger.entry import Actor
-from audit.names import Names
+from audit.pages.charts import Bar, Part, columns
+from audit.pages.evidence import ITEMS, people
+from audit.pages.trail import monthly
 from audit.reports import controls as reports
+from audit.reports import frameworks, metrics
+from audit.templatetags.words import span
 
 PICKED = ("from", "to", "environment", "checkpoint")
 PAGE = 100  # rows of evidence
@@ -25,13 +30,7 @@ WORDS = {
     "not_effective": ("failed", "Not effective"),
     "not_tested": ("not_tested", "Nothing was tested"),
 }
-ITEMS = {
-    "pass": ("passed", "Passed"),
-    "fail": ("failed", "Failed"),
-    "exception": ("exception", "Exception"),
-    "na": ("not_tested", "Does not apply"),
-    "indeterminate": ("unknown", "Cannot tell"),
-}
+PARTS = {"pass": "ok", "fail": "bad", "indeterminate": "wait", "exception": "exc"}  # as pieces of a bar
 WORST_FIRST = ("not_effective", "effective_with_exceptions", "not_tested", "effective")
 
 
@@ -45,10 +44,15 @@ def index(request: HttpRequest) -> HttpResponse:
         report = reports.asked_report(asked)
     except reports.NothingSealed:
         return render(request, "audit/compliance.html", {"rows": None, "controls": controls().values()})
-    rows = sorted(report.tested, key=lambda one: WORST_FIRST.index(one.result))
+    framework = frameworks.chosen(request.GET.get("framework", ""), undone="Nothing was tested")
+    tested = [one for one in report.tested if frameworks.belongs(one.control, framework)]
+    rows = sorted(tested, key=_trouble)
     context = {
-        "rows": [_summary(one, asked) for one in rows],
-        "tiles": _tiles(report),
+        "rows": [_summary(one, asked, framework) for one in rows],
+        "tiles": _tiles(report, tested),
+        "frameworks": frameworks.frameworks(),
+        "framework": framework,
+        "export_query": _link({**asked, "framework": framework}).removeprefix("?"),
         **_picker(report, asked, action="/compliance/"),
     }
     return render(request, "audit/compliance.html", context)
@@ -70,7 +74,7 @@ def detail(request: HttpRequest, key: str) -> HttpResponse:
     first = _number(request.GET.get("first", ""))
     context = {
         "control": chosen,
-        "shown": _people(rows[first : first + PAGE]),
+        "shown": people(rows[first : first + PAGE]),
         "older": _link({**asked, "result": only, "first": str(first + PAGE)})
         if len(rows) > first + PAGE
         else "",
@@ -79,6 +83,8 @@ def detail(request: HttpRequest, key: str) -> HttpResponse:
         "total": tested.population,
         "summary": _summary(tested, asked),
         "report_digest": report.digest,
+        "over_time": _over_time(tested, asked),
+        "item_query": _link(asked) if asked else "",
         **_picker(report, asked, action=f"/compliance/controls/{chosen.id}/"),
     }
     return render(request, "audit/control.html", context)
@@ -115,14 +121,22 @@ def _link(asked: dict[str, str]) -> str:
     return "?" + urlencode({name: value for name, value in asked.items() if value})
 
 
-def _summary(tested: Tested, asked: dict[str, str]) -> dict[str, Any]:
+def _trouble(one: Tested) -> tuple[int, int]:
+    """The worst result first, and of these the one with the most that did not pass."""
+    return WORST_FIRST.index(one.result), -(one.counts["fail"] + one.counts["indeterminate"])
+
+
+def _summary(tested: Tested, asked: dict[str, str], framework: str = "") -> dict[str, Any]:
     state, words = WORDS[tested.result]
     url = f"/compliance/controls/{tested.control.id}/" + (_link(asked) if asked else "")
-    return {"tested": tested, "state": state, "words": words, "url": url, "counts": tested.counts}
+    for_it = [text for text in tested.control.references if frameworks.within(text, framework)]
+    return {
+        "tested": tested, "state": state, "words": words, "url": url, "counts": tested.counts, "references": for_it,
+    }  # fmt: skip
 
 
-def _tiles(report: Report) -> list[dict[str, Any]]:
-    results = [one.result for one in report.tested]
+def _tiles(report: Report, tested: list[Tested]) -> list[dict[str, Any]]:
+    results = [one.result for one in tested]
     bad, excused = results.count("not_effective"), results.count("effective_with_exceptions")
     untested = results.count("not_tested")
     total = len(results)
@@ -131,7 +145,30 @@ def _tiles(report: Report) -> list[dict[str, Any]]:
         {"label": "With exceptions", "value": excused, "note": f"of {total}", "state": _worse(excused, "exception")},
         {"label": "Not tested", "value": untested, "note": f"of {total}: nothing to test"},
         {"label": "Sealed entries", "value": report.checkpoint.size, "note": "all were read, none sampled"},
+        {"label": "Sealed", "value": f"{_age(report)} ago", "note": "by the newest checkpoint", "state": "verified"},
     ]  # fmt: skip
+
+
+def _age(report: Report) -> str:
+    return span((database_time() - report.checkpoint.created_at).total_seconds())
+
+
+def _over_time(tested: Tested, asked: dict[str, str]) -> dict[str, Any] | None:
+    """The results of each month, as a chart whose bars open their rows; nothing where there is one month or none."""
+    found = monthly(tested.rows, metrics.month)
+    if len(found) < 2:
+        return None
+    bars = []
+    for start, counts in found.items():
+        span_of = {"from": start.date().isoformat(), "to": metrics.after(start).date().isoformat()}
+        parts = [Part(kind, ITEMS[name][1].lower(), counts[name]) for name, kind in PARTS.items()]
+        bars.append(Bar(f"{start:%Y-%m}", parts, _link({**asked, **span_of})))
+    bad = [bar.label for bar in bars if bar.parts[1].value or bar.parts[2].value]
+    return {
+        "finding": f"Failed or cannot be told in {', '.join(bad)}." if bad else "Nothing failed in any month.",
+        "svg": columns("results", bars), "columns": ["Month", *(ITEMS[name][1] for name in PARTS)],
+        "rows": [[{"text": bar.label, "url": bar.url}, *(part.value for part in bar.parts)] for bar in bars],
+    }  # fmt: skip
 
 
 def _worse(count: int, state: str) -> str:
@@ -140,14 +177,13 @@ def _worse(count: int, state: str) -> str:
 
 def _picker(report: Report, asked: dict[str, str], *, action: str) -> dict[str, Any]:
     """What was chosen, and what can be."""
-    facts = known(report.checkpoint.size, bytes(report.checkpoint.root))
     return {
         "asked": asked,
         "action": action,
         "since": asked.get("from", ""),
         "until": asked.get("to", ""),
         "chosen_environment": asked.get("environment", ""),
-        "environments": sorted({str(start.data["environment"]) for start in facts.starts}),
+        "environments": environments(report.checkpoint),
         "checkpoint": report.checkpoint,
     }
 
@@ -165,31 +201,3 @@ def _tabs(tested: Tested, asked: dict[str, str], only: str) -> list[dict[str, An
         if count or only == result
     ]
     return [every, *some]
-
-
-def _people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with names, and with times as times."""
-    names = Names(
-        actor for row in rows for actor in (row["requester_actor"], *row["approver_actors"]) if actor
-    )
-    return [_person_row(row, names, datetime.fromisoformat(row["started_at"] or row["at"])) for row in rows]
-
-
-def _person_row(row: dict[str, Any], names: Names, started: datetime) -> dict[str, Any]:
-    called = [names.both(actor or "", started) or "unknown" for actor in row["approver_actors"]]
-    return {
-        **row,
-        "state": ITEMS[row["result"]],
-        "requester_name": names.both(row["requester_actor"] or "", started) or "unknown",
-        "approver_names": called,
-        "started": started,
-        "approved_before": _seconds_before(row),
-    }
-
-
-def _seconds_before(row: dict[str, Any]) -> float | None:
-    """Seconds between the last approval and the start."""
-    if row["approved_at"] is None:
-        return None
-    started, approved = (datetime.fromisoformat(row[name]) for name in ("started_at", "approved_at"))
-    return (started - approved).total_seconds()

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path
 
 from audit.ledger.entry import Actor
-from audit.pages import compliance, explorer, log, tlog
+from audit.pages import compliance, explorer, exports, log, metrics, samples, tlog, trail
 
 
 def urls(actor_of: Callable[[HttpRequest], Actor]) -> list[URLPattern]:
@@ -31,5 +31,9 @@ def urls(actor_of: Callable[[HttpRequest], Actor]) -> list[URLPattern]:
         path("audit/log/tile/<int:level>/<path:place>", tlog.tile),
         path("compliance/", compliance.index, name="compliance"),
         path("compliance/controls/<str:key>/", compliance.detail, name="control"),
+        path("compliance/controls/<str:key>/evidence/<str:item>/", trail.detail, name="evidence"),
         path("compliance/controls/<str:key>/export/", compliance.exporter(actor_of)),
+        *exports.urls(actor_of),
+        *metrics.urls(actor_of),
+        *samples.urls(actor_of),
     ]

@@ -23,6 +23,7 @@ from audit.ledger.integrate import tile
 from audit.ledger.record import record
 from audit.ledger.tiles import HASH, path, tiles_of
 from audit.models import Checkpoint, Entry
+from audit.progress import Tell, watched
 from audit.refusals import Invalid, NotFound, TooMany
 from audit.reports.period import period
 from audit.reports.sheet import PIECE
@@ -78,7 +79,7 @@ def take(asked: Mapping[str, str], *, texts: bool = False, by: Actor) -> Made:
         _check_rate(by)
         if signed is None:
             raise NotFound("No bundle was made: no checkpoint is signed yet.")
-        made = _make(signed, _about(signed, asked), texts=texts)
+        made = make(signed, asked, texts=texts)
         record(
             "bundle.created", of=None, subject="ledger", actor=by, digest=made.digest, texts=texts, **_told(made.about)
         )  # fmt: skip
@@ -129,9 +130,11 @@ def _about(signed: Checkpoint, asked: Mapping[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _make(signed: Checkpoint, about: Mapping[str, Any], *, texts: bool) -> Made:
+def make(signed: Checkpoint, asked: Mapping[str, str], *, texts: bool = False, tell: Tell = bool) -> Made:
+    """The same without an entry; `tell` hears how many entries were written, and may stop it."""
+    about = _about(signed, asked)
     file = tempfile.TemporaryFile()  # noqa: SIM115 - Made.pieces closes it
-    pack.write(file, members(signed, about, texts=texts))
+    pack.write(file, members(signed, about, texts=texts, tell=tell))
     digest = hashlib.sha256()
     for piece in _pieces(file):
         digest.update(piece)
@@ -139,7 +142,7 @@ def _make(signed: Checkpoint, about: Mapping[str, Any], *, texts: bool) -> Made:
 
 
 def members(
-    signed: Checkpoint, about: Mapping[str, Any], *, texts: bool = False
+    signed: Checkpoint, about: Mapping[str, Any], *, texts: bool = False, tell: Tell = bool
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Name and content of each file, in the order in which the verifier expects them."""
     notes = checkpoint.notes(signed.size, most=NOTES)
@@ -152,7 +155,7 @@ def members(
     yield "bundle.json", iter([canonical(about)])
     yield "checkpoints.txt", iter(["\n".join(notes).encode()])
     yield "countersign-verify.py", iter([program])
-    yield "entries.jsonl", (body + b"\n" for body in entries)
+    yield "entries.jsonl", (body + b"\n" for body in watched(entries, tell))
     if texts:
         yield "openings.jsonl", export.texts(about["end"], first=about["first"])
     yield "trust.json", iter([checkpoint.trust(signed.size)])

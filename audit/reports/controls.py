@@ -23,28 +23,27 @@ class NothingSealed(NotFound):
     code = "nothing_sealed"
 
 
-def scope(asked: Mapping[str, str]) -> Scope:
+def scope(asked: Mapping[str, str], *, undone: str = "Nothing was tested") -> Scope:
     """The period `[from, to)` and the environment that were asked for; Invalid when they cannot be read."""
-    start, end = period(asked, undone="Nothing was tested")
+    start, end = period(asked, undone=undone)
     return Scope(start, end, asked.get("environment", "")[:100])
 
 
 def asked_report(asked: Mapping[str, str]) -> Report:
     """The report for a period, an environment and a checkpoint (the newest, unless its size is given)."""
-    return evaluate(_checkpoint(asked.get("checkpoint", "")), scope(asked))
+    return evaluate(asked_checkpoint(asked.get("checkpoint", "")), scope(asked))
 
 
-def _checkpoint(size: str) -> Checkpoint:
+def asked_checkpoint(size: str, *, undone: str = "Nothing was tested") -> Checkpoint:
+    """The newest checkpoint, or the one of this size; NothingSealed where there is none."""
     if not size:
         found = checkpoint.latest()
     elif size.isascii() and size.isdigit() and len(size) < 19:
         found = Checkpoint.objects.filter(size=int(size)).first()
     else:
-        raise Invalid(
-            "Nothing was tested: a checkpoint is a number.", errors=_at("checkpoint", "is no number")
-        )
+        raise Invalid(f"{undone}: a checkpoint is a number.", errors=_at("checkpoint", "is no number"))
     if found is None:
-        raise NothingSealed("Nothing was tested: there is no such signed checkpoint yet.")
+        raise NothingSealed(f"{undone}: there is no such signed checkpoint yet.")
     return found
 
 

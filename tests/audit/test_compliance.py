@@ -10,8 +10,10 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from audit.canonical import parse
-from audit.controls.catalogue import controls
+from audit.controls import evaluate
+from audit.controls.catalogue import control, controls
 from audit.models import Checkpoint, Entry, Leaf
+from audit.pages import compliance
 from tests.accounts.cast import issue, person, team
 from tests.audit.log import sequence, write
 from tests.orchestration.bank import Bank
@@ -189,3 +191,52 @@ def test_a_token_needs_the_scope_and_the_permission(client, auditor, done):
     assert ask(auditor, "reports:read") == 200
     assert ask(auditor, "changes:read") == 403
     assert ask(person("Hugo"), "reports:read") == 403
+
+
+def test_a_framework_picks_its_tests_and_the_worst_come_first(client, done):
+    page = client.get("/compliance/?framework=MAS TRM").content.decode()
+    assert page.count('class="title"') == 1
+    assert "CT-04, version" in page
+    assert "MAS TRM 7.6</div>" in page, "only what belongs to the framework"
+    assert client.get("/compliance/?framework=X").status_code == 422
+    for way in ("metrics", "samples", "exports"):
+        assert f'href="/compliance/{way}/' in page
+    assert 'href="/exceptions/"' in page
+
+
+def test_an_item_opens_its_whole_chain_with_a_proof_for_each_link(client, done):
+    run = Leaf.objects.filter(entry__kind="run.running").earliest("index").entry.subject
+    page = client.get(f"/compliance/controls/CT-01/evidence/{run}/").content.decode()
+    order = [
+        "Requested",
+        "Approvals demanded",
+        "Approved, as Service owner",
+        "Permitted",
+        "Started",
+        "Succeeded",
+    ]
+    places = [page.index(f" {words}") for words in order]
+    assert places == sorted(places)
+    assert "The same content throughout" in page
+    assert page.count(">proof</a>") == 7, "two approvals"
+    assert page.count("/compliance/controls/CT-0") >= len(controls())
+    rogue = client.get("/compliance/controls/CT-01/evidence/RUN-666/").content.decode()
+    assert "No permit was issued before it started." in rogue
+    assert client.get("/compliance/controls/CT-01/evidence/RUN-9/").status_code == 404
+    stranger = Client()
+    stranger.force_login(person("Hugo", "elsewhere"))
+    assert stranger.get(f"/compliance/controls/CT-01/evidence/{run}/").status_code == 403
+
+
+def test_results_over_time_are_a_chart_whose_bars_open_their_rows():
+    rows = [
+        {"result": result, "started_at": f"2026-0{month}-03T08:00:00Z"}
+        for month, result in ((1, "pass"), (1, "fail"), (3, "pass"))
+    ]
+    tested = evaluate.Tested(control("CT-01"), "not_effective", {}, rows)
+    told = compliance._over_time(tested, {"environment": "production"})
+    assert told is not None
+    assert told["finding"] == "Failed or cannot be told in 2026-01."
+    assert [row[1:] for row in told["rows"]] == [[1, 1, 0, 0], [1, 0, 0, 0]]
+    assert told["rows"][0][0]["url"] == "?environment=production&from=2026-01-01&to=2026-02-01"
+    assert compliance._over_time(evaluate.Tested(control("CT-01"), "effective", {}, rows[:2]), {}) is None

@@ -7,6 +7,7 @@ standard input, never taken from the command line, which every process of the ma
 import getpass
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from django.apps import apps
@@ -15,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import models
 
-from accounts import permissions, teams, tokens
+from accounts import engagements, permissions, teams, tokens
 from accounts.models import Team, User
 from audit.ledger.entry import system
 from audit.refusals import NotFound, Refusal
@@ -48,6 +49,10 @@ class Command(BaseCommand):
         join.add_argument("--lead", action="store_true")
         _act(acts, "leave", "end a membership", "team", "username")
         _act(acts, "rename", "call an account something else from now on", "username", "name")
+        engage = _act(
+            acts, "engage", "an account that only reads, until a day; what it opens is recorded", "username"
+        )
+        engage.add_argument("until", help="the first day on which it opens nothing any more: 2026-12-31")
         _act(acts, "deactivate", "switch an account off for good", "username")
         for act, says in (("grant", "let a team do this"), ("revoke", "take it back")):
             one = _act(acts, act, says, "team")
@@ -98,6 +103,14 @@ class Command(BaseCommand):
         was = user.name
         teams.rename(user, name=given["name"], by=TERMINAL)
         return f"{was} is called {user.name} from now on."
+
+    def _engage(self, given: dict[str, Any]) -> str:
+        try:
+            until = datetime.fromisoformat(given["until"]).replace(tzinfo=UTC)
+        except ValueError as error:
+            raise CommandError("Nothing was changed: the end is a day such as 2026-12-31.") from error
+        found = engagements.engage(_account(given["username"]), until, by=TERMINAL)
+        return f"{found.user.name} reads until {found.ends_at:%Y-%m-%d %H:%M} UTC."
 
     def _deactivate(self, given: dict[str, Any]) -> str:
         user = _account(given["username"])

@@ -1,0 +1,223 @@
+"""Charts, drawn on the server. Nothing is told by colour alone: each kind has its texture or its mark, and a number.
+
+Pure: numbers in, markup out. The component around it says the finding and has the same as a table.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 520, 180, 44, 24, 14  # in the picture's own units
+ROW, NAMES = 26, 150
+TEXTURES = {  # kind -> what is drawn over its colour
+    "ok": "",
+    "bad": '<path d="M-1 1l2-2M0 6l6-6M5 7l2-2"/>',
+    "exc": '<path d="M3 1v4M1 3h4"/>',
+    "wait": '<path d="M0 3h6"/>',
+    "idle": "",
+}
+
+
+class Part(NamedTuple):
+    """A piece of a bar."""
+
+    kind: str
+    words: str
+    value: int
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: its pieces, and where a click on it leads."""
+
+    label: str
+    parts: Sequence[Part]
+    url: str = ""
+
+    @property
+    def total(self) -> int:
+        return sum(part.value for part in self.parts)
+
+    @property
+    def words(self) -> str:
+        return f"{self.label}: " + ", ".join(f"{part.value} {part.words}" for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A moment with its value in each of the lines; None where there is none."""
+
+    label: str
+    values: Sequence[float | None]
+    words: str
+    url: str = ""
+
+
+def columns(name: str, bars: Sequence[Bar]) -> SafeString:
+    """Bars that stand: one for each period."""
+    most = max([bar.total for bar in bars] + [1])
+    step = (WIDTH - LEFT) / max(len(bars), 1)
+    wide = min(40.0, step * 0.7)
+    every = -(-len(bars) // 7)  # labels that do not touch each other
+    drawn = format_html_join(
+        "",
+        "{}",
+        (
+            (_column(name, bar, LEFT + step * place + (step - wide) / 2, wide, most, place % every == 0),)
+            for place, bar in enumerate(bars)
+        ),
+    )
+    return _picture(name, HEIGHT, _scale(most), drawn)
+
+
+def _column(name: str, bar: Bar, x: float, wide: float, most: float, labelled: bool) -> SafeString:
+    room, y, pieces = HEIGHT - BOTTOM - TOP, float(HEIGHT - BOTTOM), []
+    for part in bar.parts:
+        tall = room * part.value / most
+        y -= tall
+        pieces.append(_piece(name, part.kind, x, y, wide, tall))
+    rest = [part for part in bar.parts[1:] if part.value]
+    number = f"{bar.total}" + (f" ({', '.join(str(part.value) for part in rest)})" if rest else "")
+    texts = format_html(
+        '<text class="axis mid" x="{}" y="{}">{}</text>',
+        _n(x + wide / 2),
+        _n(y - 3),
+        number if bar.total else "",
+    )
+    if labelled:
+        texts += format_html(
+            '<text class="axis mid" x="{}" y="{}">{}</text>', _n(x + wide / 2), HEIGHT - 8, bar.label
+        )
+    return _linked(bar.url, bar.words, format_html_join("", "{}", ((one,) for one in pieces)) + texts)
+
+
+def rows(name: str, bars: Sequence[Bar]) -> SafeString:
+    """Bars that lie: one for each name."""
+    most = max([bar.total for bar in bars] + [1])
+    drawn = format_html_join("", "{}", ((_row(name, bar, place, most),) for place, bar in enumerate(bars)))
+    return _picture(name, ROW * max(len(bars), 1), drawn)
+
+
+def _row(name: str, bar: Bar, place: int, most: float) -> SafeString:
+    room, x, y, pieces = WIDTH - NAMES - 60, float(NAMES), ROW * place, []
+    for part in bar.parts:
+        wide = room * part.value / most
+        pieces.append(_piece(name, part.kind, x, y + 6, wide, 14))
+        x += wide
+    texts = format_html(
+        '<text class="axis" x="4" y="{}">{}</text><text class="axis" x="{}" y="{}">{}</text>',
+        y + 17, bar.label[:22], _n(x + 6), y + 17, " + ".join(str(part.value) for part in bar.parts if part.value),
+    )  # fmt: skip
+    return _linked(bar.url, bar.words, format_html_join("", "{}", ((one,) for one in pieces)) + texts)
+
+
+def lines(name: str, points: Sequence[Point], *, unit: str) -> SafeString:
+    """Lines over time: the first whole with round marks, the second dashed with square ones."""
+    most = max([value for point in points for value in point.values if value is not None] + [1.0])
+    step = (WIDTH - LEFT) / max(len(points), 1)
+    every = -(-len(points) // 7)
+    xs = [LEFT + step * (place + 0.5) for place in range(len(points))]
+    paths = format_html_join(
+        "",
+        '<path class="mark line{}" d="{}"/>',
+        ((which, _path(xs, [point.values[which] for point in points], most)) for which in range(2)),
+    )
+    marks = format_html_join(
+        "",
+        "{}",
+        (
+            (_marks(point, x, most, place % every == 0),)
+            for place, (point, x) in enumerate(zip(points, xs, strict=True))
+        ),
+    )
+    return _picture(name, HEIGHT, _scale(most, unit), paths + marks)
+
+
+def _path(xs: Sequence[float], values: Sequence[float | None], most: float) -> str:
+    """Broken where there is nothing."""
+    told, pen = [], "M"
+    for x, value in zip(xs, values, strict=True):
+        if value is None:
+            pen = "M"
+        else:
+            told.append(f"{pen}{_n(x)} {_n(_height(value, most))}")
+            pen = "L"
+    return "".join(told)
+
+
+def _marks(point: Point, x: float, most: float, labelled: bool) -> SafeString:
+    first, second = ([*point.values, None, None])[:2]
+    drawn = SafeString("")
+    if second is not None:
+        drawn += format_html(
+            '<rect class="dot1" x="{}" y="{}" width="7" height="7"/>',
+            _n(x - 3.5),
+            _n(_height(second, most) - 3.5),
+        )
+    if first is not None:
+        drawn += format_html('<circle class="dot0" cx="{}" cy="{}" r="4"/>', _n(x), _n(_height(first, most)))
+    if labelled:
+        drawn += format_html('<text class="axis mid" x="{}" y="{}">{}</text>', _n(x), HEIGHT - 8, point.label)
+    return _linked(point.url, point.words, drawn)
+
+
+def _height(value: float, most: float) -> float:
+    return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * value / most
+
+
+def _piece(name: str, kind: str, x: float, y: float, wide: float, tall: float) -> SafeString:
+    """A rectangle in the colour of its kind, and over it the texture of its kind."""
+    place = format_html('x="{}" y="{}" width="{}" height="{}"', _n(x), _n(y), _n(wide), _n(tall))
+    drawn = format_html('<rect class="fill-{}" {}/>', kind, place)
+    if TEXTURES[kind]:
+        drawn += format_html('<rect fill="url(#{}-{})" {}/>', name, kind, place)
+    return drawn
+
+
+def _scale(most: float, unit: str = "") -> SafeString:
+    """The lowest and the highest, and a line between."""
+    return format_html_join(
+        "",
+        '<path class="grid" d="M{} {}H{}"/><text class="axis end" x="{}" y="{}">{}</text>',
+        (
+            (
+                LEFT,
+                _n(_height(value, most)),
+                WIDTH,
+                LEFT - 5,
+                _n(_height(value, most) + 4),
+                f"{_short(value)}{unit}",
+            )
+            for value in (0.0, most / 2, most)
+        ),
+    )
+
+
+def _picture(name: str, tall: int, *drawn: SafeString | str) -> SafeString:
+    textures = format_html_join(
+        "",
+        '<pattern id="{}-{}" width="6" height="6" patternUnits="userSpaceOnUse" class="texture">{}</pattern>',
+        (
+            (name, kind, SafeString(texture)) for kind, texture in TEXTURES.items() if texture
+        ),  # ours, of the table above
+    )
+    inner = format_html_join("", "{}", ((one,) for one in drawn))
+    return format_html('<svg viewBox="0 0 {} {}"><defs>{}</defs>{}</svg>', WIDTH, tall, textures, inner)
+
+
+def _linked(url: str, words: str, drawn: SafeString) -> SafeString:
+    """A mark that opens its rows, and says on hover what it is."""
+    if not url:
+        return format_html("<g><title>{}</title>{}</g>", words, drawn)
+    return format_html('<a href="{}" aria-label="{}"><title>{}</title>{}</a>', url, words, words, drawn)
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+
+
+def _n(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")

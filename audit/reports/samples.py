@@ -1,0 +1,174 @@
+"""Samples that neither side can steer.
+
+The auditor fixes a nonce by its SHA-256 before the root exists that the draw will use; the server fixes that root, of
+the first checkpoint over this request, before it needs to know the nonce. The seed is SHA-256(root ‖ test ‖ nonce); the
+items whose SHA-256(seed ‖ place) is smallest are drawn, so that anybody repeats it.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from audit.access import may_read
+from audit.canonical import digest
+from audit.controls.catalogue import control
+from audit.controls.evaluate import Tested, evaluate
+from audit.ledger.entry import Actor
+from audit.ledger.record import record
+from audit.models import Checkpoint, Leaf, Sample
+from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound
+from audit.reports.controls import scope
+from audit.reports.material import JUDGED
+
+MOST = 500
+SHORTEST, LONGEST = 8, 200  # characters of a nonce
+ASKED = ("from", "to", "environment")
+MARKS = {"agrees": "Agrees", "differs": "Differs"}
+UNDONE = "No sample was asked for"
+DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def ask(key: str, form: Mapping[str, str], *, by: Actor) -> Sample:
+    """Ask for a sample; its nonce comes with it, or only its SHA-256 and the nonce when it is drawn."""
+    chosen = control(key)
+    asked = {name: str(form.get(name) or "") for name in ASKED}
+    scope(asked, undone=UNDONE)
+    wanted, (commitment, nonce) = _wanted(str(form.get("size") or "")), _committed(form)
+    made = Sample(
+        control=chosen.id, asked=asked, wanted=wanted, commitment=commitment, nonce=nonce, actor=by.id
+    )
+    with transaction.atomic():
+        made.entry = record(
+            "sample.asked", of=None, subject=chosen.id, actor=by, sample=str(made.pk), control=chosen.id,
+            definition=chosen.digest, wanted=wanted, scope=asked, commitment=commitment,
+        )  # fmt: skip
+        made.save()
+    return made
+
+
+def _wanted(size: str) -> int:
+    if not (size.isascii() and size.isdigit() and 0 < int(size[:6]) <= MOST):
+        words = f"size is a number from 1 to {MOST}."
+        raise Invalid(f"{UNDONE}: {words}", errors=[{"pointer": "/size", "detail": words}])
+    return int(size)
+
+
+def _committed(form: Mapping[str, str]) -> tuple[str, str]:
+    """The SHA-256 and the nonce, which stays unknown where only the former was told."""
+    nonce, told = str(form.get("nonce") or ""), str(form.get("commitment") or "")
+    if bool(nonce) == bool(told) or (told and not DIGEST.fullmatch(told)):
+        words = "Give a nonce, or only its SHA-256 as 64 hexadecimal digits."
+        raise Invalid(f"{UNDONE}. {words}", errors=[{"pointer": "/nonce", "detail": words}])
+    if nonce and not SHORTEST <= len(nonce) <= LONGEST:
+        words = f"A nonce has {SHORTEST} to {LONGEST} characters."
+        raise Invalid(f"{UNDONE}. {words}", errors=[{"pointer": "/nonce", "detail": words}])
+    return (told or hashlib.sha256(nonce.encode()).hexdigest()), nonce
+
+
+def visible(user: Any) -> QuerySet[Sample]:
+    """For every reader of the log: both sides see what was drawn."""
+    return Sample.objects.all() if may_read(user) else Sample.objects.none()
+
+
+def get(key: UUID, *, user: Any) -> Sample:
+    found = visible(user).filter(pk=key).first()
+    if found is None:
+        raise NotFound("There is no such sample.")
+    return found
+
+
+def sealed_by(sample: Sample) -> Checkpoint | None:
+    """The first checkpoint over the entry that asked for it; none yet for some seconds."""
+    leaf = Leaf.objects.filter(entry=sample.entry_id).first()
+    if leaf is None:
+        return None
+    return Checkpoint.objects.filter(size__gt=leaf.index).order_by("size").first()
+
+
+def draw(sample: Sample, nonce: str, *, by: Actor) -> Sample:
+    """Draw it, once. The nonce must be the one that was fixed."""
+    _check_mine(sample, by)
+    nonce = sample.nonce or nonce
+    signed = sealed_by(sample)
+    if signed is None:
+        raise MoveNotAllowed(
+            "Nothing was drawn: no checkpoint covers the request yet. Try again in a few seconds."
+        )
+    if hashlib.sha256(nonce.encode()).hexdigest() != sample.commitment:
+        words = "This is not the nonce that was fixed when the sample was asked for."
+        raise Invalid(f"Nothing was drawn. {words}", errors=[{"pointer": "/nonce", "detail": words}])
+    tested = _tested(sample, signed)
+    seed = seed_of(bytes(signed.root), sample.control, nonce)
+    places = choose(seed, tested.population, sample.wanted)
+    with transaction.atomic():
+        drawn = Sample.objects.filter(pk=sample.pk, drawn_at=None).update(
+            nonce=nonce, checkpoint_size=signed.size, seed=seed.hex(), population=tested.population, places=places,
+            drawn_at=Now(),
+        )  # fmt: skip
+        if not drawn:
+            raise MoveNotAllowed("This sample was drawn already, and is never drawn twice.")
+        record(
+            "sample.drawn", of=None, subject=sample.control, actor=by, sample=str(sample.pk), control=sample.control,
+            definition=tested.control.digest, size=signed.size, root=bytes(signed.root).hex(), nonce=nonce,
+            seed=seed.hex(), population=tested.population, population_digest=population_digest(tested),
+            places=places, indexes=[tested.rows[place].get("index") for place in places],
+        )  # fmt: skip
+    sample.refresh_from_db()
+    return sample
+
+
+def seed_of(root: bytes, control: str, nonce: str) -> bytes:
+    """What decides which items are drawn."""
+    return hashlib.sha256(root + control.encode() + nonce.encode()).digest()
+
+
+def choose(seed: bytes, population: int, wanted: int) -> list[int]:
+    """The places of the items that are drawn, in the order of the population."""
+
+    def rank(place: int) -> bytes:
+        return hashlib.sha256(seed + place.to_bytes(8, "big")).digest()
+
+    return sorted(sorted(range(population), key=rank)[:wanted])
+
+
+def rows(sample: Sample) -> list[tuple[int, dict[str, Any]]]:
+    """The evidence of each item that was drawn, with its place; as it was under the checkpoint of the draw."""
+    if sample.checkpoint_size is None:
+        return []
+    tested = _tested(sample, Checkpoint.objects.get(size=sample.checkpoint_size))
+    return [(place, tested.rows[place]) for place in sample.places]
+
+
+def mark(sample: Sample, place: str, found: str, *, by: Actor) -> None:
+    """What whoever drew it found when looking at an item for themselves; each mark is an entry."""
+    _check_mine(sample, by)
+    if found not in MARKS or place not in {str(one) for one in sample.places}:
+        raise Invalid(f"Nothing was marked. A mark of an item that was drawn is one of {', '.join(MARKS)}.")
+    with transaction.atomic():
+        held = Sample.objects.select_for_update().get(pk=sample.pk)
+        Sample.objects.filter(pk=sample.pk).update(marks={**held.marks, place: found})
+        record(
+            "sample.marked", of=None, subject=sample.control, actor=by, sample=str(sample.pk), place=int(place),
+            mark=found,
+        )  # fmt: skip
+
+
+def _check_mine(sample: Sample, by: Actor) -> None:
+    if sample.actor != by.id:
+        raise NotAllowed("Only whoever asked for this sample draws and marks it; nothing was done.")
+
+
+def _tested(sample: Sample, signed: Checkpoint) -> Tested:
+    return evaluate(signed, scope(sample.asked, undone="Nothing was drawn")).of(sample.control)
+
+
+def population_digest(tested: Tested) -> str:
+    """Of the items in their order, whatever a test found about them."""
+    items = [{name: value for name, value in row.items() if name not in JUDGED} for row in tested.rows]
+    return digest("countersign/population/v1", items)
