@@ -14,6 +14,7 @@ from audit.controls import evaluate
 from audit.controls.catalogue import control, controls
 from audit.models import Checkpoint, Entry, Leaf
 from audit.pages import compliance
+from audit.reports import frameworks
 from tests.accounts.cast import issue, person, team
 from tests.audit.log import sequence, write
 from tests.orchestration.bank import Bank
@@ -195,8 +196,9 @@ def test_a_token_needs_the_scope_and_the_permission(client, auditor, done):
 
 def test_a_framework_picks_its_tests_and_the_worst_come_first(client, done):
     page = client.get("/compliance/?framework=MAS TRM").content.decode()
-    assert page.count('class="title"') == 1
-    assert "CT-04, version" in page
+    picked = [one.id for one in controls().values() if frameworks.belongs(one, "MAS TRM")]
+    assert page.count('class="title"') == len(picked) > 0
+    assert all(f"{key}, version" in page for key in picked)
     assert "MAS TRM 7.6</div>" in page, "only what belongs to the framework"
     assert client.get("/compliance/?framework=X").status_code == 422
     for way in ("metrics", "samples", "exports"):
@@ -219,7 +221,7 @@ def test_an_item_opens_its_whole_chain_with_a_proof_for_each_link(client, done):
     assert places == sorted(places)
     assert "The same content throughout" in page
     assert page.count(">proof</a>") == 7, "two approvals"
-    assert page.count("/compliance/controls/CT-0") >= len(controls())
+    assert all(f"/compliance/controls/CT-0{number}/" in page for number in (1, 2, 3, 4, 5, 7))
     rogue = client.get("/compliance/controls/CT-01/evidence/RUN-666/").content.decode()
     assert "No permit was issued before it started." in rogue
     assert client.get("/compliance/controls/CT-01/evidence/RUN-9/").status_code == 404

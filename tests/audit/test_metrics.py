@@ -14,6 +14,11 @@ from tests.accounts.cast import person
 from tests.audit.ledgers import history, sealed
 from tests.audit.reported import Reported
 
+
+def facts_of(entries):
+    return fold(enumerate(sealed(entries)))
+
+
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 
 
@@ -40,7 +45,7 @@ def time(at):
 
 def counted(*changes, scope=Scope()):  # noqa: B008 - frozen
     entries = sorted((entry for one in changes for entry in one), key=lambda entry: entry[4])
-    return metrics.deployments(fold(sealed(entries)), scope)
+    return metrics.deployments(facts_of(entries), scope)
 
 
 def delivered(*changes, days=7.0):
@@ -100,17 +105,17 @@ def test_what_waits_is_told_by_the_first_stage_without_its_quorum():
     entries = [
         entry for entry in history() if entry[0] in {"chain.opened", "change.waiting", "change.requested"}
     ]
-    facts = fold(sealed(entries))
+    facts = facts_of(entries)
     assert [(one.change, one.stage) for one in metrics.waiting(facts)] == [("CHG-1", "Service owner")]
     given = [entry for entry in history() if entry[3].get("person") == "jonas"]
-    assert [one.stage for one in metrics.waiting(fold(sealed(entries + given)))] == ["Security"]
-    assert metrics.waiting(fold(sealed(history()))) == []
+    assert [one.stage for one in metrics.waiting(facts_of(entries + given))] == ["Security"]
+    assert metrics.waiting(facts_of(history())) == []
 
 
 def test_agreement_is_measured_from_the_last_request_to_the_whole_chain():
-    [one] = metrics.agreed(fold(sealed(history())), Scope())
-    assert (one.change, one.seconds) == ("CHG-1", 4.0)
-    assert metrics.decisions(fold(sealed(history())), Scope()) == {
+    [one] = metrics.agreed(facts_of(history()), Scope())
+    assert (one.change, one.seconds) == ("CHG-1", 7.0)
+    assert metrics.decisions(facts_of(history()), Scope()) == {
         "owner": {"approve": 1},
         "security": {"approve": 1, "approve_with_condition": 1},
     }
