@@ -30,7 +30,7 @@ class DecisionRow(serializers.ModelSerializer[AccessDecision]):
         fields = ["account", "decision", "by"]
 
 
-class ReviewRow(serializers.ModelSerializer[AccessReview]):
+class AccessReviewRow(serializers.ModelSerializer[AccessReview]):
     """One review of a team."""
 
     team = serializers.SlugField(source="team.slug")
@@ -58,13 +58,13 @@ class AccessReviews(generics.ListAPIView[AccessReview]):
     """The reviews of the teams that one may see, newest first; POST opens one."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "reports:read"}
-    serializer_class = ReviewRow
+    serializer_class = AccessReviewRow
     ordering = ("-opened_at", "-id")
 
     def get_queryset(self) -> QuerySet[AccessReview]:
         return _visible(self.request)
 
-    @extend_schema(request=NewReview, responses={201: ReviewRow})
+    @extend_schema(request=NewReview, responses={201: AccessReviewRow})
     def post(self, request: Request) -> Response:
         """In a session only: a person looks."""
         asked = NewReview(data=request.data)
@@ -73,7 +73,7 @@ class AccessReviews(generics.ListAPIView[AccessReview]):
         team = get_object_or_404(reviews.visible(by.user), slug=asked.validated_data["team"])
 
         def work(_: None) -> tuple[int, Any]:
-            return 201, ReviewRow(reviews.begin(team, by=by)).data
+            return 201, AccessReviewRow(reviews.begin(team, by=by)).data
 
         return once.respond(request, work, prepare=lambda: None, at=datetime.now(UTC))
 
@@ -94,10 +94,10 @@ class DecideAccess(APIView):
 class CompleteReview(APIView):
     """End a review: whoever is to be removed leaves the team."""
 
-    @extend_schema(request=None, responses=ReviewRow)
+    @extend_schema(request=None, responses=AccessReviewRow)
     def post(self, request: Request, pk: UUID) -> Response:
         review = get_object_or_404(_visible(request), pk=pk)
-        return Response(ReviewRow(reviews.complete(review, by=acting(request))).data)
+        return Response(AccessReviewRow(reviews.complete(review, by=acting(request))).data)
 
 
 def _visible(request: Request) -> QuerySet[AccessReview]:

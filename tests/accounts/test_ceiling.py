@@ -181,7 +181,8 @@ def test_an_upgrade_keeps_what_live_tokens_have_and_tells_it_once_each(mara):
     try:
         MigrationExecutor(connection).migrate([("accounts", "0003_delegation")])
     finally:
-        MigrationExecutor(connection).migrate([("accounts", "0004_ceiling")])
+        again = MigrationExecutor(connection)
+        again.migrate(again.loader.graph.leaf_nodes())
     for one, expected in ((working, sorted([*READING, "runs:write", "secrets:write"])), (idle, READING)):
         one.refresh_from_db()
         assert (one.ceiling, one.version) == (expected, 2)

@@ -199,7 +199,7 @@ def test_everybody_who_is_signed_in_reads_the_rules(bank, client, path, django_a
     assert client.get(path).status_code == 302
     client.force_login(person("Guest"), backend="django.contrib.auth.backends.ModelBackend")
     client.get(path)  # content types are read once a process
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         page = client.get(path).content.decode()
     assert "Security agrees to critical services in production" in page
     assert 'href="/policies/change/1/#production.rego-L8"' in page
