@@ -197,10 +197,10 @@ def test_who_may_not_see_the_run_sees_no_line_of_it(world, client, at):
 @pytest.mark.parametrize("words", ["(a+)+$", "(a|a)*b", "([a-z]+)*!", "(.*)*x", "(a?){50}a{50}b"])
 def test_x16_an_evil_expression_on_a_megabyte_takes_less_than_a_second(world, words):
     one = printed(world, out(*[b"a" * 65_536] * 16, b"!\n"))
-    began = time.monotonic()
+    began = time.thread_time()
     with contextlib.suppress(Invalid):  # too large an expression is as well
         searching.search(one, words, regex=True)
-    assert time.monotonic() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_x16_megabytes_of_evil_output_are_stored_masked_and_drawn_in_less_than_a_second_of_work(

@@ -101,11 +101,11 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_x05_hostile_yaml_is_refused_quickly_and_in_little_memory(name):
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
     found = refused(HOSTILE[name])
     assert found.status == 422
     assert found.errors
-    assert time.monotonic() - began < 1  # a busy machine; alone it is below 0.1 s
+    assert time.thread_time() - began < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # kB
 
 

@@ -221,9 +221,9 @@ def test_a_condition_ends_or_has_no_answer_and_never_breaks(text, words):
 
 def test_an_evil_expression_and_an_evil_value_cost_next_to_nothing():
     values = {"outputs.a": ("outputs", {"text": "a" * 1_000_000 + "!"})}
-    began = time.monotonic()
+    began = time.thread_time()
     assert not conditions.holds("outputs.a.text.matches('^(a+)+$')", values)
-    assert time.monotonic() - began < 1
+    assert time.thread_time() - began < 1
 
 
 # --- whatever happens ---------------------------------------------------------------------------------------

@@ -233,13 +233,13 @@ def test_posting_never_waits_for_a_delivery_that_hangs_and_the_newest_of_each_ke
     hanging, delivered = threading.Event(), []
 
     def deliver(batch):
-        hanging.wait(10)
+        hanging.wait(30)
         delivered.append(batch)
 
     box = Mailbox("test", deliver)
     began = time.monotonic()
     for number in range(1000):
         box.post(number % 3, number)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     hanging.set()
     wait_for(lambda: {0: 999, 1: 997, 2: 998}.items() <= {**(delivered or [{}])[-1]}.items())
