@@ -1,6 +1,5 @@
 """What every test may use. The servers are real; see servers.py."""
 
-import os
 from datetime import UTC, datetime
 
 import hypothesis
@@ -77,12 +76,9 @@ def _flush_governed_tables():
 
 @pytest.fixture(autouse=True)
 def _nothing_is_remembered(monkeypatch, settings):
-    """Workers remember outside the database, which is new to each test; and each process of the run has its own. A page
-    looks at the log anew."""
+    """Workers remember outside the database, which is new to each test. A page looks at the log anew."""
     monkeypatch.setattr(integrity, "KNOWN_SECONDS", 0.0)
-    name = f"known-{os.getpid()}.json"
-    monkeypatch.setattr(known, "NAME", name)
-    (settings.KEY_DIR / "worker" / name).unlink(missing_ok=True)
+    (settings.KEY_DIR / "worker" / known.NAME).unlink(missing_ok=True)
 
 
 @pytest.fixture(autouse=True)

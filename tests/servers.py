@@ -65,5 +65,7 @@ def pytest_unconfigure(config):
         stop()
 
 
-if "PYTEST_XDIST_WORKER" not in os.environ:
+if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is None:
     start()
+else:  # each test process has its own database, and so its own log, and so its own signer
+    os.environ["COUNTERSIGN_KEY_DIR"] = str(Path(os.environ["COUNTERSIGN_DATA_DIR"]) / f"keys-{worker}")
