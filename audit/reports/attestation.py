@@ -1,8 +1,8 @@
 """One signed statement for each execution, as admission tools read them: DSSE envelopes of in-toto statements.
 
 Each execution has two: a verification summary (SLSA VSA) that says whether it was authorised, by the control tests that
-are about that, and the authorisation itself with its approvals and proofs. Whoever reads one verifies the bytes first, and then reads those
-bytes and nothing else of the envelope.
+are about that, and the authorisation itself with its approvals and proofs. Whoever reads one verifies the bytes first,
+and then reads those bytes and nothing else of the envelope.
 """
 
 import base64

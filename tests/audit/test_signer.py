@@ -242,7 +242,7 @@ def as_user(number, act):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process as somebody else")
 def test_g01_where_the_signer_is_a_user_of_its_own_nobody_else_can_read_its_key_and_all_can_ask(tmp_path):
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     signs(signing.keeper(tmp_path), Log(), 1)
     (key,) = (tmp_path / "signer").glob("*.key")
