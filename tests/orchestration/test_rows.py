@@ -78,7 +78,7 @@ def test_a_later_step_takes_few_statements(world):
         assert claimed is not None
         held.append(claimed)
 
-    assert len(statements(take)) <= 15 + 2
+    assert len(statements(take)) <= 16 + 2
     assert len(statements(lambda: ended(held[0]))) <= 9 + 2  # each with its BEGIN and COMMIT
 
 

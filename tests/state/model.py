@@ -92,7 +92,8 @@ class People:
         return replace(self, teams=joins)
 
     def switched_off(self, who: str) -> "People":
-        return replace(self, off=self.off | {who})
+        """Its memberships end with the account."""
+        return replace(self.without(who), off=self.off | {who})
 
     def lend(self, owner: str, to: str, number: int) -> tuple[bool, "People"]:
         """Depth one and no cycle: nobody is away and decides for somebody in the same time."""
