@@ -11,11 +11,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
+import django
 from django.db import connection, transaction
 
 import audit.verify
@@ -27,7 +30,10 @@ from audit.ledger.sequencer import Sequencer
 from audit.models import Leaf
 from benchmarks.row import Row
 
-CLIENTS = 32
+ALONE = "import django; django.setup(); from benchmarks import ledger; ledger.place()"
+CLIENTS, PROCESSES = 32, 2
+STARTING = 6.0  # seconds until every process is up and every connection open
+Act = Callable[[float], None]
 SECONDS = 4.0
 BENCH = system("system:benchmark")
 TOLD = {"change": "CHG-2041", "digest": "sha256:" + "a" * 64, "was": "waiting", "note": "x" * 200}
@@ -78,8 +84,8 @@ def run() -> list[Row]:
 def _compared(name: str, work: float) -> list[Row]:
     size = Leaf.objects.count()
     with _placing():
-        entries = _clients(lambda: _append(work))
-    chained = _clients(lambda: _chain(work))
+        entries = _clients(_append, work)
+    chained = _clients(_chain, work)
     with connection.cursor() as cursor:
         cursor.execute(SEALED, [size])
         median, late = cursor.fetchone()[0]
@@ -113,49 +119,63 @@ def _chain(work: float) -> None:
         time.sleep(work / 2)
 
 
-def _clients(act: Callable[[], None]) -> Took:
-    """All clients do this at once for some seconds, each on its own connection."""
-    begin = threading.Barrier(CLIENTS)
+def _clients(act: Act, work: float) -> Took:
+    """All clients do this at once for some seconds, each on its own connection, in as many processes as a host has web
+    servers: one process alone would measure its own lock."""
+    at = time.time() + STARTING
+    with ProcessPoolExecutor(
+        PROCESSES, mp_context=get_context("spawn"), initializer=django.setup
+    ) as processes:
+        some = [processes.submit(_some, act, work, at) for _ in range(PROCESSES)]
+        return Took(sorted(one for took in some for one in took.result()))
+
+
+def _some(act: Act, work: float, at: float) -> list[float]:
+    """The share of one process, from that moment on."""
 
     def client(_: int) -> list[float]:
         try:
-            act()  # opens the connection
-            begin.wait()
+            act(work)  # opens the connection
+            time.sleep(max(0.0, at - time.time()))
             took: list[float] = []
-            until = time.perf_counter() + SECONDS
-            while (started := time.perf_counter()) < until:
-                act()
-                took.append(time.perf_counter() - started)
+            while (started := time.time()) < at + SECONDS:
+                act(work)
+                took.append(time.time() - started)
             return took
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(CLIENTS) as threads:
-        return Took(sorted(one for some in threads.map(client, range(CLIENTS)) for one in some))
+    share = CLIENTS // PROCESSES
+    with ThreadPoolExecutor(share) as threads:
+        return [one for some in threads.map(client, range(share)) for one in some]
 
 
-class _placing:  # noqa: N801 - reads as a word in its `with`
-    """A sequencer at work beside the clients; at the end everything has its place."""
+@contextmanager
+def _placing() -> Iterator[None]:
+    """A sequencer at work beside the clients, in a process of its own; at the end everything has its place."""
+    command = [sys.executable, "-c", ALONE]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield
+        process.communicate("")
+    assert process.returncode == 0
 
-    def __enter__(self) -> None:
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self._place)
-        self.thread.start()
 
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self.thread.join()
+def place() -> None:
+    """What that process does, until its input ends. The socket between sequencer and signer costs less than 1 ms."""
+    leader = Sequencer.start(checkpoint.keeper().answer)
+    print("ready", flush=True)
+    stopping = threading.Event()
 
-    def _place(self) -> None:
-        try:
-            leader = Sequencer.start(
-                checkpoint.keeper().answer
-            )  # the socket between them costs less than 1 ms
-            while leader.step(now=time.monotonic()) or not self.stopping.wait(0.05):
-                time.sleep(0.02)
-            leader.sign(now=float("inf"))
-        finally:
-            connection.close()
+    def wait() -> None:
+        sys.stdin.read()
+        stopping.set()
+
+    threading.Thread(target=wait).start()
+    while leader.step(now=time.monotonic()) or not stopping.wait(0.05):
+        time.sleep(0.02)
+    leader.sign(now=float("inf"))
 
 
 def _offline() -> list[Row]:
