@@ -56,6 +56,33 @@ class Point:
     url: str = ""
 
 
+class Unit(NamedTuple):
+    """Of time, on the scale of a chart."""
+
+    name: str
+    short: str
+    seconds: int
+
+    def of(self, seconds: float | None) -> float | None:
+        return None if seconds is None else seconds / self.seconds
+
+    def told(self, seconds: float | None) -> str:
+        return "" if seconds is None else f"{seconds / self.seconds:.2f}"
+
+
+UNITS = (
+    Unit("days", "d", 86_400),
+    Unit("hours", "h", 3600),
+    Unit("minutes", "min", 60),
+    Unit("seconds", "s", 1),
+)
+
+
+def unit_of(seconds: float) -> Unit:
+    """The largest of which this usual value has more than two."""
+    return next((one for one in UNITS if seconds > 2 * one.seconds), UNITS[-1])
+
+
 def columns(name: str, bars: Sequence[Bar]) -> SafeString:
     """Bars that stand: one for each period."""
     most = max([bar.total for bar in bars] + [1])

@@ -72,9 +72,11 @@ def detail(request: HttpRequest, key: str) -> HttpResponse:
     only = request.GET.get("result", "")
     rows = [row for row in reversed(tested.rows) if only in ("", row["result"])]
     first = _number(request.GET.get("first", ""))
+    shown = people(rows[first : first + PAGE])
     context = {
         "control": chosen,
-        "shown": people(rows[first : first + PAGE]),
+        "shown": shown,
+        "executions": any(row["run"] for row in shown),
         "older": _link({**asked, "result": only, "first": str(first + PAGE)})
         if len(rows) > first + PAGE
         else "",

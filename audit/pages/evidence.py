@@ -38,8 +38,14 @@ def _row(row: dict[str, Any], names: Names, started: datetime | None) -> dict[st
         "started": started,
         "approved_before": _seconds_before(row),
         "said": _said(row),
-        "title": row.get("run") or row.get("item") or f"entry {row['index']}",
+        "title": _title(row),
     }
+
+
+def _title(row: dict[str, Any]) -> str:
+    if row["kind"] == "checkpoint":
+        return f"Checkpoint of {row['item']} entries"
+    return str(row.get("run") or row.get("item") or f"entry {row['index']}")
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -20,7 +20,7 @@ from audit.controls.facts import Facts
 from audit.ledger import checkpoint
 from audit.ledger.entry import Actor
 from audit.models import Checkpoint
-from audit.pages.charts import Bar, Part, Point, columns, lines, rows
+from audit.pages.charts import Bar, Part, Point, columns, lines, rows, unit_of
 from audit.pages.streamed import attachment
 from audit.refusals import NotFound
 from audit.reports import metrics, sheet
@@ -290,6 +290,8 @@ def excused(asked: Asked) -> dict[str, Any]:
         for start, count in stood.items()
     ]
     most = max(stood.items(), key=lambda one: one[1], default=None)
+    if not most or not most[1]:
+        bars = []
     return {
         "title": "Exceptions that stood, by month",
         "note": "from control tests; in every environment",
@@ -324,8 +326,9 @@ def _lines(
     times: Sequence[tuple[datetime, float]],
     link: Callable[[datetime, datetime], str],
 ) -> dict[str, Any]:
-    """Median and nine of ten for each week, in hours."""
+    """Median and nine of ten for each week, in one unit that fits all of them."""
     points, told = [], []
+    unit = unit_of(metrics.percentile([value for _, value in times], 90) or 0.0)
     for start, found in _grouped(times, lambda one: metrics.week(one[0]), timedelta(days=7)):
         seconds = [value for _, value in found]
         half, most = metrics.percentile(seconds, 50), metrics.percentile(seconds, 90)
@@ -335,10 +338,10 @@ def _lines(
             if half is not None and most is not None
             else "nothing"
         )
-        points.append(Point(_day(start), [_hours(half), _hours(most)], words, url))
-        told.append([_cell(_day(start), url), len(found), _rounded(half), _rounded(most)])
-    heads = ["Week of", "How many", "Median, hours", "Nine of ten, hours"]
-    return {"svg": lines(name, points[-MOST_BARS:], unit=" h"), "columns": heads, "rows": told}
+        points.append(Point(_day(start), [unit.of(half), unit.of(most)], words, url))
+        told.append([_cell(_day(start), url), len(found), unit.told(half), unit.told(most)])
+    heads = ["Week of", "How many", f"Median, {unit.name}", f"Nine of ten, {unit.name}"]
+    return {"svg": lines(name, points[-MOST_BARS:], unit=f" {unit.short}"), "columns": heads, "rows": told}
 
 
 def _spread(times: Sequence[tuple[datetime, float]], words: str) -> str:
@@ -377,11 +380,3 @@ def _cell(text: str, url: str) -> dict[str, str]:
 
 def _day(start: datetime) -> str:
     return f"{start:%Y-%m-%d}"
-
-
-def _hours(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds / 3600
-
-
-def _rounded(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds / 3600:.2f}"

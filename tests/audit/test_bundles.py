@@ -7,7 +7,6 @@ import threading
 import zipfile
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
@@ -18,27 +17,22 @@ from audit.ledger.entry import Actor
 from audit.models import Entry
 from audit.refusals import TooMany
 from audit.reports import bundle
-from tests.accounts.cast import bearer, issue, person, team
+from tests.accounts.cast import bearer, issue, person
 from tests.audit.log import as_insider, sequence, stream, write
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),  # what was taken is recorded, a refusal too
     pytest.mark.filterwarnings("ignore:No directory at"),
+    pytest.mark.usefixtures("own_key"),
 ]
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
-@pytest.fixture(autouse=True)
-def own_key(settings, tmp_path):
-    settings.KEY_DIR = tmp_path
-
-
 @pytest.fixture
-def auditor(client):
-    reader = person("Ada", "auditors")
-    team("auditors").group.permissions.add(Permission.objects.get(codename="view_entry"))
-    client.force_login(reader, backend=BACKEND)
-    return reader
+def auditor(auditor, client):
+    """The same, signed in."""
+    client.force_login(auditor, backend=BACKEND)
+    return auditor
 
 
 @pytest.fixture

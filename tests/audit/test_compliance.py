@@ -19,13 +19,8 @@ from tests.accounts.cast import issue, person, team
 from tests.audit.log import sequence, write
 from tests.orchestration.bank import Bank
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_key")]
 CONTROLS = "/api/v1/reports/controls/"
-
-
-@pytest.fixture(autouse=True)
-def own_key(settings, tmp_path):
-    settings.KEY_DIR = tmp_path
 
 
 @pytest.fixture

@@ -27,11 +27,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def own_key(settings, tmp_path):
-    settings.KEY_DIR = tmp_path
-
-
-@pytest.fixture
 def done(own_key):
     bank = Bank()
     change = bank.change()

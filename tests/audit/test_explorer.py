@@ -5,7 +5,6 @@ from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.db import connection, transaction
 
 from audit import search, views
@@ -18,28 +17,23 @@ from audit.models import ActorName, Leaf, SavedView
 from audit.pages import integrity
 from audit.refusals import Invalid, NotFound
 from audit.search import paging
-from tests.accounts.cast import bearer, issue, person, team
+from tests.accounts.cast import bearer, issue, person
 from tests.audit.log import TESTER, Subject, as_insider, sequence, stream, write
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.filterwarnings("ignore:No directory at"),
+    pytest.mark.usefixtures("own_key"),
 ]
 NOOR = Actor("3c9f0b3e-0000-7000-8000-000000000001", "person", "session")
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
-@pytest.fixture(autouse=True)
-def own_key(settings, tmp_path):
-    settings.KEY_DIR = tmp_path
-
-
 @pytest.fixture
-def auditor(client):
-    reader = person("Ada", "auditors")
-    team("auditors").group.permissions.add(Permission.objects.get(codename="view_entry"))
-    client.force_login(reader, backend=BACKEND)
-    return reader
+def auditor(auditor, client):
+    """The same, signed in."""
+    client.force_login(auditor, backend=BACKEND)
+    return auditor
 
 
 @pytest.fixture

@@ -29,15 +29,10 @@ from tests.accounts.cast import issue, person, team
 from tests.audit.log import sequence, write
 from tests.audit.reported import WORDS, Reported
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_key")]
 API = "/api/v1/reports/exports/"
 READERS = Path(".venv/readers")  # others' programs that read what we write: `make readers`
 FORMATS = Export.Format.values
-
-
-@pytest.fixture(autouse=True)
-def own_key(settings, tmp_path):
-    settings.KEY_DIR = tmp_path
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +64,9 @@ def made(world, kind, **asked):
 def read(program, data, *arguments):
     """Another's program reads the bytes; what it says, or the test is left out where it is not installed."""
     if not READERS.exists():
-        pytest.skip("others' readers are not installed: make readers")
+        pytest.skip(
+            "LOUD: no trestle, in-toto and securesystemslib; exports were not read with them: make readers"
+        )
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(READERS.resolve())}
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], check=False, input=data, env=env, capture_output=True

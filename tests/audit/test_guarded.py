@@ -9,12 +9,7 @@ from audit.ledger import checkpoint, examine, guarded
 from audit.models import Tile
 from tests.audit.log import sequence, write
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def own_key(settings, tmp_path):
-    settings.KEY_DIR = tmp_path
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_key")]
 
 
 def run(sql):

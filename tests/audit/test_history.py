@@ -7,12 +7,7 @@ from audit.models import Leaf
 from benchmarks import history
 from tests.audit.log import write
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def own_key(settings, tmp_path):
-    settings.KEY_DIR = tmp_path
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_key")]
 
 
 def test_a_log_that_was_written_quickly_is_sound_and_goes_on(monkeypatch):

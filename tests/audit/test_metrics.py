@@ -154,7 +154,7 @@ def test_the_page_shows_every_chart_with_a_finding_and_a_table_and_its_csv_is_an
     page = client.get("/compliance/metrics/").content.decode()
     assert page.count("<figure") == page.count("<figcaption") == 7
     assert "1 of 1 executions succeeded, 0 failed." in page
-    assert "0, n too small" in page
+    assert "too few for a rate" in page
     assert "ompliant" not in page
     answer = client.post("/compliance/metrics/csv/", {"chart": "decisions", "environment": "production"})
     lines = b"".join(answer.streaming_content).decode().splitlines()
@@ -167,3 +167,14 @@ def test_the_page_shows_every_chart_with_a_finding_and_a_table_and_its_csv_is_an
     assert [(one["service"], one["deployments"], one["change_fail_rate"]) for one in told["services"]] == [
         ("payments-api", 1, None)
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit", "told"),
+    [(0.0, "seconds", "0.00"), (90.0, "seconds", "90.00"), (600.0, "minutes", "10.00"), (9000.0, "hours", "2.50"),
+     (864_000.0, "days", "10.00")],
+)  # fmt: skip
+def test_a_scale_is_in_the_unit_that_fits(seconds, unit, told):
+    found = charts.unit_of(seconds)
+    assert (found.name, found.told(seconds)) == (unit, told)
+    assert (found.told(None), found.of(None)) == ("", None)

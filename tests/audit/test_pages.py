@@ -12,7 +12,6 @@ import sys
 from urllib.parse import urlencode
 
 import pytest
-from django.contrib.auth.models import Permission
 
 from audit.canonical import canonical, parse
 from audit.ledger import checkpoint, merkle
@@ -24,6 +23,7 @@ from tests.audit.log import as_insider, sequence, stream, write
 pytestmark = [
     pytest.mark.django_db(transaction=True),  # an export is recorded, a refusal too
     pytest.mark.filterwarnings("ignore:No directory at"),  # static files are collected in production only
+    pytest.mark.usefixtures("own_key"),
 ]
 ADDRESSES = [
     "/audit/",
@@ -34,18 +34,6 @@ ADDRESSES = [
     "/audit/verify.py",
 ]
 API = ["/api/v1/audit/entries/", "/api/v1/audit/entries/3/", "/api/v1/audit/entries/3/proof"]
-
-
-@pytest.fixture(autouse=True)
-def own_key(settings, tmp_path):
-    settings.KEY_DIR = tmp_path
-
-
-@pytest.fixture
-def auditor():
-    reader = person("Ada", "auditors")
-    team("auditors").group.permissions.add(Permission.objects.get(codename="view_entry"))
-    return reader
 
 
 @pytest.fixture

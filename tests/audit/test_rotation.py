@@ -13,12 +13,7 @@ from audit.models import Checkpoint, Entry
 from tests.audit.log import as_insider, newest, write
 from tests.audit.offline import check
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def own_key(settings, tmp_path):
-    settings.KEY_DIR = tmp_path
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_key")]
 
 
 class Product:

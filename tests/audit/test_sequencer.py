@@ -25,12 +25,7 @@ from tests.audit import signing
 from tests.audit.log import as_insider, newest, sequence, stream, write
 from tests.stack import wait_for
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def own_key(settings, tmp_path):
-    settings.KEY_DIR = tmp_path
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_key")]
 
 
 def log_of_leaves():

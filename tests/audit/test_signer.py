@@ -240,7 +240,10 @@ def as_user(number, act):
         return answer.read()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process as somebody else")
+@pytest.mark.skipif(
+    os.geteuid() != 0,
+    reason="LOUD: only root can start a process as somebody else; this promise was not checked",
+)
 def test_g01_where_the_signer_is_a_user_of_its_own_nobody_else_can_read_its_key_and_all_can_ask(tmp_path):
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)

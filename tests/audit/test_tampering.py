@@ -24,12 +24,7 @@ from tests.audit.insider import rebuild
 from tests.audit.log import TESTER, as_insider, sequence, stream, write
 from tests.audit.test_record import make_team
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def own_key(settings, tmp_path):
-    settings.KEY_DIR = tmp_path
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_key")]
 
 
 @pytest.fixture
