@@ -220,6 +220,12 @@ def test_the_statement_that_writes_governed_rows_has_one_caller_beside_the_ledge
     assert known == {"audit/ledger/record.py", "orchestration/lifecycle.py"}
 
 
+def test_a_file_is_handed_out_in_pieces_by_one_place():
+    """Under ASGI an ordinary iterator is read to its end first."""
+    made = {name for name, node in nodes(ast.Call) if ast.unparse(node.func) == "StreamingHttpResponse"}
+    assert made == {"audit/rest/streamed.py"}
+
+
 def test_the_gate_is_asked_once():
     asked = [name for name, node in nodes(ast.Attribute) if ast.unparse(node) == "gate.authorise"]
     assert "authorise" not in {one.name for _, node in nodes(ast.ImportFrom) for one in node.names}

@@ -18,8 +18,8 @@ from rest_framework.views import APIView
 from audit.access import require_reader
 from audit.ledger.entry import Actor
 from audit.models import Export
-from audit.pages.streamed import attachment
 from audit.reports import attestation, exports
+from audit.rest.streamed import attachment
 from audit.rest.strict import StrictSerializer
 
 WhoAsks = Callable[[Request], Actor]

@@ -21,6 +21,7 @@ from audit.names import Names
 from audit.refusals import Invalid, NotFound
 from audit.reports import bundle
 from audit.rest.pages import CursorPages
+from audit.rest.streamed import attachment
 
 TERMS = (
     "type",
@@ -128,8 +129,7 @@ class Bundle(Door):
         asked = {name: request.query_params.get(name, "") for name in ("from", "to")}
         texts = request.query_params.get("texts") == "true"
         made = bundle.take(asked, texts=texts, by=self.actor_of(request))
-        headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
-        return StreamingHttpResponse(made.pieces(), content_type="application/zip", headers=headers)
+        return attachment(request, made.pieces(), name=made.name, content_type="application/zip")
 
 
 def leaf_at(index: int) -> Leaf:

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -20,6 +20,7 @@ from audit.pages.evidence import ITEMS, people
 from audit.pages.trail import monthly
 from audit.reports import controls as reports
 from audit.reports import frameworks, metrics
+from audit.rest.streamed import CSV, attachment
 from audit.templatetags.words import span
 
 PICKED = ("from", "to", "environment", "checkpoint")
@@ -103,10 +104,7 @@ def exporter(actor_of: Callable[[HttpRequest], Actor]) -> Callable[..., HttpResp
         report = reports.asked_report(asked)
         made = reports.evidence(report, key, by=actor_of(request))
         name = f"{control(key).id}-checkpoint-{report.checkpoint.size}.csv"
-        disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return StreamingHttpResponse(
-            made.pieces(), content_type="text/csv; charset=utf-8", headers=disposition
-        )
+        return attachment(request, made.pieces(), name=name, content_type=CSV)
 
     return export
 

@@ -23,6 +23,7 @@ from audit.models import Checkpoint, Leaf, Timestamp
 from audit.pages import beside, proving, row, told
 from audit.refusals import NotFound
 from audit.reports import bundle
+from audit.rest.streamed import attachment
 
 PAGE = 50  # checkpoints
 VERSIONS = 12  # of a row that are shown on each side of one
@@ -119,8 +120,7 @@ def bundler(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest],
         require_reader(request.user)
         asked = {name: request.POST.get(name, "") for name in ("from", "to")}
         made = bundle.take(asked, texts=request.POST.get("texts") == "on", by=actor_of(request))
-        headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
-        return StreamingHttpResponse(made.pieces(), content_type="application/zip", headers=headers)
+        return attachment(request, made.pieces(), name=made.name, content_type="application/zip")
 
     return take
 

@@ -16,10 +16,10 @@ from audit.controls.environments import environments
 from audit.ledger import checkpoint
 from audit.ledger.entry import Actor
 from audit.models import Export
-from audit.pages.streamed import attachment
 from audit.refusals import Refusal
 from audit.reports import exports
 from audit.reports.frameworks import frameworks
+from audit.rest.streamed import attachment
 
 LISTED = 50
 FIELDS = ("format", *exports.ASKED)

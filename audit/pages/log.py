@@ -20,6 +20,7 @@ from audit.pages import proving, told
 from audit.refusals import Invalid, NotFound
 from audit.reports import population, sheet
 from audit.reports.left import left
+from audit.rest.streamed import CSV, attachment
 
 PAGE = 50
 PRINTED = 500  # entries on paper
@@ -100,9 +101,7 @@ def exporter(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest]
         terms = search.parse(request.POST.get("q", ""))
         made = _sheet(terms)
         left("entries", query=search.spell(terms), rows=made.count, digest=made.digest, by=actor_of(request))
-        response = StreamingHttpResponse(made.pieces(), content_type="text/csv; charset=utf-8")
-        response["Content-Disposition"] = 'attachment; filename="entries.csv"'
-        return response
+        return attachment(request, made.pieces(), name="entries.csv", content_type=CSV)
 
     return export
 

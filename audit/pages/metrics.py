@@ -21,12 +21,12 @@ from audit.ledger import checkpoint
 from audit.ledger.entry import Actor
 from audit.models import Checkpoint
 from audit.pages.charts import Bar, Part, Point, columns, lines, rows, unit_of
-from audit.pages.streamed import attachment
 from audit.refusals import NotFound
 from audit.reports import metrics, sheet
 from audit.reports.controls import NothingSealed, asked_checkpoint, scope
 from audit.reports.left import left
 from audit.reports.metrics import FEW, Deployment
+from audit.rest.streamed import CSV, attachment
 from audit.templatetags.words import span
 
 FIELDS = ("from", "to", "environment", "service", "checkpoint")
@@ -130,7 +130,7 @@ def _exporter(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest
         }
         made = sheet.write(told["columns"], map(_plain, told["rows"]), manifest=about)
         left(f"chart {name}", query=_query(asked), rows=made.count, digest=made.digest, by=actor_of(request))
-        return attachment(request, made.pieces(), name=f"{name}.csv", content_type="text/csv; charset=utf-8")
+        return attachment(request, made.pieces(), name=f"{name}.csv", content_type=CSV)
 
     return export
 

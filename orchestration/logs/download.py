@@ -1,14 +1,12 @@
 """Hands out the text of a log over HTTP: whole or a range of bytes (RFC 9110, section 14), a piece at a time."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-from asgiref.sync import sync_to_async
-from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
+from audit.rest.streamed import streamed
 from orchestration.logs import reading
 from orchestration.models import Step
 
@@ -61,14 +59,9 @@ def _answer(
     pieces = reading.text(step, start, stop) if stop > start else iter(())
     if request.method == "GET":
         pieces = _begun(pieces)
-    content: Any = iter(()) if request.method == "HEAD" else pieces
-    if isinstance(request, ASGIRequest):
-        content = _awaited(content)
-    response = StreamingHttpResponse(content, status=status, content_type="text/plain; charset=utf-8")
-    for name, value in headers.items():
-        response[name] = value
-    response["Content-Length"] = str(stop - start)
-    return response
+    body: Iterator[bytes] = iter(()) if request.method == "HEAD" else pieces
+    told = {**headers, "Content-Length": str(stop - start)}
+    return streamed(request, body, status=status, content_type="text/plain; charset=utf-8", headers=told)
 
 
 def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -81,13 +74,6 @@ def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield from pieces
 
     return every()
-
-
-async def _awaited(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Under ASGI an ordinary iterator would be read to its end before the first byte is sent."""
-    following = sync_to_async(lambda: next(pieces, None))
-    while (piece := await following()) is not None:
-        yield piece
 
 
 def _plain(name: str) -> str:
