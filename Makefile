@@ -45,24 +45,24 @@ lock: .venv/installed ## resolve the dependencies anew
 assets: $(ASSETS) ## build the style sheet and the scripts
 
 races: .venv/installed ## 1,000 rounds of every race
-	RACE_ROUNDS=1000 $(BIN)/python -m pytest -m races
+	RACE_ROUNDS=1000 $(BIN)/python -m pytest --timeout 0 -m races
 
 states: .venv/installed ## long random walks over one change, held against the model
-	STATE_EXAMPLES=300 $(BIN)/python -m pytest tests/state
+	STATE_EXAMPLES=300 $(BIN)/python -m pytest --timeout 0 tests/state
 
 soak: .venv/installed ## 2,000 approvals while workers are killed at random
-	SOAK_APPROVALS=2000 $(BIN)/python -m pytest -s tests/faults/test_approvals.py
+	SOAK_APPROVALS=2000 $(BIN)/python -m pytest --timeout 0 -s tests/faults/test_approvals.py
 
 CHAOS_MINUTES ?= 60
 chaos: .venv/installed faketime ## kill everything at random under load, for CHAOS_MINUTES (60); then the long forms of the fault tests
-	CHAOS_MINUTES=$(CHAOS_MINUTES) $(BIN)/python -m pytest -n 0 -s tests/faults/test_chaos.py
-	FAULT_ROUNDS=50 $(BIN)/python -m pytest -n 0 tests/faults/test_broker.py tests/faults/test_database.py
+	CHAOS_MINUTES=$(CHAOS_MINUTES) $(BIN)/python -m pytest --timeout 0 -n 0 -s tests/faults/test_chaos.py
+	FAULT_ROUNDS=50 $(BIN)/python -m pytest --timeout 0 -n 0 tests/faults/test_broker.py tests/faults/test_database.py
 
 amqp: .venv/installed rabbitmq ## the fault tests of the engine with RabbitMQ as broker
 	FAULT_BROKER=rabbitmq $(BIN)/python -m pytest -n 0 tests/faults --ignore tests/faults/test_broker.py --ignore tests/faults/test_chaos.py
 
 flips: .venv/installed ## turn a bit of every byte of small bundles and proofs; minutes
-	FLIPS=all $(BIN)/python -m pytest -n 2 tests/audit/test_verify_bundle.py
+	FLIPS=all $(BIN)/python -m pytest --timeout 0 -n 2 tests/audit/test_verify_bundle.py
 
 bench: .venv/installed $(ASSETS) ## measure, as ratios against controls
 	$(BIN)/python -m benchmarks
@@ -163,7 +163,7 @@ readers: .venv/installed ## others' programs that read what is exported: trestle
 airflow: .venv/installed ## the trigger step against Airflow itself, installed beside the environment (200 MB, minutes)
 	@[ -e .venv/airflow/installed ] || { $(UV) venv --quiet --clear .venv/airflow && $(UV) pip sync --quiet --python .venv/airflow \
 		--require-hashes requirements/airflow.lock && touch .venv/airflow/installed; }
-	AIRFLOW=1 $(BIN)/python -m pytest -n 0 tests/orchestration/test_airflow.py
+	AIRFLOW=1 $(BIN)/python -m pytest --timeout 0 -n 0 tests/orchestration/test_airflow.py
 
 clean: ## remove what can be made again; keeps .data
 	rm -rf .venv node_modules static/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from environ import Env
 
 OWNER = "countersign"
+PLANNED = {"server_side_binding": True, "prepare_threshold": 3}  # a statement is planned once, not each time
 
 
 def address(run: Path, role: str = OWNER) -> str:
@@ -15,9 +16,10 @@ def address(run: Path, role: str = OWNER) -> str:
 
 
 def read_address(url: str) -> dict[str, Any]:
-    """The parts as Django names them."""
+    """The parts as Django names them, and how statements are sent."""
     parts: dict[str, Any] = Env.db_url_config(url)
     parts["ENGINE"] = "django.db.backends.postgresql"
-    if host := parts.setdefault("OPTIONS", {}).pop("host", None):
+    options = parts["OPTIONS"] = {**PLANNED, **parts.get("OPTIONS", {})}
+    if host := options.pop("host", None):
         parts["HOST"] = host
     return parts

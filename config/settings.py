@@ -88,10 +88,6 @@ DATABASE_URL = env.database_url or address(RUN_DIR)
 DATABASES = {"default": read_address(DATABASE_URL)}
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["CONN_MAX_AGE"] = 60
-DATABASES["default"]["OPTIONS"]["server_side_binding"] = (
-    True  # so that a statement is planned once, not each time
-)
-DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 3
 RELEASE = "0.1.0"
 WITNESSES = env.witnesses  # who else has to have seen the log
 SIGNER_SOCKET = (

@@ -24,11 +24,14 @@ COLUMNS = ("id", "stream", "stream_version", "occurred_at", "body", "leaf_hash")
 INSERT = """
 WITH entry AS (
     INSERT INTO audit_entry (kind, subject, actor, id, stream, stream_version, occurred_at, body, leaf_hash)
-    SELECT %s, %s, %s, one.* FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::timestamptz[], %s::bytea[], %s::bytea[])
-        AS one RETURNING id
+    SELECT %s, %s, %s, {rows} RETURNING id
 ), pending AS (INSERT INTO audit_pending (entry_id) SELECT id FROM entry)
 SELECT pg_notify(%s, '')
 """
+INSERT_ONE = INSERT.format(rows="%s, %s, %s, %s, %s, %s")  # most have one: arrays would cost a third more
+INSERT_ALL = INSERT.format(
+    rows="one.* FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::timestamptz[], %s::bytea[], %s::bytea[]) AS one"
+)
 
 
 def record(kind: str, *, of: Coupled | None, subject: str, actor: Actor, **data: Json) -> Entry:
@@ -75,9 +78,14 @@ def _entry(
 def _store(made: list[Made]) -> list[Entry]:
     """One statement for all entries, which are of one kind, subject and actor; another where there are openings."""
     entries = [entry for entry, _ in made]
-    arrays = [[getattr(one, column) for one in entries] for column in COLUMNS]
+    first, alone = entries[0], len(entries) == 1
+    rows = [
+        getattr(first, column) if alone else [getattr(one, column) for one in entries] for column in COLUMNS
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(INSERT, [entries[0].kind, entries[0].subject, entries[0].actor, *arrays, CHANNEL])
+        cursor.execute(
+            INSERT_ONE if alone else INSERT_ALL, [first.kind, first.subject, first.actor, *rows, CHANNEL]
+        )
     openings = [
         Opening(entry=entry, path=one.path, salt=one.salt, value=one.value)
         for entry, hidden in made
