@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import hypothesis
 import pytest
+import pytest_timeout
 from django.core.management.commands import flush as flushing
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
@@ -35,6 +36,14 @@ def pytest_collection_modifyitems(items):
         if _place(item.nodeid) in {E2E, FAULTS}:
             item.add_marker(pytest.mark.flaky(reruns=1))
     return result
+
+
+def pytest_runtest_setup(item):
+    """A second try has a time of its own: the timer of its test was put away when the first one failed."""
+    if getattr(item, "execution_count", 1) > 1:
+        settings = pytest_timeout._get_item_settings(item)
+        if settings.timeout:
+            item.ihook.pytest_timeout_set_timer(item=item, settings=settings)
 
 
 def pytest_xdist_make_scheduler(config, log):
