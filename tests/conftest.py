@@ -47,11 +47,11 @@ def pytest_runtest_setup(item):
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """The tests of one stack by one process, beside the others: they mostly wait, and must not wait for each other."""
+    """A module by one process: its tests begin alike, which is kept there. So do all that share one stack."""
 
     class OneStack(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return {FAULTS: FAULTS, E2E: nodeid.partition("::")[0]}.get(_place(nodeid), nodeid)
+            return FAULTS if _place(nodeid) == FAULTS else nodeid.partition("::")[0]
 
     return OneStack(config, log)
 

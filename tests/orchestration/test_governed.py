@@ -23,6 +23,7 @@ from orchestration.governed.action import Govern, acts
 from orchestration.governed.install import definition, install
 from orchestration.models import Environment, Secret, Service, Step, Workflow
 from orchestration.secrets import store
+from tests import kept
 from tests.accounts.cast import issue
 from tests.factories import TEST, Bank
 
@@ -30,15 +31,24 @@ pytestmark = pytest.mark.django_db(transaction=True)
 C = changes.C
 
 
+class Governed(Bank):
+    """The bank with its governed acts, about which its teams may be asked."""
+
+    def __init__(self):
+        kept.begin(self, Governed, self._build_governed)
+
+    def _build_governed(self):
+        super().__init__()
+        install(self.teams["platform"], by=TEST)
+        for slug in ("payments", "security", "platform"):
+            for one in (*Workflow.objects.all(), *Environment.objects.all(), *Service.objects.all()):
+                for verb in ("request", "sign_off"):
+                    permissions.grant(self.teams[slug], verb, one, by=TEST)
+
+
 @pytest.fixture
 def bank():
-    bank = Bank()
-    install(bank.teams["platform"], by=TEST)
-    for slug in ("payments", "security", "platform"):
-        for one in (*Workflow.objects.all(), *Environment.objects.all(), *Service.objects.all()):
-            for verb in ("request", "sign_off"):
-                permissions.grant(bank.teams[slug], verb, one, by=TEST)
-    return bank
+    return Governed()
 
 
 @pytest.fixture
