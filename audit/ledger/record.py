@@ -18,15 +18,14 @@ from audit.models import Coupled, Entry, Opening
 from audit.refusals import Refusal
 
 MAX_BYTES = 60_000  # larger payloads are recorded by digest
-CHANNEL = "ledger"  # wakes the sequencer; losing it costs one poll
 
 COLUMNS = ("id", "stream", "stream_version", "occurred_at", "body", "leaf_hash")
 INSERT = """
 WITH entry AS (
     INSERT INTO audit_entry (kind, subject, actor, id, stream, stream_version, occurred_at, body, leaf_hash)
     SELECT %s, %s, %s, {rows} RETURNING id
-), pending AS (INSERT INTO audit_pending (entry_id) SELECT id FROM entry)
-SELECT pg_notify(%s, '')
+)
+INSERT INTO audit_pending (entry_id) SELECT id FROM entry
 """
 INSERT_ONE = INSERT.format(rows="%s, %s, %s, %s, %s, %s")  # most have one: arrays would cost a third more
 INSERT_ALL = INSERT.format(
@@ -83,9 +82,7 @@ def _store(made: list[Made]) -> list[Entry]:
         getattr(first, column) if alone else [getattr(one, column) for one in entries] for column in COLUMNS
     ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            INSERT_ONE if alone else INSERT_ALL, [first.kind, first.subject, first.actor, *rows, CHANNEL]
-        )
+        cursor.execute(INSERT_ONE if alone else INSERT_ALL, [first.kind, first.subject, first.actor, *rows])
     openings = [
         Opening(entry=entry, path=one.path, salt=one.salt, value=one.value)
         for entry, hidden in made

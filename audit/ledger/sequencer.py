@@ -25,7 +25,7 @@ from audit.ledger.backwards import Watch
 from audit.ledger.checkpoint import Signed, SignerAway
 from audit.ledger.entry import system
 from audit.ledger.integrate import Broken, Waiting, tile
-from audit.ledger.record import CHANNEL, record
+from audit.ledger.record import record
 from audit.ledger.signer import Message
 from audit.ledger.tiles import Edge, nodes
 from audit.models import Checkpoint
@@ -34,8 +34,7 @@ log = logging.getLogger(__name__)
 
 LEADER = 0x636F756E7465  # the advisory lock of the one sequencer
 BATCH = 4096
-POLL_SECONDS = 0.25  # when a notification is lost
-GATHER_SECONDS = 0.02  # entries come in bursts: one batch for many
+POLL_SECONDS = 0.1  # nobody wakes it: the commits of transactions that notify wait for each other
 SIGN_SECONDS = 0.8  # at most one checkpoint each, so that hardly any entry waits a second
 BEAT_SECONDS = 600.0  # an idle log says that it lives
 
@@ -139,7 +138,7 @@ class Sequencer:
         )
 
     def patience(self, *, now: float) -> float:
-        """How long it may listen: not beyond the moment when a head that waits is due to be signed."""
+        """How long it may rest: not beyond the moment when a head that waits is due to be signed."""
         if self.edge.size == self.signed_size or self.is_away:
             return POLL_SECONDS
         return max(0.0, min(POLL_SECONDS, self.signed_at + SIGN_SECONDS - now))
@@ -163,19 +162,16 @@ class Sequencer:
 
 def lead(stopping: Callable[[], bool], *, led: Callable[[], None] = lambda: None) -> None:
     """Be the leader until told to stop, and tell once when it is one; returns early only by an exception."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"LISTEN {CHANNEL}")
     while not _is_leader():
         if stopping():
             return
-        listen(1.0)
+        time.sleep(1.0)
     sequencer = Sequencer.start()
     log.info("leading from %s entries", sequencer.edge.size)
     led()
     while not stopping():
         if sequencer.step(now=time.monotonic()) < BATCH:
-            listen(sequencer.patience(now=time.monotonic()))
-            time.sleep(GATHER_SECONDS)
+            time.sleep(sequencer.patience(now=time.monotonic()))
     sequencer.integrate()
     sequencer.sign(now=float("inf"))
 
@@ -184,12 +180,6 @@ def _is_leader() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LEADER])
         return bool(cursor.fetchone()[0])
-
-
-def listen(seconds: float) -> None:
-    """Wait for news at most this long."""
-    for _ in connection.connection.notifies(timeout=seconds, stop_after=1):
-        pass
 
 
 def run() -> None:

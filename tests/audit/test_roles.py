@@ -63,7 +63,6 @@ MAY = {
         "DELETE FROM accounts_rate",
         "DELETE FROM audit_opening WHERE false",
         "SELECT nextval('orchestration_change_number')",
-        "LISTEN ledger",
     ],
     roles.SEQUENCER: [
         GRAB, "DELETE FROM audit_pending", LEAF, TILE, CHECKPOINT, COSIGNED, HEAD, ENTRY,  # the last is its beat
