@@ -8,7 +8,7 @@ from functools import cache
 
 from approvals import known
 from approvals.closed import LedgerForked
-from audit.ledger import checkpoint, merkle
+from audit.ledger import checkpoint, merkle, succession
 from audit.ledger.checkpoint import Signed
 from audit.ledger.integrate import tile
 from audit.ledger.note import BadNote
@@ -26,7 +26,7 @@ def check() -> None:
     if seen == (newest.size, bytes(newest.root)):
         return
     try:
-        signed = checkpoint.read(newest.note, checkpoint.keys())
+        signed = checkpoint.read(newest.note, succession.followed(checkpoint.keys(), newest.size))
         follows = seen is None or _begins_with(signed, *seen)
     except (BadNote, LookupError, FileNotFoundError) as bad:
         raise LedgerForked(f"The newest checkpoint of the log cannot be believed: {bad}.") from bad

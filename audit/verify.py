@@ -5,11 +5,13 @@
     countersign-verify.py population MANIFEST --bundle FILE.zip --trust TRUST  a list of entries, row by row
     countersign-verify.py export DIR --trust TRUST [--state SEEN]            an exported ledger
     countersign-verify.py archive DIR --trust TRUST [--state SEEN]           an archive: all of it, file by file
+    countersign-verify.py tiles DIR --trust TRUST [--state SEEN]             the log as it is open to everybody: hashes
     countersign-verify.py proof ENTRY PROOF --trust TRUST                    one entry (canonical JSON, .tlog-proof)
     countersign-verify.py consistency OLD NEW PROOF --trust TRUST            that one checkpoint grew into the other
 
 TRUST is the trust.json that you keep: what you noted when you first saw this log, never what came with the files
-alone. `--key KEY` instead of it names one verifier key. SEEN remembers the newest log that you have seen.
+alone. `--key KEY` instead of it names one verifier key. Where the log got another key since, the old one vouches for it
+in the log itself, and TRUST stays as it is. SEEN remembers the newest log that you have seen, and these steps.
 Exit code: 0 verified, 1 altered, 2 cannot tell, 3 wrong usage. What was not checked is always said.
 It must never answer 0 for something that it did not check. It is one file, longer than the house allows, so that
 it can be handed over alone, read in one sitting and run anywhere.
@@ -48,6 +50,10 @@ Answer = tuple["list[str]", "list[str]"]  # what is verified, and what was not c
 
 class Altered(Exception):
     """Something does not fit: the sentence says what."""
+
+
+class Unsigned(Altered):
+    """No key that is trusted at its size signed a checkpoint."""
 
 
 class CannotTell(Exception):
@@ -288,10 +294,14 @@ def read_checkpoint(note: str, trust: Trust) -> Head:
         raise Altered("a checkpoint is not well formed")
     head = Head(int(size), root)
     signed = [_signed_by(line, (text + "\n").encode(), trust) for line in signatures[:-1].split("\n")]
-    valid = [key for key in signed if key and key.begin <= head.size and (not key.end or head.size < key.end)]
-    if not valid:
-        raise Altered("a checkpoint is not signed by a key that you trust at its size")
+    if not any(key is not None and covers(key, head.size) for key in signed):
+        raise Unsigned("a checkpoint is not signed by a key that you trust at its size")
     return head
+
+
+def covers(key: Key, size: int) -> bool:
+    """Whether the key signs a log of this size."""
+    return key.begin <= size and (key.end is None or size < key.end)
 
 
 def witnessed(note: str, trust: Trust) -> Answer:
@@ -456,15 +466,38 @@ def read_json(body: bytes, *, by_hand: bool = False) -> Any:
     """The value, when these bytes are the one way to write it, or people may write it; Altered otherwise."""
     hook = _by_hand if by_hand else _in_order
     try:
-        value = json.loads(
-            body.decode("utf-8"), object_pairs_hook=hook, parse_float=_refused, parse_constant=_refused
-        )
+        text = body.decode("utf-8")
+        value = None if by_hand else plain(text)
+        if value is not None:
+            return value
+        value = json.loads(text, object_pairs_hook=hook, parse_float=_refused, parse_constant=_refused)
         check_profile(value, 0)
         if not by_hand and written(value) != body:
             raise Altered("it is not written in its one canonical form")
     except (ValueError, RecursionError) as error:
         raise Altered(f"it is not canonical JSON: {error}") from error
     return value
+
+
+def plain(text: str) -> Any:
+    """The same, quickly, of ASCII that is not deep, as nearly every entry is; None where it takes a closer look.
+
+    Written again with its keys sorted it must be the same: so no key is there twice or out of order, and in ASCII the
+    order of Python's texts is that of their UTF-16.
+    """
+    if not text.isascii() or text.count("{") + text.count("[") > MAX_DEPTH:
+        return None
+    try:
+        value = READER.decode(text)
+        return value if WRITER.encode(value) == text else None
+    except ValueError:
+        return None
+
+
+def _whole(text: str) -> int:
+    if len(text) > 17 or abs(int(text)) > MAX_INTEGER:
+        raise ValueError("a number is too large")
+    return int(text)
 
 
 def written(value: object) -> bytes:
@@ -492,6 +525,10 @@ def _in_order(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
 
 def _refused(text: str) -> None:
     raise ValueError("a number is not an integer")
+
+
+READER = json.JSONDecoder(parse_float=_refused, parse_constant=_refused, parse_int=_whole)
+WRITER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def check_profile(value: Any, depth: int) -> None:
@@ -615,6 +652,114 @@ class Openings:
         return held, [missing] if self.missing else []
 
 
+# --- from one key of the log to the next -------------------------------------------------------------------------
+
+STEP = re.compile(r"keys/(0|[1-9][0-9]{0,15})\.json", re.ASCII)
+ADDED, RETIRED = "key.added", "key.retired"
+WORDS = {
+    ADDED: "countersign/key-added/v1",
+    RETIRED: "countersign/key-retired/v1",
+}  # what one key says of another
+
+
+class Keys:
+    """The keys of the log, from those that are pinned on: the log itself tells of the others, step by step.
+
+    A step is an entry with its proof. It counts where a key that is in force signed the checkpoint of the proof, and
+    such a key signed for the step itself; another one is said, and nothing is believed for it.
+    """
+
+    def __init__(self, trust: Trust) -> None:
+        self.trust, self.pinned, self.heads = trust, len(trust.keys), list[Head]()
+        self.taken: list[str] = []  # the lines that counted
+        self.passed: list[str] = []  # the places of those that did not
+
+    def take(self, lines: Iterable[bytes]) -> "list[int]":
+        """Follow these steps; their places."""
+        places = []
+        for line in lines:
+            told = read_json(line)
+            fit(told, {"entry": str, "proof": str})
+            body = told["entry"].encode()
+            entry, (index, path, note) = read_entry(body), read_proof(told["proof"])
+            places.append(index)
+            try:
+                head = proved(body, index, path, read_checkpoint(note, self.trust))
+                keys = self._after(index, entry, head.size)
+            except Unsigned:
+                self.passed.append(str(index))
+                continue
+            self.trust = self.trust._replace(keys=keys)
+            self.heads.append(head)
+            if line.decode() not in self.taken:
+                self.taken.append(line.decode())
+        return places
+
+    def _after(self, index: int, entry: Entry, size: int) -> "list[Key]":
+        """The keys once this step counts; Unsigned where it does not."""
+        added, data, keys = entry["type"] == ADDED, entry["data"], self.trust.keys
+        if entry["type"] not in WORDS:
+            raise Unsigned("the entry says nothing of a key")
+        try:
+            fit(data, {"key": str, "signature": str, **({"from": int} if added else {})})
+            of, signature = read_key(data["key"], data.get("from", 0)), unbase64(data["signature"])
+        except (Altered, CannotTell) as fault:
+            raise Unsigned("it is no step from one key to another for which a key vouches") from fault
+        if of.name != self.trust.origin:
+            raise Unsigned("the key is of another log")
+        known = next((key for key in keys if key.public == of.public), of)
+        if added:
+            after = [*keys, of] if known is of else keys
+        else:  # from its entry on the other one signs alone
+            ended = known._replace(end=min(index + 1, known.end or index + 1))
+            after = [ended if key is known else key for key in keys]
+        if after != keys and not self._vouched(entry["type"], of, data, signature, size):
+            raise Unsigned("no key that is in force there vouches for it")
+        return after
+
+    def _vouched(self, kind: str, of: Key, data: "dict[str, Any]", signature: bytes, size: int) -> bool:
+        """Whether another key, in force at this size, signed for the step."""
+        since = f"{of.begin}\n" if kind == ADDED else ""
+        said = f"{WORDS[kind]}\n{of.name}\n{data['key']}\n{since}".encode()
+        return any(
+            key.public != of.public
+            and key.id == signature[:4]
+            and covers(key, size)
+            and signature_holds(key.public, said, signature[4:])
+            for key in self.trust.keys
+        )
+
+    def conclude(self) -> Answer:
+        """Which keys were learned, and what was not believed."""
+        learned = [f"{key.name}+{key.id.hex()} from {key.begin} on" for key in self.trust.keys[self.pinned :]]
+        said = f"the keys that you pinned vouch in the log for {', '.join(learned)}."
+        passed = ", ".join(self.passed)
+        unsaid = (
+            f"steps to other keys for which no key that you trust vouches, so they are not believed: {passed}"
+        )
+        return [said] if learned else [], [unsaid] if passed else []
+
+
+def read_proof(text: str) -> "tuple[int, list[bytes], str]":
+    """Index, path and checkpoint of a .tlog-proof (C2SP tlog-proof)."""
+    if not text.startswith("c2sp.org/tlog-proof@v1\nindex "):
+        raise CannotTell("this is not a tlog-proof of version 1")
+    numbers, _, note = text.removeprefix("c2sp.org/tlog-proof@v1\nindex ").partition("\n\n")
+    number, *hashes = numbers.split("\n")
+    if not is_number(number):
+        raise Altered("the proof names an index that is none")
+    return int(number), [unbase64(line) for line in hashes], note
+
+
+def proved(body: bytes, index: int, path: "list[bytes]", signed: Head) -> Head:
+    """The head, once the path leads to it from this entry."""
+    if index >= signed.size:
+        raise Altered("the proof names an index outside its checkpoint")
+    if root_by_path(leaf(body), index, signed.size, path) != signed.root:
+        raise Altered("the entry is not in the log that the checkpoint signed")
+    return signed
+
+
 # --- the bundle: a zip in its one form --------------------------------------------------------------------------
 
 LOCAL, CENTRAL, END = "<4s5H3I2H", "<4s6H3I5H2I", "<4s4H2IH"
@@ -667,10 +812,10 @@ class Bundle:
         """The texts that came along, if any did."""
         return Openings(self.lines(TEXTS, MAX_OPENING) if TEXTS in self.members else [])
 
-    def expected(self, size: int, stamps: "list[str]") -> "list[str]":
+    def expected(self, size: int, others: "list[str]") -> "list[str]":
         """Its members, in their order."""
         fixed = [one for one in (*FIXED[:5], TEXTS, *FIXED[5:]) if one != TEXTS or TEXTS in self.members]
-        return [*fixed, *stamps, *(tile_name(*one) for one in tiles_of(size))]
+        return [*fixed, *others, *(tile_name(*one) for one in tiles_of(size))]
 
 
 def read_zip(file: Any) -> "dict[str, tuple[int, int]]":
@@ -744,7 +889,7 @@ def tile_name(level: int, index: int, width: int) -> str:
     return f"tile/{level}/{'/'.join(groups)}" + (f".p/{width}" if width < TILE else "")
 
 
-def tile_hashes(bundle: "Bundle | Archive", size: int) -> Iterator[bytes]:
+def tile_hashes(bundle: "Bundle | Archive | Mirror", size: int) -> Iterator[bytes]:
     """The leaves of the log from its lowest tiles; those above must be what these lead to."""
     above: dict[int, list[bytes]] = {0: []}
     for level, index, width in tiles_of(size):
@@ -1162,14 +1307,13 @@ def read_manifest(data: bytes) -> "dict[str, Any]":
 
 def check_bundle(args: argparse.Namespace) -> Answer:
     """A bundle: every byte of the zip, every entry, every tile, every root, every signature."""
-    return walk(args, read_trust(args), [])[1]
+    return walk(args, [])[1]
 
 
 def check_signoffs(args: argparse.Namespace) -> Answer:
     """The bundle, and in it each decision that a passkey signed."""
-    trust = read_trust(args)
-    signoffs = SignOffs(trust.workers)
-    _, (verified, unchecked) = walk(args, trust, [signoffs.see])
+    signoffs = SignOffs(read_trust(args).workers)
+    _, (verified, unchecked) = walk(args, [signoffs.see])
     unchecked += [
         "the sign-offs without a passkey: they rest on the server's word",
         "what those saw who vouched for a passkey, and who did so at a terminal",
@@ -1179,15 +1323,14 @@ def check_signoffs(args: argparse.Namespace) -> Answer:
 
 def check_population(args: argparse.Namespace) -> Answer:
     """The bundle, and that each row of a list is what its entry says."""
-    trust, population = read_trust(args), Population(args.manifest)
-    under = read_checkpoint(population.manifest["checkpoint"], trust)
-    about, (verified, unchecked) = walk(args, trust, [], [under], population)
+    population = Population(args.manifest)
+    about, (verified, unchecked) = walk(args, [], population)
     verified.append(population.conclude())
     if population.unproved:
         unchecked.append(f"{population.unproved} texts of the list, which the bundle does not open")
     everything = not population.manifest["query"] and about["first"] == 0
-    if everything and population.manifest["rows"] != under.size:
-        raise Altered(f"the list is said to be of everything, but the checkpoint signed {under.size} entries")
+    if everything and population.manifest["rows"] != args.under:
+        raise Altered(f"the list is said to be of everything, but the checkpoint signed {args.under} entries")
     complete = [] if everything else ["whether more entries fit the query than are listed"]
     return verified, [*unchecked, *complete, "the names of people: the log holds none"]
 
@@ -1206,19 +1349,19 @@ def read_about(bundle: Bundle) -> "dict[str, Any]":
 
 
 def walk(
-    args: argparse.Namespace,
-    trust: Trust,
-    see: "list[See]",
-    kept: "list[Head] | None" = None,
-    population: "Population | None" = None,
+    args: argparse.Namespace, see: "list[See]", population: "Population | None" = None
 ) -> "tuple[dict[str, Any], Answer]":
     """Check the whole bundle, showing each entry on the way; also answers what the bundle says about itself."""
-    bundle = Bundle(args.file)
+    keys, bundle = kept_keys(args), Bundle(args.file)
+    steps = take_files(keys, bundle.members, bundle.read)
+    trust, kept = keys.trust, list(keys.heads)
     openings = bundle.openings()
     see = [openings.see, *see]
     if population is not None:
         rows = population
         see.append(lambda index, entry, value: rows.see(index, entry, value, openings.texts))
+        kept.append(read_checkpoint(rows.manifest["checkpoint"], trust))
+        args.under = kept[-1].size
     about, notes = read_about(bundle), split_notes(bundle.read("checkpoints.txt"))
     heads = [read_checkpoint(note, trust) for note in notes]
     size, count = max(head.size for head in heads), about["end"] - about["first"]
@@ -1226,14 +1369,14 @@ def walk(
         raise Altered("the bundle is of another log or size than its newest checkpoint")
     stamped, (stamps, unsigned) = stamps_of(bundle.members, bundle.read, trust)
     pairs = [f"timestamps/{head.size}.{end}" for head in stamped for end in ("note", "tsr")]
-    if list(bundle.members) != bundle.expected(size, pairs):
+    if list(bundle.members) != bundle.expected(size, [*steps, *pairs]):
         raise Altered("the bundle does not hold exactly the tiles of its log")
     outside = outside_heads(args, trust)
-    check_tree(compare(bundle, about, see), [*heads, *stamped, *outside, *(kept or [])])
+    check_tree(compare(bundle, about, see), [*heads, *stamped, *outside, *kept])
     note = notes[heads.index(max(heads))]
     texts, unread = openings.conclude()
-    seen, unseen = witnessed(note, trust)
-    unchecked = unsigned + conclude(args, trust, note, size, outside) + unread + unseen
+    (seen, unseen), (learned, passed) = witnessed(note, trust), keys.conclude()
+    unchecked = unsigned + conclude(args, keys, note, size, outside) + unread + unseen + passed
     unchecked.append("README.txt and trust.json in the bundle, which nobody signed")
     if bundle.read("countersign-verify.py") != Path(__file__).read_bytes():
         unchecked.append("the program in the bundle, which is not the one that you run")
@@ -1241,7 +1384,7 @@ def walk(
         others = f"what the {size - count} entries say that the bundle leaves out"
         unchecked += [others, "whether these are all entries of the period that was asked for"]
     said = f"{count} entries of a log of {size}, {len(heads)} checkpoints, signed by {trust.origin}."
-    return about, ([said, *seen, *texts, *stamps], unchecked)
+    return about, ([said, *learned, *seen, *texts, *stamps], unchecked)
 
 
 def compare(bundle: Bundle, about: "dict[str, Any]", see: "list[See]") -> Iterator[bytes]:
@@ -1255,25 +1398,48 @@ def compare(bundle: Bundle, about: "dict[str, Any]", see: "list[See]") -> Iterat
         raise Altered("the bundle holds more entries than it says")
 
 
+def kept_keys(args: argparse.Namespace) -> Keys:
+    """What is pinned, and the steps from there that the auditor has seen before, or that came in a file."""
+    keys = Keys(read_trust(args))
+    args.seen = None
+    if getattr(args, "state", None) is not None and args.state.exists():
+        args.seen = said = read_json(read_bytes(args.state))
+        old = isinstance(said, dict) and said.get("v") == 1
+        fit(said, {"v": 1, "checkpoint": str} if old else {"v": 2, "checkpoint": str, "keys": list})
+        keys.take(str(one).encode() for one in said.get("keys", ()))
+    if getattr(args, "keys", None) is not None:
+        with open_file(args.keys) as file:
+            keys.take(read_lines(file, None, MAX_OPENING))
+    return keys
+
+
+def take_files(keys: Keys, names: Iterable[str], read: "Callable[[str], bytes]") -> "list[str]":
+    """Follow the steps that came in files of their own; these names, in order."""
+    places = sorted(int(match[1]) for name in names if (match := STEP.fullmatch(name)))
+    files = [f"keys/{place}.json" for place in places]
+    if keys.take(map(read, files)) != places:
+        raise Altered("a step from one key to another is not in its place")
+    return files
+
+
 def outside_heads(args: argparse.Namespace, trust: Trust) -> "list[Head]":
     """The checkpoints that the auditor kept: these the log cannot deny."""
     heads = [read_checkpoint(read_text(path), trust) for path in getattr(args, "pinned", None) or []]
-    if args.state is not None and args.state.exists():
-        said = read_json(read_bytes(args.state, MAX_ENTRY))
-        fit(said, {"v": 1, "checkpoint": str})
-        heads.append(read_checkpoint(said["checkpoint"], trust))
+    if args.seen is not None:
+        heads.append(read_checkpoint(args.seen["checkpoint"], trust))
     return heads
 
 
 def conclude(
-    args: argparse.Namespace, trust: Trust, note: str, size: int, outside: "list[Head]"
+    args: argparse.Namespace, keys: Keys, note: str, size: int, outside: "list[Head]"
 ) -> "list[str]":
     """Hold the newest head against the minimum, have it remembered, and say what stays open."""
-    if size < trust.minimum:
+    minimum = keys.trust.minimum
+    if size < minimum:
         raise CannotTell(
-            f"the log has {size} entries here, but had {trust.minimum} when you pinned it: this is older, or was cut"
+            f"the log has {size} entries here, but had {minimum} when you pinned it: this is older, or was cut"
         )
-    args.remember = canonical({"v": 1, "checkpoint": note})
+    args.remember = canonical({"v": 2, "checkpoint": note, "keys": keys.taken})
     open_ends = [] if outside else ["whether the whole log was exchanged: give --pinned or --state"]
     if args.state is None:
         open_ends.append("whether a newer log that you saw earlier was rolled back: give --state")
@@ -1284,21 +1450,23 @@ def conclude(
 
 def check_export(args: argparse.Namespace) -> Answer:
     """An exported ledger: every entry, every root, every signature."""
-    trust, notes = read_trust(args), split_notes(read_bytes(args.folder / "checkpoints.txt"))
+    keys, notes = kept_keys(args), split_notes(read_bytes(args.folder / "checkpoints.txt"))
+    names = [f"{one.parent.name}/{one.name}" for one in sorted(args.folder.glob("*/*"))]
+    take_files(keys, names, lambda name: read_bytes(args.folder / name))
+    trust = keys.trust
     heads = [read_checkpoint(note, trust) for note in notes]
     outside = outside_heads(args, trust)
-    names = (f"timestamps/{one.name}" for one in (args.folder / "timestamps").glob("*"))
     stamped, (stamps, unsigned) = stamps_of(names, lambda name: read_bytes(args.folder / name), trust)
     openings = Openings(read_texts(args.folder / TEXTS))
     with open_file(args.folder / "entries.jsonl") as file:
         entries = check_entries(read_lines(file), 0, [openings.see])
-        size = check_tree(entries, [*heads, *stamped, *outside])
+        size = check_tree(entries, [*heads, *stamped, *outside, *keys.heads])
     note = notes[heads.index(max(heads))]
     texts, unread = openings.conclude()
-    seen, unseen = witnessed(note, trust)
-    unchecked = unsigned + conclude(args, trust, note, size, outside) + unread + unseen
+    (seen, unseen), (learned, passed) = witnessed(note, trust), keys.conclude()
+    unchecked = unsigned + conclude(args, keys, note, size, outside) + unread + unseen + passed
     said = f"{size} entries and {len(heads)} checkpoints fit each other and the key of {trust.origin}."
-    return [said, *seen, *texts, *stamps], unchecked
+    return [said, *learned, *seen, *texts, *stamps], unchecked
 
 
 def read_texts(path: Path) -> "Iterator[bytes]":
@@ -1310,7 +1478,9 @@ def read_texts(path: Path) -> "Iterator[bytes]":
 
 def check_archive(args: argparse.Namespace) -> Answer:
     """An archive: every manifest, every file, every entry, every tile, every root, every signature."""
-    trust, archive = read_trust(args), Archive(args.folder)
+    keys, archive = kept_keys(args), Archive(args.folder)
+    take_files(keys, archive.digests, archive.read)
+    trust = keys.trust
     notes = [one["checkpoint"] for one in archive.manifests]
     heads, outside = [read_checkpoint(note, trust) for note in notes], outside_heads(args, trust)
     for head, one in zip(heads, archive.manifests):  # noqa: B905
@@ -1319,17 +1489,18 @@ def check_archive(args: argparse.Namespace) -> Answer:
     stamped, (stamps, unsigned) = stamps_of(archive.digests, archive.read, trust)
     openings = Openings([])  # an archive holds none: what is in it can never be erased
     check_tree(
-        same(archive, check_entries(archive.bodies(), 0, [openings.see])), [*heads, *stamped, *outside]
+        same(archive, check_entries(archive.bodies(), 0, [openings.see])),
+        [*heads, *stamped, *outside, *keys.heads],
     )
     for name in archive.digests:
         archive.read(name)
-    seen, unseen = witnessed(notes[0], trust)
-    unchecked = unsigned + conclude(args, trust, notes[0], archive.size, outside) + openings.conclude()[1]
-    unchecked += unseen
+    (seen, unseen), (learned, passed) = witnessed(notes[0], trust), keys.conclude()
+    unchecked = unsigned + conclude(args, keys, notes[0], archive.size, outside) + openings.conclude()[1]
+    unchecked += unseen + passed
     unchecked.append("whether anything newer was archived, and what lies there that no manifest names")
     files = f"{len(archive.digests)} files of {len(heads)} manifests"
     said = f"{archive.size} entries in {files}, signed by {trust.origin}."
-    return [said, *seen, *stamps], unchecked
+    return [said, *learned, *seen, *stamps], unchecked
 
 
 def same(archive: Archive, entries: Iterator[bytes]) -> Iterator[bytes]:
@@ -1342,31 +1513,57 @@ def same(archive: Archive, entries: Iterator[bytes]) -> Iterator[bytes]:
         raise Altered("the archive holds more entries than its checkpoint signed")
 
 
+class Mirror:
+    """A folder with what the log shows to everybody: checkpoint, keys and tiles, under the names of their addresses."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, name: str) -> bytes:
+        return read_bytes(self.folder / name)
+
+
+def check_tiles(args: argparse.Namespace) -> Answer:
+    """The log as a monitor reads it: every tile, every root, the signature, the steps from key to key."""
+    keys, note, mirror = kept_keys(args), read_text(args.folder / "checkpoint"), Mirror(args.folder)
+    if (args.folder / "keys").exists():
+        with open_file(args.folder / "keys") as file:
+            keys.take(read_lines(file, None, MAX_OPENING))
+    head = read_checkpoint(note, keys.trust)
+    wanted = [
+        name
+        for name in itertools.starmap(tile_name, tiles_of(head.size))
+        if not (args.folder / name).exists()
+    ]
+    if wanted:
+        print("\n".join(f"- {name}" for name in wanted))
+        raise CannotTell(f"{len(wanted)} tiles are missing, the first is {wanted[0]}")
+    outside = outside_heads(args, keys.trust)
+    check_tree(tile_hashes(mirror, head.size), [head, *outside, *keys.heads])
+    (seen, unseen), (learned, passed) = witnessed(note, keys.trust), keys.conclude()
+    unchecked = ["what the entries say, of which these are the hashes", *unseen, *passed]
+    unchecked += conclude(args, keys, note, head.size, outside)
+    said = f"the hashes of {head.size} entries are those that {keys.trust.origin} signed."
+    return [said, *learned, *seen], unchecked
+
+
 def check_proof(args: argparse.Namespace) -> Answer:
     """One entry under one checkpoint."""
-    trust, text = read_trust(args), read_text(args.proof)
-    if not text.startswith("c2sp.org/tlog-proof@v1\nindex "):
-        raise CannotTell("this is not a tlog-proof of version 1")
-    numbers, _, note = text.removeprefix("c2sp.org/tlog-proof@v1\nindex ").partition("\n\n")
-    number, *hashes = numbers.split("\n")
-    signed = read_checkpoint(note, trust)
-    if not is_number(number) or int(number) >= signed.size:
-        raise Altered("the proof names an index outside its checkpoint")
+    keys = kept_keys(args)
+    trust, (index, path, note) = keys.trust, read_proof(read_text(args.proof))
     body = read_bytes(args.entry, MAX_ENTRY)
     read_entry(body)
-    path = [unbase64(line) for line in hashes]
-    if root_by_path(leaf(body), int(number), signed.size, path) != signed.root:
-        raise Altered("the entry is not in the log that the checkpoint signed")
-    seen, unseen = witnessed(note, trust)
-    said = f"this is entry {number} of the {signed.size} that {trust.origin} signed."
+    signed = proved(body, index, path, read_checkpoint(note, trust))
+    (seen, unseen), (learned, passed) = witnessed(note, trust), keys.conclude()
+    said = f"this is entry {index} of the {signed.size} that {trust.origin} signed."
     others = ["any other entry", "whether the whole log was exchanged: compare checkpoints with others"]
-    return [said, *seen], [*others, *unseen]
+    return [said, *seen, *learned], [*others, *unseen, *passed]
 
 
 def check_consistency(args: argparse.Namespace) -> Answer:
     """That an older checkpoint's log is the beginning of a newer one's."""
-    trust = read_trust(args)
-    old, new = read_checkpoint(read_text(args.old), trust), read_checkpoint(read_text(args.new), trust)
+    keys = kept_keys(args)
+    old, new = (read_checkpoint(read_text(one), keys.trust) for one in (args.old, args.new))
     if not 0 < old.size <= new.size:
         raise CannotTell("the older checkpoint must not be empty, nor larger than the newer one")
     text = read_text(args.proof).removesuffix("\n")
@@ -1374,7 +1571,8 @@ def check_consistency(args: argparse.Namespace) -> Answer:
     if roots_by_path(old, new.size, path) != (old.root, new.root):
         raise Altered(f"the log of {new.size} entries does not begin with the log of {old.size}")
     said = f"the log grew from {old.size} to {new.size} entries and nothing before was changed."
-    return [said], ["what the entries say"]
+    learned, passed = keys.conclude()
+    return [said, *learned], ["what the entries say", *passed]
 
 
 def split_notes(data: bytes) -> "list[str]":
@@ -1438,13 +1636,22 @@ def arguments() -> Arguments:
         command("population", check_population, "manifest", says="a list of entries, row by row"),
         command("export", check_export, "folder", says="an exported ledger"),
         command("archive", check_archive, "folder", says="an archive, file by file"),
+        command(
+            "tiles", check_tiles, "folder", says="checkpoint, keys and tiles, as everybody may read them"
+        ),
     ]
     whole[2].add_argument("--bundle", dest="file", type=Path, required=True, help="where the entries are")
     for one in whole:
         one.add_argument("--pinned", type=Path, action="append", help="a checkpoint kept elsewhere")
         one.add_argument("--state", type=Path, help="remembers the newest checkpoint for the next time")
-    command("proof", check_proof, "entry", "proof", says="one entry and its .tlog-proof")
-    command("consistency", check_consistency, "old", "new", "proof", says="two checkpoints and their proof")
+    alone = [
+        command("proof", check_proof, "entry", "proof", says="one entry and its .tlog-proof"),
+        command(
+            "consistency", check_consistency, "old", "new", "proof", says="two checkpoints and their proof"
+        ),
+    ]
+    for one in alone:
+        one.add_argument("--keys", type=Path, help="how the log's keys followed each other: /audit/log/keys")
     return parser
 
 

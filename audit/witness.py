@@ -5,9 +5,12 @@
 
 It answers `POST /add-checkpoint`: it cosigns a checkpoint (tlog-cosignature v1, with the time) of a log whose KEY it
 was told, when the checkpoint begins with the one that it cosigned last, and never otherwise. `--log` may be given
-again, for another log or for another key of the same. What it cosigned is on the disk before it answers. It needs
-Python and the package `cryptography`, no database and nothing else of the log's; HTTPS is for a proxy in front of it.
-It is one file, so that it can be handed over alone and read in one sitting.
+again, for another log. When a log gets another key, nobody has to tell: `POST /add-key` brings the entry that says so,
+which counts where it is in the log that was cosigned last, and a key of that log that is in force vouches for it.
+
+What it cosigned is on the disk before it answers. It needs Python and the package `cryptography`, no database and
+nothing else of the log's; HTTPS is for a proxy in front of it. It is one file, so that it can be handed over alone and
+read in one sitting.
 """
 
 import argparse
@@ -30,6 +33,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 LOG, COSIGNATURE = b"\x01", b"\x04"  # the algorithms' bytes in keys
 DASH = "\N{EM DASH}"
 MAX_BODY, MAX_PROOF, MAX_SIZE = 64 * 1024, 63, 2**53
+SIZE = "text/x.tlog.size"
+WORDS = {"key.added": "countersign/key-added/v1", "key.retired": "countersign/key-retired/v1"}
 TIMEOUT_SECONDS = 10
 
 
@@ -39,6 +44,17 @@ class Answer(Exception):
     def __init__(self, status: int, says: str, kind: str = "text/plain; charset=utf-8") -> None:
         super().__init__(says)
         self.status, self.says, self.kind = status, says, kind
+
+
+class Term(NamedTuple):
+    """A key of a log, and for which sizes it signs: from `begin`, before `end`."""
+
+    public: bytes
+    begin: int = 0
+    end: "int | None" = None
+
+    def covers(self, size: int) -> bool:
+        return self.begin <= size and (self.end is None or size < self.end)
 
 
 class Checkpoint(NamedTuple):
@@ -139,6 +155,48 @@ def follows(old: int, old_root: bytes, new: int, new_root: bytes, proof: "list[b
     return last == 0 and before == old_root and after == new_root
 
 
+def includes(leaf: bytes, index: int, size: int, proof: "list[bytes]", root: bytes) -> bool:
+    """Whether the proof leads from this leaf to the root (RFC 9162 section 2.1.3.2)."""
+    node, last, reached = index, size - 1, leaf
+    for one in proof:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            reached = parent(one, reached)
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            reached = parent(reached, one)
+        node, last = node >> 1, last >> 1
+    return index < size and last == 0 and reached == root
+
+
+class Step(NamedTuple):
+    """What an entry of a log says about a key of it, and the signature of the other key."""
+
+    kind: str
+    text: str
+    public: bytes
+    begin: int
+    signature: bytes
+
+
+def read_step(entry: bytes, origin: str) -> Step:
+    try:
+        said = json.loads(entry)
+        kind, told = said["type"], said["data"]
+        name, public = read_key(told["key"])
+        begin = told["from"] if kind == "key.added" else 0
+        signature = unbase64(told["signature"])
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise Answer(400, "the entry says nothing of a key\n") from error
+    if kind not in list(WORDS) or name != origin or type(begin) is not int:
+        raise Answer(400, "the entry says nothing of a key of this log\n")
+    since = f"{begin}\n" if kind == "key.added" else ""
+    text = f"{WORDS[kind]}\n{origin}\n{told['key']}\n{since}"
+    return Step(kind, text, public, begin, signature)
+
+
 class Witness:
     """A key, the logs that it is a witness of, and what it cosigned last of each."""
 
@@ -146,17 +204,19 @@ class Witness:
         said = json.loads((folder / "witness.key").read_text())
         self.name, self.key = said["name"], Ed25519PrivateKey.from_private_bytes(bytes.fromhex(said["seed"]))
         self.folder, self.turn = folder, threading.Lock()
-        self.logs: dict[str, list[bytes]] = {}
+        self.logs: dict[str, dict[bytes, Term]] = {}
         for origin, public in map(read_key, logs):
-            self.logs.setdefault(origin, []).append(public)
+            self.logs.setdefault(origin, {})[public] = Term(public)
         self.lock = (folder / "lock").open("w")
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:  # two with one memory would cosign a fork
             self.lock.close()
             raise
-        seen = folder / "seen.json"
-        self.seen: dict[str, list[Any]] = json.loads(seen.read_text()) if seen.exists() else {}
+        self.seen: dict[str, list[Any]] = self._recall("seen")
+        for origin, terms in self._recall("keys").items():  # what entries of the logs said
+            for public, begin, end in terms if origin in self.logs else ():
+                self.logs[origin][bytes.fromhex(public)] = Term(bytes.fromhex(public), begin, end)
 
     def cosign(self, body: bytes) -> str:
         """A cosignature; Answer where there is none."""
@@ -167,9 +227,9 @@ class Witness:
         with self.turn:
             size, root = self.seen.get(checkpoint.origin, [0, ""])
             if old != size:
-                raise Answer(409, f"{size}\n", "text/x.tlog.size")
+                raise Answer(409, f"{size}\n", SIZE)
             if old == checkpoint.size and old and bytes.fromhex(root) != checkpoint.root:
-                raise Answer(409, f"{size}\n", "text/x.tlog.size")
+                raise Answer(409, f"{size}\n", SIZE)
             grown = 0 < old < checkpoint.size
             proved = (
                 follows(old, bytes.fromhex(root), checkpoint.size, checkpoint.root, proof)
@@ -178,31 +238,72 @@ class Witness:
             )
             if not proved:
                 raise Answer(422, "the proof does not show that the log only grew\n")
-            self._remember(checkpoint)
+            now = {**self.seen, checkpoint.origin: [checkpoint.size, checkpoint.root.hex()]}
+            self._remember("seen", now)
+            self.seen = now
         return self._sign(checkpoint.text)
+
+    def add_key(self, body: bytes) -> str:
+        """Take what an entry of a log says about its keys; Answer where it does not count.
+
+        The body: origin, the size that was cosigned last, the entry's index, its proof, an empty line, the entry.
+        """
+        head, _, entry = body.partition(b"\n\n")
+        origin, size, index, *lines = [*head.decode("utf-8", "replace").split("\n"), "", ""]
+        proof = [unbase64(line) for line in lines[:-2]]
+        if origin not in self.logs:
+            raise Answer(404, "this log is not known here\n")
+        with self.turn:
+            seen, root = self.seen.get(origin, [0, ""])
+            if number(size) != seen:
+                raise Answer(409, f"{seen}\n", SIZE)
+            leaf = hashlib.sha256(b"\x00" + entry).digest()
+            if not includes(leaf, number(index), seen, proof, bytes.fromhex(root)):
+                raise Answer(422, "the proof does not show that the entry is in the log\n")
+            self._follow(origin, read_step(entry, origin), number(index), seen)
+        return "taken\n"
+
+    def _follow(self, origin: str, step: Step, index: int, size: int) -> None:
+        known = self.logs[origin].get(step.public)
+        if step.kind == "key.added":
+            after = known or Term(step.public, step.begin)
+        else:  # from its entry on the other one signs alone
+            before = known or Term(step.public)
+            after = before._replace(end=min(index + 1, before.end or MAX_SIZE))
+        if after == known:
+            return
+        if not any(_vouches(one, step, origin, size) for one in self.logs[origin].values()):
+            raise Answer(403, "no key of this log that is in force vouches for it\n")
+        terms = {**self.logs, origin: {**self.logs[origin], step.public: after}}
+        told = {name: [[one.public.hex(), *one[1:]] for one in of.values()] for name, of in terms.items()}
+        self._remember("keys", told)
+        self.logs = terms
 
     def _check_signature(self, checkpoint: Checkpoint) -> None:
         if checkpoint.origin not in self.logs:
             raise Answer(404, "this log is not known here\n")
-        for public in self.logs[checkpoint.origin]:
-            wanted = (checkpoint.origin, key_id(checkpoint.origin, LOG, public))
+        for one in self.logs[checkpoint.origin].values():
+            wanted = (checkpoint.origin, key_id(checkpoint.origin, LOG, one.public))
             for name, blob in checkpoint.signatures:
-                if (name, blob[:4]) == wanted and _holds(public, blob[4:], checkpoint.text):
+                mine = (name, blob[:4]) == wanted and one.covers(checkpoint.size)
+                if mine and _holds(one.public, blob[4:], checkpoint.text):
                     return
         raise Answer(403, "no signature is by a key of this log that is known here\n")
 
-    def _remember(self, checkpoint: Checkpoint) -> None:
-        seen = {**self.seen, checkpoint.origin: [checkpoint.size, checkpoint.root.hex()]}
-        draft = self.folder / "seen.new"
+    def _recall(self, name: str) -> Any:
+        path = self.folder / f"{name}.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def _remember(self, name: str, value: object) -> None:
+        draft = self.folder / f"{name}.new"
         with draft.open("w") as file:
-            file.write(json.dumps(seen))
+            file.write(json.dumps(value))
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(self.folder / "seen.json")
+        draft.replace(self.folder / f"{name}.json")
         folder = os.open(self.folder, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
-        self.seen = seen
 
     def _sign(self, text: str) -> str:
         at = int(time.time())
@@ -221,6 +322,12 @@ def _holds(public: bytes, signature: bytes, text: str) -> bool:
     return True
 
 
+def _vouches(one: Term, step: Step, origin: str, size: int) -> bool:
+    """Whether this key, which is not the one that the step is about, is in force and signed for it."""
+    mine = step.signature[:4] == key_id(origin, LOG, one.public) and one.public != step.public
+    return mine and one.covers(size) and _holds(one.public, step.signature[4:], step.text)
+
+
 class Door(BaseHTTPRequestHandler):
     """One request."""
 
@@ -230,13 +337,14 @@ class Door(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if self.path != "/add-checkpoint":
-            return self._say(404, "there is nothing here but /add-checkpoint\n")
+        doors = {"/add-checkpoint": self.witness.cosign, "/add-key": self.witness.add_key}
+        if self.path not in doors:
+            return self._say(404, "there is nothing here but /add-checkpoint and /add-key\n")
         if not length.isdigit() or int(length) > MAX_BODY:
             self.close_connection = True
             return self._say(413, "a request has a length, of 64 KiB at most\n")
         try:
-            return self._say(200, self.witness.cosign(self.rfile.read(int(length))))
+            return self._say(200, doors[self.path](self.rfile.read(int(length))))
         except Answer as answer:
             return self._say(answer.status, answer.says, answer.kind)
 

@@ -21,7 +21,7 @@ from audit.archive import known, layout
 from audit.archive.places import Held, Place, place
 from audit.canonical import canonical
 from audit.clock import database_time
-from audit.ledger import export, merkle, stamped
+from audit.ledger import export, merkle, stamped, succession
 from audit.ledger.entry import Actor, system
 from audit.ledger.integrate import tile
 from audit.ledger.record import record, timestamp
@@ -120,6 +120,7 @@ def contents(begin: int, signed: Checkpoint) -> Iterator[tuple[str, bytes]]:
             yield file.name, layout.packed(_entries(file))
         else:
             yield file.name, tile(file.level, file.index)[: file.width * HASH]
+    yield from succession.files(begin, signed.size)
     yield from stamped.files(begin, signed.size)
     program = Path(str(audit.verify.__file__)).read_bytes()
     yield layout.program_name(program), program

@@ -13,8 +13,9 @@ import httpx
 from django.db import Error as DatabaseFault
 from django.db import connection
 
-from audit.ledger import checkpoint, merkle, witnesses
+from audit.ledger import checkpoint, merkle, succession, witnesses
 from audit.ledger.integrate import tile
+from audit.ledger.succession import Step
 from audit.ledger.tiles import nodes
 from audit.ledger.witnesses import Witness
 from audit.models import Checkpoint, Cosignature
@@ -42,7 +43,9 @@ class Poster:
     def __init__(self, witness: Witness) -> None:
         self.witness, self.agreed = witness, 0
         self.done, self.pause = -1, LOOK_SECONDS
+        self.told = 0  # of the steps from one key of the log to the next
         self.ending = threading.Event()
+        self.client = httpx.Client(timeout=TIMEOUT_SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
 
     def run(self) -> None:
         while not self.ending.wait(self.pause):
@@ -54,6 +57,7 @@ class Poster:
         try:
             newest = checkpoint.newest()
             if newest is not None and newest.size != self.done:
+                self.introduce(newest.size)
                 self.cosign(newest)
                 self.done = newest.size
             self.pause = LOOK_SECONDS
@@ -78,14 +82,36 @@ class Poster:
         self._keep(newest, answer.text)
         self.agreed = newest.size
 
+    def introduce(self, size: int) -> None:
+        """Bring it each step to another key of the log, in order; who runs one that takes none is told otherwise."""
+        for step in list(succession.steps(size))[self.told :]:
+            answer = self._tell(step)
+            if answer.status_code == httpx.codes.CONFLICT:
+                self.agreed = int(answer.text)
+                answer = self._tell(step)
+            if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY and self.agreed <= step.index:
+                self.cosign(step.under)
+                answer = self._tell(step)
+            again = answer.status_code in {httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY}
+            if again or answer.is_server_error:
+                raise NotCosigned(f"it did not take a key: {answer.status_code} {answer.text[:200].strip()}")
+            self.told += 1
+
+    def _tell(self, step: Step) -> httpx.Response:
+        """The entry, proved to be in the log that the witness cosigned last."""
+        size = self.agreed
+        proof = merkle.inclusion(step.index, size, nodes(cache(tile))) if step.index < size else []
+        hashes = "".join(base64.b64encode(one).decode() + "\n" for one in proof)
+        head = f"{checkpoint.verifier().name}\n{size}\n{step.index}\n{hashes}\n"
+        body = head.encode() + bytes(step.entry.body)
+        return self.client.post(f"{self.witness.url}/add-key", content=body)
+
     def _post(self, newest: Checkpoint) -> httpx.Response:
         old = self.agreed
         proof = merkle.consistency(old, newest.size, nodes(cache(tile))) if 0 < old < newest.size else []
         hashes = "".join(base64.b64encode(one).decode() + "\n" for one in proof)
         body = f"old {old}\n{hashes}\n{newest.note}"
-        return httpx.post(
-            f"{self.witness.url}/add-checkpoint", content=body.encode(), timeout=TIMEOUT_SECONDS
-        )
+        return self.client.post(f"{self.witness.url}/add-checkpoint", content=body.encode())
 
     def _keep(self, newest: Checkpoint, lines: str) -> None:
         for line in lines.splitlines(keepends=True):

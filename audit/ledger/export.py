@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.db import connection
 
 import audit.verify
 from audit.canonical import canonical
-from audit.ledger import checkpoint, openings, stamped
+from audit.ledger import checkpoint, openings, stamped, succession
 from audit.models import Checkpoint
 from audit.refusals import NotFound
 
@@ -18,6 +19,7 @@ README = """This is the ledger of {origin} up to {size} entries.
 entries.jsonl            the sealed bytes of each entry, one a line, in the order of the log
 openings.jsonl           where it was asked for: the texts that people typed, with what proves them
 checkpoints.txt          every signed checkpoint, oldest first
+keys/                    where the log got another key: each step from one to the next, and its proof
 timestamps/              checkpoints that a timestamp authority (RFC 3161) saw, and its answers, where one was asked
 countersign-verify.py    checks all of it with Python alone: no network, no database, no other code
 
@@ -43,7 +45,7 @@ def write(folder: Path, *, with_texts: bool = False) -> Checkpoint:
             file.writelines(texts(signed.size))
     notes = checkpoint.notes(signed.size)
     (folder / "checkpoints.txt").write_text("\n".join(notes), "utf-8")
-    for name, data in stamped.files(0, signed.size):
+    for name, data in chain(succession.files(0, signed.size), stamped.files(0, signed.size)):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
     (folder / "trust.json").write_bytes(checkpoint.trust(signed.size))

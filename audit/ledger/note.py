@@ -12,6 +12,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 ED25519 = b"\x01"  # the algorithm's byte in key ids and verifier keys
+ADDED, RETIRED = "key.added", "key.retired"  # what one key of a log says of another
+WORDS = {ADDED: "countersign/key-added/v1", RETIRED: "countersign/key-retired/v1"}
 
 
 class BadNote(ValueError):
@@ -78,6 +80,21 @@ def read(note: str, *keys: Verifier) -> tuple[str, list[Verifier]]:
         names = ", ".join(f"{key.name}+{key.id.hex()}" for key in keys)
         raise BadNote(f"no signature by {names or 'a known key'}")
     return text, signed
+
+
+def word(kind: str, of: Verifier) -> str:
+    """What one key of a log says of another, as a text that no checkpoint begins with."""
+    since = f"{of.begin}\n" if kind == ADDED else ""
+    return f"{WORDS[kind]}\n{of.name}\n{of}\n{since}"
+
+
+def gave_word(kind: str, of: Verifier, signature: str, by: Verifier) -> bool:
+    """Whether this is the one key's signature over what it says of the other."""
+    text = word(kind, of)
+    try:
+        return bool(read(f"{text}\n\N{EM DASH} {by.name} {signature}\n", by))
+    except BadNote:
+        return False
 
 
 def _signed(line: str, text: str, verifier: Verifier) -> bool:

@@ -1,7 +1,8 @@
-"""Another key for the log: both sign for a while, so that everybody can pin the new one by the old one's word.
+"""Another key for the log: both sign for a while, so that everybody can follow from the old one to the new one.
 
-Each step is an entry, and a checkpoint with the old key's signature covers it. It may be ended at any moment and goes
-on when it is run again. The keys themselves are made and destroyed by the signer.
+Each step is an entry, one key vouches in it for what it says of the other, and a checkpoint of both covers it
+(`succession.py`). It may be ended at any moment and goes on when it is run again. The keys themselves are made and
+destroyed by the signer.
 """
 
 import time
@@ -11,7 +12,7 @@ from django.db import transaction
 from audit.canonical import Json
 from audit.ledger import checkpoint
 from audit.ledger.entry import Actor
-from audit.ledger.note import Verifier
+from audit.ledger.note import ADDED, RETIRED, Verifier
 from audit.ledger.record import record
 from audit.ledger.signer import Message, Term
 from audit.models import Entry, Leaf
@@ -32,9 +33,9 @@ def add(*, by: Actor) -> Verifier:
     if len(terms) < 2:
         terms.append(Term(**_answer("add-key")))
     added = terms[-1]
-    if not _is_told("key.added", added):
+    if _told(ADDED, added) is None:
+        told: dict[str, Json] = {"key": added.key, "from": added.begin, "signature": _word(ADDED)}
         with transaction.atomic():
-            told: dict[str, Json] = {"key": added.key, "from": added.begin}
             record("key.added", of=None, subject="ledger", actor=by, **told)
     return added.verifier
 
@@ -47,11 +48,17 @@ def retire(*, by: Actor) -> Verifier:
             "No key was retired: the log signs with one. Give it a second one first: ledger rotate-key."
         )
     old = terms[0]
-    if not _is_told("key.retired", old):
+    if _told(RETIRED, old) is None:
+        word = _word(RETIRED)
         with transaction.atomic():
-            record("key.retired", of=None, subject="ledger", actor=by, key=old.key)
-    _await_seal("key.retired", old)
+            record("key.retired", of=None, subject="ledger", actor=by, key=old.key, signature=word)
+    _await_seal(RETIRED, old)
     return Term(**_answer("retire-key")).verifier
+
+
+def _word(kind: str) -> str:
+    """The signature with which one key vouches for what is told of the other."""
+    return str(_answer("vouch", kind=kind)["signature"])
 
 
 def _await_seal(kind: str, term: Term) -> None:
@@ -79,18 +86,14 @@ def _in_force() -> list[Term]:
     return [one for one in terms if one.end is None]
 
 
-def _answer(what: str) -> Message:
+def _answer(what: str, **more: str) -> Message:
     try:
-        told = checkpoint.ask({"do": what})
+        told = checkpoint.ask({"do": what, **more})
     except checkpoint.SignerAway as away:
         raise KeysStay(f"The keys are as they were: {away}.") from away
     if "refused" in told:
         raise KeysStay(f"The keys are as they were: {told['refused']}.")
     return told
-
-
-def _is_told(kind: str, term: Term) -> bool:
-    return _told(kind, term) is not None
 
 
 def _told(kind: str, term: Term) -> Entry | None:

@@ -21,7 +21,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.ledger.merkle import EMPTY_ROOT, consistent
-from audit.ledger.note import Signer, Verifier, parse_verifier
+from audit.ledger.note import ADDED, WORDS, Signer, Verifier, parse_verifier, word
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ class Keeper:
             "head": self._head,
             "sign": self._sign,
             "add-key": self._add,
+            "vouch": self._vouch,
             "retire-key": self._retire,
         }
         try:
@@ -121,6 +122,16 @@ class Keeper:
         term = Term(str(self._make().verifier), self.memory.size + 1)
         self._remember(keys=[*self.memory.keys, term])
         return asdict(term)
+
+    def _vouch(self, kind: str) -> Message:
+        """The older key's signature that the newer one follows it, or the newer one's that the older signs no more."""
+        if kind not in WORDS or len(self._in_force()) != 2:
+            raise Refused(
+                "only one of two keys vouches for the other, once for its beginning and once for its end"
+            )
+        old, new = (one.verifier for one in self._in_force())
+        by, of = (old, new) if kind == ADDED else (new, old)
+        return {"signature": self._load(by).line(word(kind, of)).rsplit(" ", 1)[1].strip()}
 
     def _retire(self) -> Message:
         """The older of two keys signs no more, and is destroyed."""

@@ -1,6 +1,7 @@
 """The log as monitors and witnesses read it (C2SP tlog-tiles): checkpoint and tiles, open to everybody.
 
-Hashes of entries only, never an entry: whoever follows the log learns that it grows and that it only grows.
+Hashes of entries, and of the entries those alone that tell of its keys: whoever follows the log learns that it grows,
+that it only grows, and which key signs it.
 """
 
 import re
@@ -8,7 +9,7 @@ import re
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from audit.ledger import checkpoint
+from audit.ledger import checkpoint, succession
 from audit.ledger.integrate import tile as stored
 from audit.ledger.tiles import HASH, WIDTH, path
 from audit.models import Checkpoint
@@ -38,6 +39,14 @@ def key(request: HttpRequest) -> HttpResponse:
     keys = checkpoint.keys()
     in_force = [str(one) for one in keys if one.end is None]
     return HttpResponse("\n".join([*in_force, ""]), content_type=TEXT, headers={"Cache-Control": "no-cache"})
+
+
+@require_safe
+def steps(request: HttpRequest) -> HttpResponse:
+    """GET /audit/log/keys: how each key followed from the one before, a step a line; of the entries these alone."""
+    signed = checkpoint.latest()
+    lines = b"".join(one.line + b"\n" for one in succession.steps(signed.size if signed else 0))
+    return HttpResponse(lines, content_type="application/jsonl", headers={"Cache-Control": "no-cache"})
 
 
 @require_safe

@@ -28,6 +28,7 @@ def urls(actor_of: Callable[[HttpRequest], Actor]) -> list[URLPattern]:
         path("audit/<int:index>/proof", explorer.proof),
         path("audit/log/checkpoint", tlog.newest),
         path("audit/log/key", tlog.key),
+        path("audit/log/keys", tlog.steps),
         path("audit/log/tile/<int:level>/<path:place>", tlog.tile),
         path("compliance/", compliance.index, name="compliance"),
         path("compliance/controls/<str:key>/", compliance.detail, name="control"),

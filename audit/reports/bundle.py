@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +18,7 @@ from django.db import connection, transaction
 import audit.verify
 from audit.canonical import canonical
 from audit.clock import database_time
-from audit.ledger import checkpoint, export, pack, stamped
+from audit.ledger import checkpoint, export, pack, stamped, succession
 from audit.ledger.entry import Actor
 from audit.ledger.integrate import tile
 from audit.ledger.record import record
@@ -38,6 +39,7 @@ bundle.json              which entries of the log are here
 checkpoints.txt          what was signed: the size and the root of the log, the newest {notes}
 entries.jsonl            the sealed bytes of each entry, one a line, in the order of the log
 openings.jsonl           where it was asked for: the texts that people typed, with what proves them; delete it at will
+keys/                    where the log got another key: each step from one to the next, and its proof
 timestamps/              checkpoints that a timestamp authority (RFC 3161) saw, and its answers, where one was asked
 tile/                    the hashes of every entry of the log, and of the tree over them
 trust.json               the key of the log and of its workers, as this server tells them
@@ -159,7 +161,8 @@ def members(
     if texts:
         yield "openings.jsonl", export.texts(about["end"], first=about["first"])
     yield "trust.json", iter([checkpoint.trust(signed.size)])
-    yield from ((name, iter([data])) for name, data in stamped.files(0, signed.size))
+    for name, data in chain(succession.files(0, signed.size), stamped.files(0, signed.size)):
+        yield name, iter([data])
     for level, index, width in tiles_of(signed.size):
         yield f"tile/{path(level, index, width)}", iter([tile(level, index)[: width * HASH]])
 
