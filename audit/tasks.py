@@ -1,4 +1,4 @@
-"""Celery's doors: make exports, have the log seen by others, keep it outside. Losing a call costs minutes."""
+"""Celery's doors: make exports, have the log examined, seen by others, kept outside. Losing a call costs minutes."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from celery import shared_task
 from django.db import close_old_connections
 
 from audit.archive import writing
-from audit.ledger import stamped
+from audit.ledger import examined, stamped
 from audit.reports import exports, schedule
 
 
@@ -32,3 +32,10 @@ def keep() -> None:
     close_old_connections()
     stamped.daily()
     writing.nightly()
+
+
+@shared_task(name="audit.examine")
+def examine() -> None:
+    """Every ten minutes, or less often where it takes long."""
+    close_old_connections()
+    examined.routinely()

@@ -49,5 +49,6 @@ beat_schedule = {
     "exports": {"task": "audit.sweep_exports", "schedule": 15.0, "options": {"expires": 15}},
     "engagements": {"task": "accounts.settle_engagements", "schedule": 60.0, "options": {"expires": 60}},
     "keep": {"task": "audit.keep", "schedule": 600.0, "options": {"expires": 600}},
+    "examine": {"task": "audit.examine", "schedule": 600.0, "options": {"expires": 600}},
     "forget": {"task": "accounts.forget", "schedule": 3600.0, "options": {"expires": 3600}},
 }

@@ -19,7 +19,7 @@ from django.db.migrations.executor import MigrationExecutor
 from approvals.policy import bundles
 from audit.archive import known
 from audit.clock import database_time
-from audit.ledger import backwards, checkpoint, freshness, guarded, roles, stamped, witnesses
+from audit.ledger import backwards, checkpoint, examined, freshness, guarded, roles, stamped, witnesses
 from audit.models import Checkpoint, Cosignature, Timestamp
 from config import probes
 from orchestration import stopping, workers
@@ -256,6 +256,13 @@ def _ledger() -> Iterator[Finding]:
         )
 
 
+def _examined() -> Iterator[Finding]:
+    last = examined.newest()
+    if last is not None and last.first:
+        do = "Keep the database as it is, run `manage.py ledger verify`, and find out who wrote to it."
+        yield Finding("examination", "ill", f"the log was altered: {last.first}", do)
+
+
 def _invariants() -> Iterator[Finding]:
     for name, count in invariants.violations().items():
         if count:
@@ -294,6 +301,7 @@ PARTS: dict[str, Callable[[], Iterator[Finding]]] = {
     "signer": _signer,
     "witnesses": _witnesses,
     "ledger": _ledger,
+    "examination": _examined,
     "destinations": _destinations,
     "invariants": _invariants,
     "policy": _policy,

@@ -1,6 +1,6 @@
 """What is wrong with the log right now, for the top of every page of whoever may read it; nobody can put it away.
 
-Looks at the log's end only. `manage.py ledger verify` looks at all of it.
+Looks at the log's end, and at what the last examination of all of it found (`examined.py`).
 """
 
 import time
@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from audit.ledger import checkpoint, freshness
+from audit.ledger import checkpoint, examined, freshness
 from audit.models import Checkpoint
 from audit.pages import proving
 
 KNOWN_SECONDS = 5.0  # a page does not wait for what another has just looked at
 CLOCK_SECONDS = 5.0  # two clocks may differ by so much
 LINK = {"url": "/audit/checkpoints/", "label": "Check it yourself"}
+KEEP = "Keep this database as it is and run: manage.py ledger verify"
 END = """
 SELECT h.size, h.integrated_at, clock_timestamp(), COALESCE(l.occurred_at, h.integrated_at)
 FROM audit_head h LEFT JOIN audit_leaf l ON l.index = h.size - 1 WHERE h.id = 1
@@ -51,14 +52,22 @@ def look() -> list[dict[str, Any]]:
         end = cursor.fetchone()
     if newest is None or end is None:
         return []
-    found = [*_signed(newest, End(*end)), *_late(), *_out_of_time(newest, End(*end))]
+    found = [*_examined(), *_signed(newest, End(*end)), *_late(), *_out_of_time(newest, End(*end))]
     return [{"state": state, "title": title, "text": text, "link": LINK} for state, title, text in found]
+
+
+def _examined() -> Iterator[tuple[str, str, str]]:
+    last = examined.newest()
+    if last is not None and last.first:
+        where = "beside its entries" if last.index is None else f"first at entry {last.index}"
+        more = f" Findings in all: {last.count}." if last.count > 1 else ""
+        found = f"{last.first}{more} Found {last.at:%Y-%m-%d %H:%M:%S} UTC, when all of it was examined."
+        yield "not_verified", f"The log was altered, {where}", f"{found} {KEEP}"
 
 
 def _signed(newest: Checkpoint, end: End) -> Iterator[tuple[str, str, str]]:
     if fault := proving.fault(newest):
-        words = f"{fault} Keep this database as it is and run: manage.py ledger verify"
-        yield "not_verified", "The log does not verify", words
+        yield "not_verified", "The log does not verify", f"{fault} {KEEP}"
     elif end.size > newest.size and (end.now - end.placed_at).total_seconds() > proving.LATE_SECONDS:
         words = f"{end.size - newest.size} entries have their place, unsigned since {proving.utc(newest)}."
         yield (
