@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import F
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from accounts import teams
 from accounts.acting import Acting
@@ -85,9 +86,22 @@ def lend_secrets(owner, *, by, value=KEY):
 
 
 def places(asked):
-    """The indexes in one request of CloudEvents."""
+    """The indexes in one request."""
+    return [index for index, _ in arrived(asked)]
+
+
+def arrived(asked):
+    """Of each event of one request its index, and that of the one before it: as a collector reads it, or a webhook."""
+    if asked.headers["content-type"] == "application/x-protobuf":
+        [logs] = ExportLogsServiceRequest.FromString(asked.body).resource_logs
+        told = [
+            {one.key: one.value.int_value for one in record.attributes}
+            for record in logs.scope_logs[0].log_records
+        ]
+        return [(one["countersign.index"], one.get("countersign.previous")) for one in told]
     found = json.loads(asked.body)
-    return [int(one["sequence"]) for one in (found if isinstance(found, list) else [found])]
+    events = found if isinstance(found, list) else [found]
+    return [(int(one["sequence"]), int(one["previous"]) if "previous" in one else None) for one in events]
 
 
 @contextmanager

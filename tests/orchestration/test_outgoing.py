@@ -34,11 +34,16 @@ from orchestration.outgoing import child as outgoing_child
 from orchestration.secrets import files, store
 from tests.audit.log import TESTER, as_insider, sequence, write
 from tests.orchestration.far import Told, Witness, far
-from tests.orchestration.outgoing import KEY, TOKEN, outside, pass_by
+from tests.orchestration.outgoing import KEY, TOKEN, arrived, outside, pass_by
 from tests.orchestration.test_egress import DISGUISED, NO_PLACES, PRIVATE
 from tests.stack import ROOT, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+BOTH = pytest.mark.parametrize(
+    ("kind", "secret"), [("webhook", KEY), ("otlp", TOKEN)], ids=["webhook", "otlp"]
+)
 
 
 def row():
@@ -354,11 +359,14 @@ def test_a_collector_without_a_secret_is_asked_without_the_header(monkeypatch):
 # --- F36: at least once, in order, with a pause, and then a stop ---------------------------------------------------
 
 
-def test_f36_a_receiver_that_fails_for_ten_minutes_and_loses_an_answer_misses_nothing(monkeypatch):
+@BOTH
+def test_f36_a_receiver_that_fails_for_ten_minutes_and_loses_an_answer_misses_nothing(
+    monkeypatch, kind, secret
+):
     """Then it takes an event and its answer is lost, and it gets the same again under the same key."""
     answers = iter([*[Told(500)] * 7, Told(200, b"", {"Content-Length": "10"})])
-    with outside(monkeypatch, lambda _: next(answers, Told(200))) as out:
-        out.destination()
+    with outside(monkeypatch, lambda _: next(answers, Told(200)), secret=secret) as out:
+        out.destination(kind=kind)
         first, second = out.write(2)
         for attempt in range(1, 8):
             assert out.turn() == 1
@@ -464,13 +472,16 @@ def test_one_that_fails_holds_up_nobody_else(monkeypatch):
 # --- deaths and races ---------------------------------------------------------------------------------------------
 
 
-def test_f36_a_sender_that_is_killed_before_it_wrote_it_down_sends_again_under_the_same_key(
-    monkeypatch, tmp_path
+@BOTH
+def test_f36_a_sender_that_is_killed_and_a_receiver_that_fails_and_takes_it_twice_leave_no_gap(
+    monkeypatch, tmp_path, kind, secret
 ):
+    """It dies with the answer in its hands; then 500, then 200 that nobody hears, then 200."""
     (tmp_path / "outgoing.sent").touch()
-    with outside(monkeypatch) as out:
-        out.destination()
-        out.write(2)
+    answers = iter([Told(200), Told(500), Told(200, b"", {"Content-Length": "10"})])
+    with outside(monkeypatch, lambda _: next(answers, Told(200)), secret=secret) as out:
+        out.destination(kind=kind, batch=2)
+        written = out.write(3)
         parts = urlsplit(os.environ["COUNTERSIGN_DATABASE_URL"])
         here = parts._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
         env = {**os.environ, "COUNTERSIGN_DATABASE_URL": here, VARIABLE: str(tmp_path)}
@@ -483,9 +494,16 @@ def test_f36_a_sender_that_is_killed_before_it_wrote_it_down_sends_again_under_t
         assert row().delivered_at is None
         assert out.turn() == 0, "the lease of the dead one has not ended"
         pass_by(seconds=130)
-        assert out.turn() == 2
-        assert out.told[0] == out.told[1]
-        assert out.told[2] != out.told[1]
+        for _ in range(2):
+            assert out.turn() == 1
+            pass_by(minutes=10)
+        written += out.write(2)
+        assert out.turn() == 3
+        assert [key for key, _ in out.told[:4]] == [out.told[0][0]] * 4, "each attempt has the same key"
+        taken = dict(chain(*map(arrived, out.server.asked)))  # who has seen an index takes it once
+        assert list(taken) == [index_of(one) for one in written]
+        assert list(taken.values())[1:] == list(taken)[:-1], "each names the one before: there is no gap"
+        assert row().position == batches.sealed()
 
 
 def test_f36_two_workers_serve_a_destination_one_at_a_time_and_in_order(monkeypatch):
