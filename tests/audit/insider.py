@@ -7,6 +7,7 @@ from django.db import connection, transaction
 from accounts.models import Team
 from approvals import keys, signoffs
 from approvals.models import Chain, SignOff
+from audit import witness
 from audit.canonical import canonical, parse, uuid7
 from audit.clock import database_time
 from audit.ledger import checkpoint
@@ -40,6 +41,23 @@ class Story:
         self.team = self.bank.teams["elsewhere"]
         rename(self.team, "Renamed")
         sequence()
+
+    def demand_witness(self, folder):
+        """A witness, whom an auditor knows, has cosigned the log so far; what their trust.json says of it."""
+        key = witness.make(folder, "w.example")
+        self.witness = witness.Witness(folder, [str(checkpoint.verifier())])
+        self.witness.lock.close()
+        self.cosign()
+        return {"need": 1, "keys": [key]}
+
+    def cosign(self):
+        signed = newest()
+        line = self.witness._sign(signed.text)
+        as_insider(
+            "INSERT INTO audit_cosignature (checkpoint_id, witness, line, at) VALUES (%s, 'w.example', %s, now())",
+            signed.size,
+            line,
+        )
 
 
 def everything():
@@ -262,3 +280,19 @@ def invent(story):
         | {"state": None, "data": {"attempted": "x", "code": "not_allowed", "detail": "x"}}
     )
     sequence()
+
+
+def stop_sequencing(story):
+    """Acts go on, and nobody gives them a place."""
+    write(2)
+    waiting = "SELECT entry_id FROM audit_pending"
+    as_insider(
+        f"UPDATE audit_entry SET occurred_at = occurred_at - interval '2 minutes' WHERE id IN ({waiting})"  # noqa: S608 - ours
+    )
+
+
+def edit_and_rebuild_with_witnesses(story):
+    """The thief of the key has those of every witness that the auditor knows, too."""
+    edit_and_rebuild(story)
+    as_insider("DELETE FROM audit_cosignature")
+    story.cosign()

@@ -4,6 +4,7 @@ The examination looks at the database, with its rows. The offline verifier has a
 row; with a checkpoint that was kept outside it sees what everybody inside has lost.
 """
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,7 @@ class Attack(NamedTuple):
     offline: str
     pinned: str
     because: str = ""
+    witnessed: bool = False  # the auditor demands a witness, who has seen the log before
 
 
 A = Attack
@@ -70,6 +72,10 @@ ATTACKS = {
         insider.entry_without_row, FOUND, CLEAN, CLEAN, "but its newest entry tells 3"
     ),
     "invent an entry about no row, dated back": A(insider.invent, CLEAN, CLEAN, CLEAN),
+    "stop the sequencer": A(insider.stop_sequencing, CLEAN, CLEAN, CLEAN),
+    "edit an entry, rebuild everything, sign and cosign it with the stolen keys of signer and all witnesses": A(
+        insider.edit_and_rebuild_with_witnesses, CLEAN, CLEAN, FOUND, "entries are not those", True
+    ),
 }  # fmt: skip
 
 
@@ -81,6 +87,10 @@ class Auditor:
         (folder / "trust.json").write_bytes(checkpoint.trust(0))
         self.kept = newest().note
         (folder / "kept").write_text(self.kept)
+
+    def demand(self, witnesses: dict[str, Any]) -> None:
+        told = json.loads((self.folder / "trust.json").read_bytes())
+        (self.folder / "trust.json").write_text(json.dumps({**told, "witnesses": witnesses}))
 
     def take(self) -> None:
         (self.folder / "log.zip").write_bytes(b"".join(bundle.take({}, by=TESTER).pieces()))
@@ -124,6 +134,8 @@ def test_g01_d19_each_attack_is_found_by_whom_the_page_says(story, auditor, sett
         with pytest.raises((ProgrammingError, Broken), match=r"append-only|signer refuses"):
             attack.does(story)
         return
+    if attack.witnessed:
+        auditor.demand(story.demand_witness(auditor.folder / "w"))
     attack.does(story)
     told, with_kept = inside(), inside(auditor.kept)
     auditor.take()
@@ -173,3 +185,16 @@ def test_the_page_tells_the_verdicts_of_these_attacks_and_no_others():
     lines = PAGE.read_text("utf-8").partition(HEAD)[2].partition("\n\n")[0].splitlines()[2:]
     told = {cells[0]: tuple(cells[1:]) for cells in (re.split(r" *\| *", line.strip("| ")) for line in lines)}
     assert told == {name: attack[1:4] for name, attack in ATTACKS.items()}
+
+
+def test_what_is_left_over_is_one_row_each_with_its_answer_and_a_test_of_that():
+    lines = [
+        re.split(r" *\| *", line.strip("| "))
+        for line in PAGE.read_text("utf-8").splitlines()
+        if line.startswith("| (")
+    ]
+    letters, rows, tests = ([line[at] for line in lines] for at in (0, 1, 3))
+    assert [letter[:3] for letter in letters] == [f"({letter})" for letter in "abcdef"]
+    assert len(set(rows)) == len(set(rows) & set(ATTACKS)) == 6
+    known = "".join(path.read_text("utf-8") for path in Path("tests").rglob("test_*.py"))
+    assert [one for one in tests if f"def {one.strip('`')}(" not in known] == []
