@@ -19,14 +19,14 @@ CLOCK_SECONDS = 5.0  # two clocks may differ by so much
 LINK = {"url": "/audit/checkpoints/", "label": "Check it yourself"}
 KEEP = "Keep this database as it is and run: manage.py ledger verify"
 END = """
-SELECT h.size, h.integrated_at, clock_timestamp(), COALESCE(l.occurred_at, h.integrated_at)
+SELECT h.size, h.integrated_at, clock_timestamp(), GREATEST(h.newest_at, l.occurred_at, h.integrated_at)
 FROM audit_head h LEFT JOIN audit_leaf l ON l.index = h.size - 1 WHERE h.id = 1
 """
 _known: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])
 
 
 class End(NamedTuple):
-    """The end of the log: its size, when that was placed, what time it is, and what the last entry says."""
+    """The end of the log: its size, when that was placed, what time it is, and the latest time that the log shows."""
 
     size: int
     placed_at: datetime
@@ -91,7 +91,7 @@ def _late() -> Iterator[tuple[str, str, str]]:
 def _out_of_time(newest: Checkpoint, end: End) -> Iterator[tuple[str, str, str]]:
     ahead = (max(end.told_at, newest.created_at) - end.now).total_seconds()
     if ahead > CLOCK_SECONDS:
-        words = f"The log's end is {ahead:.0f} s later than what the database's clock shows now."
+        words = f"The log shows a time that is {ahead:.0f} s later than what the database's clock shows now."
         yield (
             "failing",
             "A clock was set back",

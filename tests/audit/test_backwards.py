@@ -13,7 +13,7 @@ from audit.clock import database_time
 from audit.ledger import backwards, checkpoint, examine
 from audit.ledger.sequencer import Sequencer
 from audit.models import Entry, Leaf
-from audit.pages import proving
+from audit.pages import integrity, proving
 from config import doctor, probes
 from tests.audit.log import write
 
@@ -89,6 +89,7 @@ def test_g07_when_the_clock_is_set_back_places_go_on_growing_and_an_alarm_is_in_
     assert examine.examine(checkpoint.keys()).findings == []
     assert "it was set back" in ill()[0]
     assert proving.strip().title == "The database's clock went back"
+    assert [one["title"] for one in integrity.look()] == ["A clock was set back"]
     assert 3500 < probes.clock().values[""] <= 3600
 
 

@@ -81,6 +81,12 @@ class Inside:
 
         return {"seconds": workers.silence()}
 
+    def alarms(self) -> list[str]:
+        """What stands above every page of whoever may read the log."""
+        from audit.pages import integrity
+
+        return [one["title"] for one in integrity.look()]
+
     def check(self) -> dict[str, Any]:
         """The invariants that the product counts itself, and what an examination of the ledger finds."""
         from audit.ledger import checkpoint, examine

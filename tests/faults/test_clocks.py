@@ -46,6 +46,14 @@ TOOK = (
     "SELECT DISTINCT a.worker_boot_id FROM orchestration_stepattempt a"
     " JOIN orchestration_step s ON s.id = a.step_id WHERE s.run_id = %s"
 )
+SET_BACK = (
+    "SELECT (convert_from(body, 'UTF8')::jsonb -> 'data' ->> 'seconds')::int FROM audit_entry"
+    " WHERE kind = 'ledger.clock_set_back'"
+)
+PLACED = (  # whether every entry of a run has its place, and the first of them
+    "SELECT bool_and(l.index IS NOT NULL), min(l.index) FROM audit_entry e LEFT JOIN audit_leaf l ON l.entry_id = e.id"
+    " WHERE e.stream = %s"
+)
 LIVES = "SELECT seen_at FROM orchestration_workernode WHERE boot_id = %s"
 
 
@@ -149,9 +157,10 @@ def jumping(swift):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_f16_when_the_clock_of_the_database_jumps_leases_lapse_and_nothing_starts_outside_its_window(
+def test_f16_g07_when_the_clock_of_the_database_jumps_leases_lapse_and_when_it_is_set_back_everybody_is_told(
     jumping, witness, tmp_path
 ):
+    """Nothing starts outside its window meanwhile, and the places of the log only grow."""
     stack, ask, clock = jumping
     begins, over = (datetime.now(tz=UTC) + timedelta(minutes=minutes) for minutes in (2, 5))
     span = {"not_before": begins.isoformat(), "not_after": over.isoformat()}
@@ -183,6 +192,18 @@ def test_f16_when_the_clock_of_the_database_jumps_leases_lapse_and_nothing_start
     assert set(told) == {"1", "2", "end 2"}
     assert lines(tmp_path / "once") == ["begin 1"]
     assert lines(tmp_path / "outside") == []
+
+    assert (stack.query(SET_BACK), ask.do("alarms")) == ([], [])
+    (newest,) = stack.query("SELECT max(index) FROM audit_leaf")[0]
+    clock.write_text("+0")  # the log shows ten minutes that are yet to come
+    back = ask(telling("b", tmp_path / "back", 0))["runs"][0]
+    all_end(stack, [back])
+    ((seconds,),) = wait_for(lambda: stack.query(SET_BACK), what=f"the alarm in the log\n{stack.logs()}")
+    assert 500 < seconds <= 600
+    assert ask.do("alarms") == ["A clock was set back"]
+    wait_for(lambda: stack.query(PLACED, back)[0][0], what="the places of the run")
+    assert stack.query(PLACED, back)[0][1] > newest, "they are behind those of a later time"
+    assert stack.query("SELECT count(*) - 1 - max(index) FROM audit_leaf") == [(0,)]
 
 
 def workers(stack):
