@@ -156,6 +156,15 @@ def test_x22_an_entry_that_an_insider_wrote_about_a_key_of_their_own_is_believed
 
 
 @database
+def test_an_examination_with_the_key_that_somebody_noted_first_follows_too(product):
+    first = checkpoint.verifier()
+    twice(product)
+    out = StringIO()
+    call_command("ledger", "verify", "--key", str(first), stdout=out)
+    assert "Everything fits." in out.getvalue()
+
+
+@database
 def test_a_worker_with_an_old_copy_of_the_keys_follows_the_log_to_the_new_one(product, settings):
     worker.check()
     published = product.keeper.published

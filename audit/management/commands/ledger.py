@@ -13,9 +13,9 @@ from django.db import OperationalError
 from audit import search
 from audit.archive import checking, writing
 from audit.archive.places import address_of
-from audit.ledger import checkpoint, examine, export, roles, rotation, stamped
+from audit.ledger import checkpoint, examine, export, roles, rotation, stamped, succession
 from audit.ledger.entry import system
-from audit.ledger.note import BadNote, parse_verifier
+from audit.ledger.note import BadNote, Verifier, parse_verifier
 from audit.refusals import Refusal
 from audit.reports import bundle, population
 
@@ -84,7 +84,7 @@ class Command(BaseCommand):
         """Exit code 1 when something does not fit."""
         pinned = [Path(path).read_text("utf-8") for path in options["pinned"]]
         try:
-            keys = (parse_verifier(options["key"]),) if options["key"] else checkpoint.keys()
+            keys = _keys_from(options["key"]) if options["key"] else checkpoint.keys()
             report = examine.examine(keys, pinned=pinned)
         except (BadNote, FileNotFoundError) as error:
             raise CommandError(f"Nothing was examined. {error}", returncode=2) from error
@@ -146,7 +146,8 @@ class Command(BaseCommand):
                 new = rotation.add(by=TERMINAL)
                 self.stdout.write(f"From {new.begin} entries on, this key signs too:\n{new}")
                 self.stdout.write(
-                    "Have everybody add it to their trust.json; then: ledger rotate-key --retire"
+                    "Who pinned the key before follows it by themselves. Once witnesses of others know it:"
+                    " ledger rotate-key --retire"
                 )
         except Refusal as error:
             raise CommandError(str(error)) from error
@@ -215,6 +216,12 @@ class Command(BaseCommand):
         code = {"verified": 0, "cannot_tell": 2}.get(result.verdict, 1)
         if code:
             raise SystemExit(code)
+
+
+def _keys_from(noted: str) -> tuple[Verifier, ...]:
+    """The key that somebody noted, and those that it leads to."""
+    newest = checkpoint.newest()
+    return succession.followed((parse_verifier(noted),), newest.size if newest else 0)
 
 
 def _place(raw: str) -> str:
