@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.canonical import NotCanonical, parse
-from audit.ledger import backwards, checkpoint, freshness, proofs
+from audit.ledger import backwards, checkpoint, examined, freshness, proofs
 from audit.ledger.note import BadNote, Verifier
 from audit.ledger.proofs import NotYetSealed, Proof, ProofDoesNotHold
 from audit.ledger.record import timestamp
@@ -31,6 +31,9 @@ def strip() -> Strip:
     bad = fault(newest)
     if bad:
         return Strip("not_verified", "The log does not verify", f"{bad} Run: manage.py ledger verify")
+    last = examined.newest()
+    if last is not None and last.first:
+        return Strip("not_verified", "The log was altered", f"{last.first} Run: manage.py ledger verify")
     if (back := backwards.behind()) is not None:
         return Strip(
             "waiting", "The database's clock went back", f"The log shows a time that is {back} ahead of it."

@@ -9,6 +9,7 @@ from audit import tasks
 from audit.canonical import canonical, parse
 from audit.ledger import examined
 from audit.models import Entry, Leaf
+from audit.pages import proving
 from config import doctor
 from tests.accounts.cast import person
 from tests.audit.log import as_insider, sequence, write
@@ -61,6 +62,7 @@ def test_g01_an_edited_entry_is_named_above_every_page_of_auditors_and_admins_un
             assert "The log was altered, first at entry 2" in shown
             assert "Entry 2 was altered: its bytes are not those that were sealed." in shown
             assert not re.search(r"<button|<form|\shidden|data-close", shown), "nobody can put it away"
+    assert proving.strip().title == "The log was altered", "nothing is called verified meanwhile"
     assert banners(client, person("Mara")) == []
     assert [one.says for one in doctor.examine() if one.part == "examination"] == [
         "the log was altered: Entry 2 was altered: its bytes are not those that were sealed."
