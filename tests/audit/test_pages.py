@@ -102,7 +102,7 @@ def test_a_token_needs_the_scope_and_its_account_the_right(client, log, auditor)
 def test_the_log_is_listed_newest_first_in_few_queries(read, log, django_assert_max_num_queries, monkeypatch):
     monkeypatch.setattr("audit.pages.integrity.KNOWN_SECONDS", 60.0)
     read("/audit/")
-    with django_assert_max_num_queries(27):
+    with django_assert_max_num_queries(28):
         page = read("/audit/")
     assert "Verified to entry" in page
     assert "Attempt refused" in page
