@@ -97,8 +97,10 @@ LEDGER_ORIGIN = env.ledger_origin  # the log's name
 LEDGER_EXAMINED_TOO = [  # what entries tell a digest of; each names faults
     "audit.ledger.stamped.faults",
     "audit.ledger.succession.faults",
-    "orchestration.logs.verify.faults",
 ]
+LEDGER_EXAMINED_AT_LENGTH = [
+    "orchestration.logs.verify.faults"
+]  # the same where it is long, and perhaps far away
 LEDGER_AUDITED = [  # tables that an auditor's role may read, beside the ledger's: logs, and what they belong to
     "orchestration_logchunk",
     "orchestration_run",

@@ -79,10 +79,10 @@ class Report:
         return min(inside, key=lambda one: one.index or 0) if inside else next(iter(self.findings), None)
 
 
-def examine(keys: Sequence[Verifier], *, pinned: Iterable[str] = (), others: bool = True) -> Report:
+def examine(keys: Sequence[Verifier], *, pinned: Iterable[str] = (), at_length: bool = True) -> Report:
     """Look at everything in one snapshot. `pinned` are checkpoint notes that were kept outside.
 
-    `others`: also at what lies beside the log and may be slow to read.
+    `at_length`: also at what lies beside the log and may be slow to read.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -100,7 +100,8 @@ def examine(keys: Sequence[Verifier], *, pinned: Iterable[str] = (), others: boo
         rows = sum(_compare_rows(walk, model) for model in governed())
         for row_id, told in walk.rows.items():
             walk.find(None, f"The row {row_id} that entry {told} tells of is gone.")
-        for path in settings.LEDGER_EXAMINED_TOO if others else ():
+        beside = settings.LEDGER_EXAMINED_AT_LENGTH if at_length else []
+        for path in (*settings.LEDGER_EXAMINED_TOO, *beside):
             for fault in import_string(path)():
                 walk.find(None, fault)
     return Report(walk.edge.size, walk.roots_checked, rows, walk.findings)

@@ -56,7 +56,7 @@ def now() -> Report | None:
     if checkpoint.newest() is None:
         return None
     before, began = newest(), time.monotonic()
-    report = examine.examine(checkpoint.keys(), others=False)
+    report = examine.examine(checkpoint.keys(), at_length=False)
     first = report.first
     told = {
         "size": report.size, "findings": len(report.findings), "index": first.index if first else None,

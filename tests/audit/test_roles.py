@@ -10,7 +10,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from psycopg.errors import InsufficientPrivilege
 
-from audit.ledger import checkpoint, roles
+from audit import tasks
+from audit.ledger import checkpoint, examined, roles
 from tests.audit.log import address, as_insider, sequence, write
 from tests.factories import Bank
 
@@ -190,6 +191,17 @@ def test_an_auditor_verifies_and_exports_the_whole_log_with_its_rows(tmp_path):
     with acting_as(roles.AUDITOR), pytest.raises(SystemExit):
         call_command("ledger", "verify", key, stdout=out)
     assert "was edited" in out.getvalue()
+
+
+def test_a_worker_examines_the_whole_log_with_its_rows_and_tells_what_it_found(log):
+    bank = Bank()
+    sequence()
+    as_insider("UPDATE accounts_team SET version = 7 WHERE id = %s", bank.teams["elsewhere"].pk)
+    with acting_as(roles.APP):
+        tasks.examine()
+    found = examined.newest()
+    assert found is not None
+    assert "at version 7" in found.first
 
 
 @contextmanager
