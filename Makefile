@@ -62,7 +62,7 @@ amqp: .venv/installed rabbitmq ## the fault tests of the engine with RabbitMQ as
 	FAULT_BROKER=rabbitmq $(BIN)/python -m pytest -n 0 tests/faults --ignore tests/faults/test_broker.py --ignore tests/faults/test_chaos.py
 
 flips: .venv/installed ## turn a bit of every byte of small bundles and proofs; minutes
-	FLIPS=all $(BIN)/python -m pytest --timeout 0 -n 2 tests/audit/test_verify_bundle.py
+	FLIPS=all $(BIN)/python -m pytest --timeout 0 -n 2 tests/audit/test_verify_bundle.py tests/audit/test_succession.py::test_no_flipped_bit_of_a_step_leads_to_a_key
 
 bench: .venv/installed $(ASSETS) ## measure, as ratios against controls
 	$(BIN)/python -m benchmarks

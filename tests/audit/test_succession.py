@@ -1,6 +1,7 @@
 """Who pinned the first key of a log follows it to each later one by the log's own word, and to no other."""
 
 import base64
+import random
 import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from django.test import Client
 
 from approvals import known
 from approvals import witness as worker
-from audit import tasks, witness
+from audit import tasks, verify, witness
 from audit.canonical import canonical, parse
 from audit.ledger import checkpoint, cosigning, examine, note, proofs, succession, witnesses
 from audit.models import Checkpoint, Entry
@@ -22,7 +23,7 @@ from audit.pages import integrity
 from audit.reports import bundle
 from tests.audit import witnesses as running
 from tests.audit.log import TESTER, as_insider, newest, write
-from tests.audit.offline import ORIGIN, Log, check, entry
+from tests.audit.offline import ORIGIN, Log, check, entry, flips
 from tests.audit.test_rotation import Product
 
 DATABASE = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_key")]
@@ -344,6 +345,23 @@ def test_a_step_whose_proof_does_not_hold_is_altered(capsys, tmp_path):
             tmp_path / "keys",
         ]
         assert check(capsys, *asked, "--trust", tmp_path / "trust.json")[0] == 1, one
+
+
+def test_no_flipped_bit_of_a_step_leads_to_a_key():
+    (line,) = Story(ADD, (FIRST,)).lines()
+    assert len(led_to(line).keys) == 2
+    places = 0
+    for _, altered in flips(line, range(len(line)), most=80, choose=random.Random(6)):  # noqa: S311
+        with suppress(verify.Altered, verify.CannotTell):
+            assert len(led_to(altered).keys) == 1
+        places += 1
+    assert places >= 80
+
+
+def led_to(line):
+    keys = verify.Keys(verify.Trust([verify.read_key(str(signer(FIRST).verifier))]))
+    keys.take([line])
+    return keys.trust
 
 
 def test_the_witness_takes_no_step_that_it_cannot_place(tmp_path):
