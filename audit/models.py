@@ -186,6 +186,7 @@ class Export(models.Model):
         RUNNING = "running"
         DONE = "done"
         FAILED = "failed"
+        CANCELLED = "cancelled"  # by whoever asked, or an admin
         REMOVED = "removed"  # its file; the row stays, so that a link says what became of it
 
     class Format(models.TextChoices):

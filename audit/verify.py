@@ -2,7 +2,7 @@
 
     countersign-verify.py bundle FILE.zip --trust TRUST [--state SEEN]       a bundle: entries, tree, checkpoints
     countersign-verify.py signoffs FILE.zip --trust TRUST [--state SEEN]     and every decision that a passkey signed
-    countersign-verify.py population MANIFEST --bundle FILE.zip --trust TRUST  a list of entries, row by row
+    countersign-verify.py population MANIFEST [--bundle FILE.zip --trust TRUST]  a list: its files, then row by row
     countersign-verify.py export DIR --trust TRUST [--state SEEN]            an exported ledger
     countersign-verify.py archive DIR --trust TRUST [--state SEEN]           an archive: all of it, file by file
     countersign-verify.py tiles DIR --trust TRUST [--state SEEN]             the log as it is open to everybody: hashes
@@ -1213,63 +1213,181 @@ COLUMNS = (
     "stream_version", "leaf_hash", "data",
 )  # fmt: skip
 WITH_TEXTS = (*COLUMNS, "texts")
+LINE = {"index": int, "leaf_hash": str, "entry": dict, "actor_name": str, "texts": dict}
 MANIFEST = {
-    "v": 1, "of": "entries", "checkpoint": str, "query": str, "made_at": str, "files": list, "rows": int,
+    "v": 1, "of": str, "instance": str, "software": str, "checkpoint": str, "size": int, "query": str,
+    "query_digest": str, "made_at": str, "made_by": str, "verify": str, "files": list, "rows": int,
     "min_index": (int, type(None)), "max_index": (int, type(None)), "totals": dict, "digest": str,
 }  # fmt: skip
+OF_TESTS = {
+    **MANIFEST, "root": str, "scope": dict, "framework": (str, type(None)), "report_digest": str, "controls": list,
+}  # fmt: skip
+OF_CONTROL = {"id": str, "version": int, "definition": str, "result": str, "population": int, "counts": dict}
+LISTS = ("entries.csv", "entries.jsonl")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+MOST_OF_LINE = 2**24
 
 
-class Population:
-    """A manifest and its CSV: each row is looked for among the entries as they pass."""
-
-    def __init__(self, path: Path) -> None:
-        self.manifest = read_manifest(read_bytes(path, MAX_TEXT))
-        told = self.manifest["files"][0]
-        self.file = path.parent / told["name"]
-        if hashlib.sha256(read_bytes(self.file, MAX_TEXT)).hexdigest() != told["sha256"]:
+def read_manifest(path: Path) -> "dict[str, Any]":
+    """The manifest, its own digest and those of the files beside it checked; CannotTell for another kind."""
+    said = read_json(read_bytes(path), by_hand=True)
+    if not isinstance(said, dict) or said.get("v") != 1 or said.get("of") not in ("entries", "control tests"):
+        raise CannotTell("this is not a manifest of version 1")
+    fit(said, MANIFEST if said["of"] == "entries" else OF_TESTS)
+    rest = {name: value for name, value in said.items() if name != "digest"}
+    if f"sha256:{hashlib.sha256(sorted_out(rest)).hexdigest()}" != said["digest"]:
+        raise Altered("the manifest was changed: its digest does not fit")
+    if f"sha256:{hashlib.sha256(said['query'].encode()).hexdigest()}" != said["query_digest"]:
+        raise Altered("the query of the manifest is not the one of its digest")
+    for told in said["files"]:
+        fit(told, {"name": str, "sha256": str, "rows": (int, type(None))})
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,60}\.(csv|jsonl|xlsx)|README\.txt", told["name"], re.ASCII):
+            raise Altered("the manifest names a file that is not beside it")
+        if sha256_of(path.parent / told["name"]) != told["sha256"]:
             raise Altered(f"{told['name']} is not the file that the manifest was made for")
-        self.columns: tuple[str, ...] = COLUMNS
-        self.rows = self._rows()
-        self.due: list[str] | None = next(self.rows, None)
-        self.met: list[int] = []
-        self.unproved = 0  # texts of the list that the bundle does not open
-        self.totals: dict[str, int] = {}
+    return said
 
-    def _rows(self) -> Iterator["list[str]"]:
-        try:
-            with self.file.open(encoding="utf-8", newline="") as file:
-                rows = csv.reader(file, strict=True)
-                self.columns = tuple(next(rows, ()))
-                if self.columns not in (COLUMNS, WITH_TEXTS):
-                    raise CannotTell(f"{self.file} has not the columns that this program reads")
-                yield from rows
-        except (OSError, ValueError, csv.Error) as error:
-            raise CannotTell(f"{self.file} is not a CSV of entries: {error}") from error
+
+def sorted_out(value: Any) -> bytes:
+    """Canonical bytes of what people may write: every key in its place."""
+
+    def inner(one: Any) -> Any:
+        if isinstance(one, dict):
+            order = sorted(one, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+            return {key: inner(one[key]) for key in order}
+        return [inner(part) for part in one] if isinstance(one, list) else one
+
+    return written(inner(value))
+
+
+def sha256_of(path: Path) -> str:
+    seen = hashlib.sha256()
+    with open_file(path) as file:
+        while piece := file.read(PIECE):
+            seen.update(piece)
+    return seen.hexdigest()
+
+
+def read_csv(path: Path) -> Iterator["list[str]"]:
+    """Its rows, the header first."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            yield from csv.reader(file, strict=True)
+    except (OSError, ValueError, csv.Error) as error:
+        raise CannotTell(f"{path} is not a CSV that this program reads: {error}") from error
+
+
+class Listed:
+    """What a manifest and its files say, whichever list they are; and whether the log tells that it was made."""
+
+    def __init__(self, said: "dict[str, Any]") -> None:
+        self.manifest = said
+        self.totals: dict[str, int] = {}
+        self.first: int | None = None
+        self.last: int | None = None
+        self.count = 0
+        self.told = False
+
+    def add(self, index: "int | None", kind: str) -> None:
+        self.totals[kind] = self.totals.get(kind, 0) + 1
+        self.count += 1
+        if index is not None:
+            self.first = index if self.first is None else min(self.first, index)
+            self.last = index if self.last is None else max(self.last, index)
+
+    def made(self, entry: Entry) -> None:
+        """Whether this entry tells that the list was made: it names the digest of the manifest."""
+        names = {"export.created": "manifest", "population.created": "digest"}
+        name = names.get(entry["type"], "")
+        self.told |= bool(name) and entry["data"].get(name) == self.manifest["digest"]
+
+    def compare(self) -> None:
+        """The manifest against what was counted."""
+        if (self.manifest["min_index"], self.manifest["max_index"]) != (self.first, self.last):
+            raise Altered("the rows do not reach from the first to the last entry that the manifest names")
+        if self.manifest["rows"] != self.count:
+            raise Altered(f"there are {self.count} rows, but the manifest counts another number")
+        if self.manifest["totals"] != self.totals:
+            raise Altered("the control totals of the manifest are not those of the rows")
+
+    def under(self, trust: Trust) -> Head:
+        """Its checkpoint, which the manifest must name rightly."""
+        head = read_checkpoint(self.manifest["checkpoint"], trust)
+        root_of = self.manifest.get("root", head.root.hex())
+        if (head.size, head.root.hex()) != (self.manifest["size"], root_of):
+            raise Altered("the manifest names another size or root than its checkpoint")
+        return head
+
+    def unsure(self) -> "list[str]":
+        """Whoever changes a list can write it a manifest; only the log tells that this one was made."""
+        made = [] if self.told else ["whether the server made this list: no entry here tells of its manifest"]
+        return [*made, *self.unread()]
+
+    def unread(self) -> "list[str]":
+        """What no log can tell of it."""
+        return ["the names of people: the log holds none"]
+
+
+class Population(Listed):
+    """A list of entries: each row is looked for among the entries as they pass, or counted without them."""
+
+    def __init__(self, path: Path, said: "dict[str, Any]") -> None:
+        super().__init__(said)
+        if [told["name"] for told in said["files"]] not in [[one] for one in LISTS]:
+            raise CannotTell("this program reads lists of one file, entries.csv or entries.jsonl")
+        self.file = path.parent / said["files"][0]["name"]
+        self.rows = self._lines() if self.file.suffix == ".jsonl" else self._rows()
+        self.due = next(self.rows, None)
+        self.unproved = 0  # texts of the list that the bundle does not open
+
+    def _rows(self) -> "Iterator[tuple[str, str, Any]]":
+        """Index, kind, and the row as it is."""
+        rows = read_csv(self.file)
+        if tuple(next(rows, ())) != WITH_TEXTS:
+            raise CannotTell(f"{self.file} has not the columns that this program reads")
+        for row in rows:
+            index, _, kind, *_ = [*row, "", "", ""]
+            yield index, kind, row
+
+    def _lines(self) -> "Iterator[tuple[str, str, Any]]":
+        with open_file(self.file) as file:
+            for line in read_lines(file, most=MOST_OF_LINE):
+                told = read_json(line)
+                fit(told, LINE)
+                yield str(told["index"]), str(told["entry"].get("type")), told
 
     def see(self, index: int, entry: Entry, value: bytes, texts: "dict[str, str]") -> None:
-        if self.due is None or self.due[:1] != [str(index)]:
+        self.made(entry)
+        if self.due is None or self.due[0] != str(index):
             return
-        if self.columns == WITH_TEXTS:
-            self._compare_texts(index, self.due.pop(), entry.get("sd", {}), texts)
+        row = self.due[2]
+        if isinstance(row, dict):
+            same = (row["entry"], row["leaf_hash"]) == (entry, value.hex())
+            told = row["texts"]
+        else:
+            same = self._same(index, entry, value, row)
+            told = read_json(row[-1].encode()) if same and row[-1] else {}
+        if not same:
+            raise Altered(f"the row of entry {index} does not say what the entry says")
+        self._compare_texts(index, told, entry.get("sd", {}), texts)
+        self.add(index, entry["type"])
+        self.due = next(self.rows, None)
+
+    def _same(self, index: int, entry: Entry, value: bytes, row: "list[str]") -> bool:
+        """But for the name, which no entry holds, and the texts."""
         actor = entry["actor"]
         expected = [
             index, entry["time"], entry["type"], entry["subject"], actor["id"], None, actor["kind"],
             actor["auth"], entry["stream"], entry["stream_version"], value.hex(), written(entry["data"]).decode(),
         ]  # fmt: skip
         shown = [f"'{text}" if text.startswith(FORMULA) else text for text in map(str, expected)]
-        names = [name for name, *pair in zip(COLUMNS, shown, self.due) if pair[0] != pair[1]]  # noqa: B905
-        if len(self.due) != len(COLUMNS) or [name for name in names if name != "actor_name"]:
-            raise Altered(f"the row of entry {index} does not say what the entry says")
-        self.totals[entry["type"]] = self.totals.get(entry["type"], 0) + 1
-        self.met.append(index)
-        self.due = next(self.rows, None)
+        names = [name for name, *pair in zip(COLUMNS, shown, row) if pair[0] != pair[1]]  # noqa: B905
+        return len(row) == len(WITH_TEXTS) and not [name for name in names if name != "actor_name"]
 
     def _compare_texts(
-        self, index: int, cell: str, commits: "dict[str, str]", texts: "dict[str, str]"
+        self, index: int, told: Any, commits: "dict[str, str]", texts: "dict[str, str]"
     ) -> None:
         """Null is an erased text; another must be the one that the bundle opens."""
-        told = read_json(cell.encode()) if cell else {}
         if not isinstance(told, dict) or set(told) != set(commits):
             raise Altered(f"the row of entry {index} has texts of another entry")
         shown = {path: text for path, text in told.items() if text is not None}
@@ -1277,34 +1395,226 @@ class Population:
             raise Altered(f"the row of entry {index} has another text than the entry committed to")
         self.unproved += len(set(shown) - set(texts))
 
+    def alone(self) -> str:
+        """Count the rows, without the entries."""
+        while self.due is not None:
+            index, kind, _ = self.due
+            if not is_number(index) or (self.last is not None and int(index) <= self.last):
+                raise Altered(
+                    f"the row that begins with {index!a:.40} is of no entry, or is not in its place"
+                )
+            self.add(int(index), kind)
+            self.due = next(self.rows, None)
+        return f"{self.conclude()}; the files, their rows and totals are those of the manifest."
+
     def conclude(self) -> str:
         if self.due is not None:
-            raise Altered(f"the row that begins with {self.due[:1]} is of no entry, or is not in its place")
-        bounds = (self.met[0], self.met[-1]) if self.met else (None, None)
-        if (self.manifest["min_index"], self.manifest["max_index"]) != bounds:
-            raise Altered("the rows do not reach from the first to the last entry that the manifest names")
-        if self.manifest["rows"] != len(self.met) or self.manifest["files"][0]["rows"] != len(self.met):
-            raise Altered(f"there are {len(self.met)} rows, but the manifest counts another number")
-        if self.manifest["totals"] != self.totals:
-            raise Altered("the control totals of the manifest are not those of the rows")
-        return f"each of the {len(self.met)} rows says what its entry says, and the totals fit."
+            raise Altered(
+                f"the row that begins with {self.due[0]!a:.40} is of no entry, or is not in its place"
+            )
+        self.compare()
+        if self.manifest["files"][0]["rows"] != self.count:
+            raise Altered(f"there are {self.count} rows, but the manifest counts another number")
+        return f"{self.count} rows"
 
 
-def read_manifest(data: bytes) -> "dict[str, Any]":
-    """The manifest of one file, its own digest checked; CannotTell for another kind."""
-    said = read_json(data)
-    if not isinstance(said, dict) or said.get("v") != 1:
-        raise CannotTell("this is not a manifest of version 1")
-    fit(said, MANIFEST)
-    rest = {name: value for name, value in said.items() if name != "digest"}
-    if hashlib.sha256(written(rest)).hexdigest() != said["digest"]:
-        raise Altered("the manifest was changed: its digest does not fit")
-    if len(said["files"]) != 1:
-        raise CannotTell("this program reads manifests of one file")
-    fit(said["files"][0], {"name": str, "sha256": str, "rows": int})
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,60}\.csv", said["files"][0]["name"], re.ASCII):
-        raise Altered("the manifest names a file that is not beside it")
-    return said
+class Tests(Listed):
+    """What control tests found, as tables: counted anew, each total and verdict recomputed from the rows."""
+
+    def __init__(self, path: Path, said: "dict[str, Any]") -> None:
+        super().__init__(said)
+        self.folder = path.parent
+        self.files = {told["name"]: told["rows"] for told in said["files"]}
+        self.executions = 0
+        self.starts: dict[int, tuple[str, str]] = {}  # of each not yet met: place, run and time
+        for one in said["controls"]:
+            fit(one, OF_CONTROL)
+
+    def unread(self) -> "list[str]":
+        book = ["the workbook, which this program does not read"] if "results.xlsx" in self.files else []
+        return ["the judgements themselves: whether each result follows from the log", *book]
+
+    def alone(self) -> str:
+        if "population.csv" not in self.files:
+            return "the files are those of the manifest."
+        self._population()
+        self.compare()
+        found = self._results()
+        for told in self.manifest["controls"]:
+            counts = found.pop(told["id"], {})
+            expected = {name: number for name, number in told["counts"].items() if number}
+            if (counts, sum(counts.values())) != (expected, told["population"]) or told["result"] != verdict(
+                counts
+            ):
+                raise Altered(f"what the rows say of {told['id']} is not what the manifest says")
+        if found:
+            raise Altered("there are results of control tests that the manifest does not name")
+        named = f"{self.count} items and the results of {len(self.manifest['controls'])} control tests"
+        return f"{named}; the files, their rows, totals and verdicts are those of the manifest."
+
+    def _counted(self, name: str, rows: "Iterator[Any]", heads: int = 0) -> "Iterator[Any]":
+        """The rows; as many as the manifest says."""
+        count = -heads
+        for row in rows:
+            count += 1
+            yield row
+        if count != self.files[name]:
+            raise Altered(f"{name} has {count} rows, but the manifest counts another number")
+
+    def _table(self, name: str) -> "Iterator[dict[str, str]]":
+        rows = self._counted(name, read_csv(self.folder / name), heads=1)
+        header: list[str] = next(rows, [])
+        for row in rows:
+            if len(row) != len(header):
+                raise Altered(f"a row of {name} has other columns than its header")
+            yield dict(zip(header, row))  # noqa: B905
+
+    def _population(self) -> None:
+        for number, row in enumerate(self._table("population.csv"), start=1):
+            index = row.get("index", "")
+            if row.get("no") != str(number) or (index and not is_number(index)):
+                raise Altered(f"item {number} of the population is missing, or is not in its place")
+            self.add(int(index) if index else None, row.get("kind", ""))
+            if row.get("kind") == "execution":
+                self.executions += 1
+                self.starts[int(index or 0)] = row.get("item", ""), row.get("at", "")
+        if len(self.starts) != self.executions:
+            raise Altered("two executions of the list began at one entry")
+
+    def _results(self) -> "dict[str, dict[str, int]]":
+        """How many of each result, by control test; the CSV and the raw lines say the same."""
+        found: dict[str, dict[str, int]] = {}
+        exceptions = self._table("exceptions.csv")
+        with open_file(self.folder / "results.jsonl") as file:
+            raw = self._counted("results.jsonl", read_lines(file, most=MOST_OF_LINE))
+            for row in self._table("results.csv"):
+                told = read_json(next(raw, b"{}"))
+                same = all(
+                    row.get(name) == str(told.get(name)) for name in ("control", "version", "no", "result")
+                )
+                if not same or not 0 < int(row["no"]) <= self.count:
+                    raise Altered("results.csv and results.jsonl say different things, or name no item")
+                counts = found.setdefault(row["control"], {})
+                counts[row["result"]] = counts.get(row["result"], 0) + 1
+                if row["result"] not in ("pass", "na") and next(exceptions, None) != row:
+                    raise Altered("exceptions.csv leaves out what did not pass")
+            if next(raw, None) is not None or next(exceptions, None) is not None:
+                raise Altered("there are more results in one file than in another")
+        return found
+
+    def see(self, index: int, entry: Entry, value: bytes, texts: "dict[str, str]") -> None:
+        self.made(entry)
+        run, at = self.starts.pop(index, ("", ""))
+        if run and (entry["data"].get("run"), entry["time"]) != (run, at):
+            raise Altered(f"{run!a:.40} did not begin at entry {index}, which tells of something else")
+
+    def conclude(self) -> str:
+        if self.starts:
+            raise Altered(f"the log has no entry {min(self.starts)}, at which an execution of the list began")
+        return f"each of the {self.executions} executions of the list began at the entry that it names."
+
+
+def verdict(counts: "dict[str, int]") -> str:
+    """The result of a control test: nothing tested is never a success."""
+    if counts.get("fail") or counts.get("indeterminate"):
+        return "not_effective"
+    if counts.get("exception"):
+        return "effective_with_exceptions"
+    return "effective" if counts.get("pass") else "not_tested"
+
+
+# --- a sample that came along with a bundle ------------------------------------------------------------------
+
+SAMPLE = "sample.json"
+MOST_ITEMS = 10_000_000  # of a population, from which this program draws
+ABOUT_SAMPLE = {"v": 1, "sample": str, "control": str, "checkpoint": str, "indexes": list}
+ASKED = {"sample": str, "control": str, "definition": str, "wanted": int, "scope": dict, "commitment": str}
+DRAWN = {
+    "sample": str, "control": str, "definition": str, "size": int, "root": str, "nonce": str, "seed": str,
+    "population": int, "population_digest": str, "places": list, "indexes": list,
+}  # fmt: skip
+
+
+class Sample:
+    """Draws it again as its entries tell, and holds the proof of each item against the newest checkpoint."""
+
+    def __init__(self, bundle: Bundle, trust: Trust, newest: Head) -> None:
+        self.newest, self.drawn, self.population = newest, False, 0
+        self.asked: Any = None  # where it was asked for, and how
+        self.about: dict[str, Any] = {"indexes": []}
+        self.heads: list[Head] = []  # the checkpoint that it was drawn with: the log must have had it
+        self.proofs: dict[int, list[bytes]] = {}
+        if SAMPLE in bundle.members:
+            self.about = read_json(bundle.read(SAMPLE))
+            fit(self.about, ABOUT_SAMPLE)
+            if any(type(one) not in (int, type(None)) for one in self.about["indexes"]):
+                raise Altered(f"{SAMPLE} names something that is no entry")
+            self.heads.append(read_checkpoint(self.about["checkpoint"], trust))
+        indexes = sorted({one for one in self.about["indexes"] if one is not None})
+        self.names = [f"proofs/{one}.tlog-proof" for one in indexes]
+        for index, name in zip(indexes, self.names):  # noqa: B905
+            if name not in bundle.members:
+                raise CannotTell(f"the bundle has no {name}, the proof of an item of its sample")
+            number, self.proofs[index], note = read_proof(decoded(bundle.read(name), name))
+            if (number, read_checkpoint(note, trust)) != (index, newest):
+                raise Altered(f"{name} is of another entry or checkpoint")
+
+    @property
+    def members(self) -> "list[str]":
+        return [SAMPLE, *self.names] if self.heads else []
+
+    def see(self, index: int, entry: Entry, value: bytes) -> None:
+        path = self.proofs.pop(index, None)
+        if path is not None and root_by_path(value, index, self.newest.size, path) != self.newest.root:
+            raise Altered(f"proofs/{index}.tlog-proof does not lead from its entry to the checkpoint")
+        data = entry["data"]
+        if not self.heads or data.get("sample") != self.about["sample"]:
+            return
+        if entry["type"] == "sample.asked" and self.asked is None:
+            fit(data, ASKED)
+            self.asked = index, data
+        elif entry["type"] == "sample.drawn":
+            fit(data, DRAWN)
+            self._draw_again(data)
+
+    def _draw_again(self, data: Entry) -> None:
+        if self.asked is None or self.drawn:
+            raise Altered("the sample was drawn before it was asked for, or twice")
+        (index, asked), [head] = self.asked, self.heads
+        if (data["size"], data["root"]) != (head.size, head.root.hex()) or head.size <= index:
+            raise Altered("the sample was drawn with another checkpoint than the one that came along")
+        nonce = data["nonce"].encode()
+        if hashlib.sha256(nonce).hexdigest() != asked["commitment"]:
+            raise Altered("the sample was drawn with another nonce than the one that was fixed")
+        if data["population"] > MOST_ITEMS:
+            raise CannotTell(f"the sample is of more than {MOST_ITEMS} items")
+        seed = hashlib.sha256(head.root + asked["control"].encode() + nonce).digest()
+        ranks = sorted(
+            (hashlib.sha256(seed + struct.pack(">Q", one)).digest(), one) for one in range(data["population"])
+        )
+        places = sorted(one for _, one in ranks[: asked["wanted"]])
+        if (data["seed"], data["places"], data["control"]) != (seed.hex(), places, asked["control"]):
+            raise Altered("other items were drawn than the root and the nonce decide")
+        if (self.about["indexes"], self.about["control"]) != (data["indexes"], data["control"]):
+            raise Altered(f"{SAMPLE} names other items than were drawn")
+        self.drawn, self.population = True, data["population"]
+
+    def conclude(self, heads: "list[Head]") -> Answer:
+        if not self.heads:
+            return [], []
+        if not self.drawn or self.proofs:
+            raise CannotTell("the bundle leaves out entries of its sample")
+        [head], (index, asked) = self.heads, self.asked
+        if any(index < one.size < head.size for one in heads):
+            raise Altered("the sample was drawn with a later checkpoint than the first over its request")
+        drawn = f"{len(self.about['indexes'])} of {self.population} items"
+        said = f"the sample of {asked['control']}: anybody draws the same {drawn}, and the log holds the entry of each."
+        first = min(one.size for one in heads) <= index + 1
+        unsure = [] if first else ["whether the sample was drawn with the first checkpoint over its request"]
+        return [said], [
+            *unsure,
+            "the population of the sample: compute it with the rules of the control test",
+        ]
 
 
 # --- what is asked -------------------------------------------------------------------------------------------
@@ -1327,17 +1637,46 @@ def check_signoffs(args: argparse.Namespace) -> Answer:
 
 
 def check_population(args: argparse.Namespace) -> Answer:
-    """The bundle, and that each row of a list is what its entry says."""
-    population = Population(args.manifest)
-    about, (verified, unchecked) = walk(args, [], population)
-    verified.append(population.conclude())
-    if population.unproved:
-        unchecked.append(f"{population.unproved} texts of the list, which the bundle does not open")
-    everything = not population.manifest["query"] and about["first"] == 0
-    if everything and population.manifest["rows"] != args.under:
-        raise Altered(f"the list is said to be of everything, but the checkpoint signed {args.under} entries")
+    """The files of a manifest, counted anew; with a bundle, each row against its entry."""
+    known, pinned = args.trust or args.key, args.state or args.pinned
+    if (args.file and not known) or (pinned and not args.file):
+        arguments().error("--bundle needs --trust or --key; --state and --pinned need --bundle")
+    said = read_manifest(args.manifest)
+    listed = (Population if said["of"] == "entries" else Tests)(args.manifest, said)
+    tables = isinstance(listed, Tests)
+    counted = [listed.alone()] if tables or not args.file else []
+    if args.file:
+        verified, unchecked = _against(args, listed)
+    else:
+        verified, unchecked = _under(args, listed) if known else ([], ["its checkpoint: give --trust"])
+        unchecked.append("whether the log says what the rows say: give --bundle")
+    return [*counted, *verified], [*unchecked, *listed.unsure()]
+
+
+def _under(args: argparse.Namespace, listed: "Population | Tests") -> Answer:
+    """The checkpoint that the manifest names, without the log."""
+    keys = kept_keys(args)
+    signed = listed.under(keys.trust)
+    learned, passed = keys.conclude()
+    said = f"the list names the checkpoint of {signed.size} entries that {keys.trust.origin} signed."
+    return [said, *learned], passed
+
+
+def _against(args: argparse.Namespace, listed: "Population | Tests") -> Answer:
+    """The bundle, and in it what the rows name."""
+    about, (verified, unchecked) = walk(args, [], listed)
+    if isinstance(listed, Tests):
+        complete = ["whether more items lie in this period than are listed"]
+        began = [listed.conclude()] if "population.csv" in listed.files else []
+        return [*verified, *began], [*unchecked, *complete]
+    verified.append(f"each of the {listed.conclude()} says what its entry says, and the totals fit.")
+    if listed.unproved:
+        unchecked.append(f"{listed.unproved} texts of the list, which the bundle does not open")
+    everything, size = not listed.manifest["query"] and about["first"] == 0, listed.manifest["size"]
+    if everything and listed.manifest["rows"] != size:
+        raise Altered(f"the list is said to be of everything, but the checkpoint signed {size} entries")
     complete = [] if everything else ["whether more entries fit the query than are listed"]
-    return verified, [*unchecked, *complete, "the names of people: the log holds none"]
+    return verified, [*unchecked, *complete]
 
 
 def read_about(bundle: Bundle) -> "dict[str, Any]":
@@ -1354,7 +1693,7 @@ def read_about(bundle: Bundle) -> "dict[str, Any]":
 
 
 def walk(
-    args: argparse.Namespace, see: "list[See]", population: "Population | None" = None
+    args: argparse.Namespace, see: "list[See]", population: "Population | Tests | None" = None
 ) -> "tuple[dict[str, Any], Answer]":
     """Check the whole bundle, showing each entry on the way; also answers what the bundle says about itself."""
     keys, bundle = kept_keys(args), Bundle(args.file)
@@ -1365,23 +1704,25 @@ def walk(
     if population is not None:
         rows = population
         see.append(lambda index, entry, value: rows.see(index, entry, value, openings.texts))
-        kept.append(read_checkpoint(rows.manifest["checkpoint"], trust))
-        args.under = kept[-1].size
+        kept.append(rows.under(trust))
     about, notes = read_about(bundle), split_notes(bundle.read("checkpoints.txt"))
     heads = [read_checkpoint(note, trust) for note in notes]
     size, count = max(head.size for head in heads), about["end"] - about["first"]
+    sample = Sample(bundle, trust, max(heads))
+    see += [sample.see] if sample.heads else []
     if (about["origin"], about["size"]) != (trust.origin, size):
         raise Altered("the bundle is of another log or size than its newest checkpoint")
     stamped, (stamps, unsigned) = stamps_of(bundle.members, bundle.read, trust)
     pairs = [f"timestamps/{head.size}.{end}" for head in stamped for end in ("note", "tsr")]
-    if list(bundle.members) != bundle.expected(size, [*steps, *pairs]):
+    if list(bundle.members) != bundle.expected(size, [*sample.members, *steps, *pairs]):
         raise Altered("the bundle does not hold exactly the tiles of its log")
     outside = outside_heads(args, trust)
-    check_tree(compare(bundle, about, see), [*heads, *stamped, *outside, *kept])
+    check_tree(compare(bundle, about, see), [*heads, *stamped, *outside, *sample.heads, *kept])
     note = notes[heads.index(max(heads))]
     texts, unread = openings.conclude()
     (seen, unseen), (learned, passed) = witnessed(note, trust), keys.conclude()
-    unchecked = unsigned + conclude(args, keys, note, size, outside) + unread + unseen + passed
+    drawn, undrawn = sample.conclude(heads)
+    unchecked = unsigned + conclude(args, keys, note, size, outside) + unread + unseen + passed + undrawn
     unchecked.append("README.txt and trust.json in the bundle, which nobody signed")
     if bundle.read("countersign-verify.py") != Path(__file__).read_bytes():
         unchecked.append("the program in the bundle, which is not the one that you run")
@@ -1389,7 +1730,7 @@ def walk(
         others = f"what the {size - count} entries say that the bundle leaves out"
         unchecked += [others, "whether these are all entries of the period that was asked for"]
     said = f"{count} entries of a log of {size}, {len(heads)} checkpoints, signed by {trust.origin}."
-    return about, ([said, *learned, *seen, *texts, *stamps], unchecked)
+    return about, ([said, *learned, *seen, *texts, *stamps, *drawn], unchecked)
 
 
 def compare(bundle: Bundle, about: "dict[str, Any]", see: "list[See]") -> Iterator[bytes]:
@@ -1607,10 +1948,14 @@ def read_bytes(path: Path, most: int = MAX_TEXT) -> bytes:
 
 
 def read_text(path: Path) -> str:
+    return decoded(read_bytes(path), str(path))
+
+
+def decoded(data: bytes, name: str) -> str:
     try:
-        return read_bytes(path).decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CannotTell(f"{path} is not text") from error
+        raise CannotTell(f"{name} is not text") from error
 
 
 class Arguments(argparse.ArgumentParser):
@@ -1625,11 +1970,13 @@ def arguments() -> Arguments:
     parser = Arguments(description="Checks a Countersign ledger, offline.")
     what = parser.add_subparsers(required=True)
 
-    def command(name: str, check: Callable[..., Answer], *files: str, says: str) -> argparse.ArgumentParser:
+    def command(
+        name: str, check: Callable[..., Answer], *files: str, says: str, alone: bool = False
+    ) -> argparse.ArgumentParser:
         made: argparse.ArgumentParser = what.add_parser(name, help=says)
         for file in files:
             made.add_argument(file, type=Path)
-        pinned = made.add_mutually_exclusive_group(required=True)
+        pinned = made.add_mutually_exclusive_group(required=not alone)
         pinned.add_argument("--trust", type=Path, help="the trust.json that you keep")
         pinned.add_argument("--key", help="the verifier key that you noted earlier")
         made.set_defaults(check=check)
@@ -1638,14 +1985,14 @@ def arguments() -> Arguments:
     whole = [
         command("bundle", check_bundle, "file", says="a bundle, all of it"),
         command("signoffs", check_signoffs, "file", says="a bundle, and the decisions that passkeys signed"),
-        command("population", check_population, "manifest", says="a list of entries, row by row"),
+        command("population", check_population, "manifest", says="a list and its manifest", alone=True),
         command("export", check_export, "folder", says="an exported ledger"),
         command("archive", check_archive, "folder", says="an archive, file by file"),
         command(
             "tiles", check_tiles, "folder", says="checkpoint, keys and tiles, as everybody may read them"
         ),
     ]
-    whole[2].add_argument("--bundle", dest="file", type=Path, required=True, help="where the entries are")
+    whole[2].add_argument("--bundle", dest="file", type=Path, help="where the entries are; needs --trust")
     for one in whole:
         one.add_argument("--pinned", type=Path, action="append", help="a checkpoint kept elsewhere")
         one.add_argument("--state", type=Path, help="remembers the newest checkpoint for the next time")
@@ -1655,7 +2002,7 @@ def arguments() -> Arguments:
             "consistency", check_consistency, "old", "new", "proof", says="two checkpoints and their proof"
         ),
     ]
-    for one in alone:
+    for one in [whole[2], *alone]:
         one.add_argument("--keys", type=Path, help="how the log's keys followed each other: /audit/log/keys")
     return parser
 

@@ -25,7 +25,10 @@ def save(*, owner: str, name: str, query: str, shared: bool) -> SavedView:
             f"The view was not saved: it needs a name of at most {NAME_LENGTH} characters.",
             errors=[{"pointer": "/name", "detail": f"1 to {NAME_LENGTH} characters"}],
         )
-    query = search.spell(search.parse(query))
+    try:
+        query = search.spell(search.parse(query))
+    except Invalid as fault:
+        raise Invalid(str(fault), errors=[{"pointer": "/query", "detail": str(fault)}]) from fault
     mine = SavedView.objects.filter(owner=owner)
     if not mine.filter(name=name).exists() and mine.count() >= MOST:
         raise Invalid(f"The view was not saved: you have {MOST} already. Remove one first.")

@@ -1,7 +1,5 @@
 """Exports for machines: ask for one, ask how far it is, take the file."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -13,19 +11,12 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from audit.access import require_reader
-from audit.ledger.entry import Actor
+from audit.api.door import Door, Once, WhoAsks
 from audit.models import Export
 from audit.reports import attestation, exports
 from audit.rest.streamed import attachment
 from audit.rest.strict import StrictSerializer
-
-WhoAsks = Callable[[Request], Actor]
-Once = Callable[
-    ..., Response
-]  # answers a creating request once for each Idempotency-Key: accounts live above
 
 
 def urls(actor_of: WhoAsks, once: Once) -> list[URLPattern]:
@@ -34,6 +25,7 @@ def urls(actor_of: WhoAsks, once: Once) -> list[URLPattern]:
         path("exports/", Exports.as_view(actor_of=actor_of, once=once)),
         path("exports/<uuid:key>/", OneExport.as_view()),
         path("exports/<uuid:key>/file", ExportFile.as_view(actor_of=actor_of)),
+        path("exports/<uuid:key>/cancel/", CancelExport.as_view(actor_of=actor_of)),
         path("attestation-key", AttestationKey.as_view()),
     ]
 
@@ -46,6 +38,12 @@ class NewExport(StrictSerializer):
     to = serializers.CharField(max_length=40, required=False, allow_blank=True)
     environment = serializers.CharField(max_length=100, required=False, allow_blank=True)
     framework = serializers.CharField(max_length=60, required=False, allow_blank=True)
+    sample = serializers.CharField(
+        max_length=36,
+        required=False,
+        allow_blank=True,
+        help_text="its proofs go into a bundle of the whole log",
+    )
     checkpoint = serializers.IntegerField(min_value=1, max_value=2**53, required=False)
 
     def get_fields(self) -> dict[str, Any]:
@@ -69,69 +67,62 @@ class ExportRow(serializers.ModelSerializer[Export]):
         return f"/api/v1/reports/exports/{one.pk}/file" if one.state == Export.State.DONE else None
 
 
-class Exports(generics.ListAPIView[Export]):
+class Exports(Door, generics.ListAPIView[Export]):
     """One's exports, newest first, and those of the schedule; POST asks for one, which a worker makes."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "reports:read", "POST": "reports:read"}
     serializer_class = ExportRow
     ordering = "-created_at"
-    actor_of: WhoAsks | None = None
-    once: Once | None = None
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        require_reader(request.user)
 
     def get_queryset(self) -> QuerySet[Export]:
         return exports.visible(self.request.user)
 
     @extend_schema(request=NewExport, responses={201: ExportRow})
     def post(self, request: Request) -> Response:
-        if self.actor_of is None or self.once is None:
-            raise RuntimeError("the door does not know who knocks")
-        given = NewExport(data=request.data)
-        given.is_valid(raise_exception=True)
-        by = self.actor_of(request)
-
-        def work(form: dict[str, Any]) -> tuple[int, Any]:
-            return 201, ExportRow(exports.ask(form, by=by)).data
-
-        return self.once(request, work, prepare=lambda: given.validated_data, at=datetime.now(UTC))
+        by = self.by()
+        return self.create(
+            NewExport(data=request.data), lambda form: ExportRow(exports.ask(form, by=by)).data
+        )
 
 
-class OneExport(APIView):
+class OneExport(Door):
     """One export."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "reports:read"}
 
     @extend_schema(responses=ExportRow)
     def get(self, request: Request, key: UUID) -> Response:
-        require_reader(request.user)
         return Response(ExportRow(exports.get(key, user=request.user)).data)
 
 
-class ExportFile(APIView):
+class CancelExport(Door):
+    """End an export that waits or is being made; nothing of it is kept. By whoever asked for it, or an admin."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "reports:read"}
+
+    @extend_schema(request=None, responses=ExportRow)
+    def post(self, request: Request, key: UUID) -> Response:
+        found = exports.get(key, user=request.user)
+        return Response(ExportRow(exports.cancel(found, user=request.user, by=self.by())).data)
+
+
+class ExportFile(Door):
     """The bytes of an export. That they were taken is an entry."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "reports:read"}
-    actor_of: WhoAsks | None = None
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     def get(self, request: Request, key: UUID) -> HttpResponseBase:
-        require_reader(request.user)
-        if self.actor_of is None:
-            raise RuntimeError("the door does not know who knocks")
         found = exports.get(key, user=request.user)
-        pieces = exports.hand_out(found, by=self.actor_of(request))
+        pieces = exports.hand_out(found, by=self.by())
         return attachment(request, pieces, name=found.name, content_type=found.content_type, size=found.size)
 
 
-class AttestationKey(APIView):
+class AttestationKey(Door):
     """The public key that attestations are verified with, as PEM."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "reports:read"}
 
     @extend_schema(responses={(200, "application/x-pem-file"): OpenApiTypes.STR})
     def get(self, request: Request) -> HttpResponse:
-        require_reader(request.user)
         return HttpResponse(attestation.public_key(), content_type="application/x-pem-file")

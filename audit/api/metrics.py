@@ -6,9 +6,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from audit.access import require_reader
+from audit.api.door import Door
 from audit.pages.metrics import Asked, delivered, gather
 from audit.reports import metrics
 from audit.reports.metrics import Delivery
@@ -16,7 +15,7 @@ from audit.reports.metrics import Delivery
 PICKED = ("from", "to", "environment", "service", "checkpoint")
 
 
-class Metrics(APIView):
+class Metrics(Door):
     """DORA's measures of each service, and how long approvals took. A rate over fewer than ten is null."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "reports:read"}
@@ -25,7 +24,6 @@ class Metrics(APIView):
         parameters=[OpenApiParameter(name, str) for name in PICKED], responses={200: OpenApiTypes.OBJECT}
     )
     def get(self, request: Request) -> Response:
-        require_reader(request.user)
         asked = gather(request.query_params)
         root = bytes(asked.signed.root).hex()
         return Response(

@@ -6,9 +6,8 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serial
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from audit.access import require_reader
+from audit.api import door
 from audit.controls.catalogue import Control, control
 from audit.controls.evaluate import Report, Tested
 from audit.refusals import Invalid
@@ -80,14 +79,10 @@ class Evidence(serializers.Serializer[Any]):
     results = serializers.ListField(child=serializers.DictField())
 
 
-class Door(APIView):
-    """Lets readers of the log in: a token with `reports:read` of an account that may read."""
+class Door(door.Door):
+    """A token needs `reports:read`."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "reports:read"}
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        require_reader(request.user)
 
 
 class Controls(Door):

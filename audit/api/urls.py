@@ -1,15 +1,12 @@
 """Addresses of the API of the log and of its reports, below /api/v1/."""
 
-from collections.abc import Callable
-
 from django.urls import URLPattern, URLResolver, include, path
-from rest_framework.request import Request
 
-from audit.api import exports, metrics, reports, views
-from audit.ledger.entry import Actor
+from audit.api import exports, metrics, reports, samples, saved_views, views
+from audit.api.door import Once, WhoAsks
 
 
-def urls(actor_of: Callable[[Request], Actor], once: exports.Once) -> list[URLPattern | URLResolver]:
+def urls(actor_of: WhoAsks, once: Once) -> list[URLPattern | URLResolver]:
     """`actor_of` names who sent a request, `once` answers it once for its key: accounts live above."""
     return [
         path("audit/entries/", views.Entries.as_view()),
@@ -21,5 +18,8 @@ def urls(actor_of: Callable[[Request], Actor], once: exports.Once) -> list[URLPa
         path("reports/controls/<str:key>/evidence/", reports.ControlEvidence.as_view()),
         path("reports/metrics/", metrics.Metrics.as_view()),
         path("reports/", include(exports.urls(actor_of, once))),
+        path("reports/", include(samples.urls(actor_of, once))),
+        path("audit/", include(saved_views.urls(actor_of, once))),
+        path("audit/export", views.ExportEntries.as_view(actor_of=actor_of)),
         path("audit/bundle", views.Bundle.as_view(actor_of=actor_of)),
     ]

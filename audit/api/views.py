@@ -1,27 +1,26 @@
 """The doors of the log for machines: entries, proofs, growth. Each asks who reads, then answers."""
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import generics
+from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from audit import search
-from audit.access import require_reader
+from audit.api import door
 from audit.api.serializers import EntryDetail, EntryRow, Growth, base64
 from audit.ledger import proofs
-from audit.ledger.entry import Actor
 from audit.models import Checkpoint, Leaf
 from audit.names import Names
 from audit.refusals import Invalid, NotFound
-from audit.reports import bundle
+from audit.reports import bundle, population
 from audit.rest.pages import CursorPages
 from audit.rest.streamed import attachment
+from audit.rest.strict import StrictSerializer
+from audit.search.grammar import MAX_LENGTH
 
 TERMS = (
     "type",
@@ -39,14 +38,10 @@ TERMS = (
 )
 
 
-class Door(APIView):
-    """Lets readers of the log in: a token with `audit:read` of an account that may read."""
+class Door(door.Door):
+    """A token needs `audit:read`."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "audit:read"}
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        require_reader(request.user)
 
 
 @extend_schema(
@@ -63,7 +58,7 @@ class Entries(Door, generics.ListAPIView[Leaf]):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         given = request.query_params
         terms = search.parse(given.get("q", ""))
-        terms += [search.term(name, given[name]) for name in TERMS if given.get(name)]
+        terms += [_term(name, given[name]) for name in TERMS if given.get(name)]
         pages = CursorPages()
         found = search.page(terms, size=pages.get_page_size(request), before=pages.position(request))
         rows = EntryRow(_named(found.rows), many=True).data
@@ -104,11 +99,31 @@ class Consistency(Door):
         return Response(Growth(told).data)
 
 
+class WhichEntries(StrictSerializer):
+    """A search, as on the page, and the form of the list."""
+
+    q = serializers.CharField(max_length=MAX_LENGTH, required=False, allow_blank=True, default="")
+    format = serializers.ChoiceField(choices=list(population.FORMS), default="csv")
+
+
+class ExportEntries(Door):
+    """Every sealed entry that fits a search, with a manifest, as a zip. That it was taken is an entry."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "audit:read"}
+
+    @extend_schema(request=WhichEntries, responses={(200, "application/zip"): OpenApiTypes.BINARY})
+    def post(self, request: Request) -> StreamingHttpResponse:
+        given = WhichEntries(data=request.data)
+        given.is_valid(raise_exception=True)
+        terms, form = search.parse(given.validated_data["q"]), given.validated_data["format"]
+        name, pieces = population.take(search.find(terms), form, query=search.spell(terms), by=self.by())
+        return attachment(request, pieces, name=name, content_type="application/zip")
+
+
 class Bundle(Door):
     """The log, or a period of it, as a zip that is checked without us. That it was taken is an entry."""
 
     scopes: ClassVar[dict[str, str]] = {"POST": "audit:read"}
-    actor_of: Callable[[Request], Actor] | None = None
 
     @extend_schema(
         request=None,
@@ -124,12 +139,17 @@ class Bundle(Door):
         responses={(200, "application/zip"): OpenApiTypes.BINARY},
     )
     def post(self, request: Request) -> StreamingHttpResponse:
-        if self.actor_of is None:
-            raise RuntimeError("the door does not know who knocks")
         asked = {name: request.query_params.get(name, "") for name in ("from", "to")}
         texts = request.query_params.get("texts") == "true"
-        made = bundle.take(asked, texts=texts, by=self.actor_of(request))
+        made = bundle.take(asked, texts=texts, by=self.by())
         return attachment(request, made.pieces(), name=made.name, content_type="application/zip")
+
+
+def _term(name: str, value: str) -> search.Term:
+    try:
+        return search.term(name, value)
+    except Invalid as fault:
+        raise Invalid(str(fault), errors=_fault(name, str(fault))) from fault
 
 
 def leaf_at(index: int) -> Leaf:

@@ -17,7 +17,9 @@ from audit.controls.evaluate import Report, Tested
 from audit.ledger.entry import Actor
 from audit.pages.charts import Bar, Part, columns
 from audit.pages.evidence import ITEMS, people
+from audit.pages.picked import or_named
 from audit.pages.trail import monthly
+from audit.refusals import Invalid
 from audit.reports import controls as reports
 from audit.reports import frameworks, metrics
 from audit.rest.streamed import CSV, attachment
@@ -37,15 +39,15 @@ WORST_FIRST = ("not_effective", "effective_with_exceptions", "not_tested", "effe
 
 @require_safe
 @login_required
+@or_named("Compliance")
 def index(request: HttpRequest) -> HttpResponse:
     """Every control test over the chosen period, the worst first."""
     require_reader(request.user)
-    asked = _asked(request)
+    asked, framework = _asked(request), request.GET.get("framework", "")
     try:
-        report = reports.asked_report(asked)
+        report = reports.asked_report({**asked, "framework": framework})
     except reports.NothingSealed:
         return render(request, "audit/compliance.html", {"rows": None, "controls": controls().values()})
-    framework = frameworks.chosen(request.GET.get("framework", ""), undone="Nothing was tested")
     tested = [one for one in report.tested if frameworks.belongs(one.control, framework)]
     rows = sorted(tested, key=_trouble)
     context = {
@@ -61,6 +63,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @login_required
+@or_named("Control test")
 def detail(request: HttpRequest, key: str) -> HttpResponse:
     """One control test: what it means, what it found, and the evidence for each item."""
     require_reader(request.user)
@@ -70,9 +73,9 @@ def detail(request: HttpRequest, key: str) -> HttpResponse:
     except reports.NothingSealed:
         return render(request, "audit/control.html", {"control": chosen, "shown": None})
     tested = report.of(chosen.id)
-    only = request.GET.get("result", "")
+    only = _result(request.GET.get("result", ""))
     rows = [row for row in reversed(tested.rows) if only in ("", row["result"])]
-    first = _number(request.GET.get("first", ""))
+    first = _first(request.GET.get("first", ""), len(rows))
     shown = people(rows[first : first + PAGE])
     context = {
         "control": chosen,
@@ -113,8 +116,22 @@ def _asked(request: HttpRequest) -> dict[str, str]:
     return {name: value for name in PICKED if (value := request.GET.get(name, ""))}
 
 
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+def _result(name: str) -> str:
+    if name and name not in ITEMS:
+        raise _fault("result", f"An item is one of {', '.join(ITEMS)}.")
+    return name
+
+
+def _first(text: str, count: int) -> int:
+    """The row with which a page begins, from 0."""
+    first = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1 if text else 0
+    if not 0 <= first < max(1, count):
+        raise _fault("first", f"There is no row {text!a:.20}: there are {count}, from 0.")
+    return first
+
+
+def _fault(name: str, words: str) -> Invalid:
+    return Invalid(f"Nothing was tested: {words}", errors=[{"pointer": f"/{name}", "detail": words}])
 
 
 def _link(asked: dict[str, str]) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
@@ -19,9 +20,11 @@ from audit import search
 from audit.access import require_reader
 from audit.ledger import checkpoint, proofs
 from audit.ledger.entry import Actor
+from audit.ledger.record import record_refusal
 from audit.models import Checkpoint, Leaf, Timestamp
 from audit.pages import beside, proving, row, told
-from audit.refusals import NotFound
+from audit.pages.picked import DAYS, fields
+from audit.refusals import Invalid, NotFound
 from audit.reports import bundle
 from audit.rest.streamed import attachment
 
@@ -37,7 +40,11 @@ def entry(request: HttpRequest, index: int) -> HttpResponse:
     leaf = _leaf(index)
     said = told.sealed(leaf)
     ways = [told.way(name, said.get("data", {}).get(name)) for name in told.DECISIONS]
-    text = request.GET.get("q", "")
+    text, fault, beside_it = request.GET.get("q", ""), None, {}
+    try:
+        beside_it = _neighbours(text, index)
+    except Invalid as refused:
+        fault = refused
     context = {
         "why": next(filter(None, ways), ""),
         "entry": told.told(leaf, told.names_of([leaf])),
@@ -46,10 +53,11 @@ def entry(request: HttpRequest, index: int) -> HttpResponse:
         "raw": json.dumps(said, indent=2, ensure_ascii=False),
         "proof": proving.of_leaf(leaf),
         "history": _history(leaf),
-        "q": text,
-        **_neighbours(text, index),
+        "q": "" if fault else text,
+        "fault": fault,
+        **beside_it,
     }
-    return render(request, "audit/entry.html", context)
+    return render(request, "audit/entry.html", context, status=fault.status if fault else 200)
 
 
 @require_GET
@@ -116,10 +124,14 @@ def bundler(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest],
 
     @require_POST
     @login_required
-    def take(request: HttpRequest) -> StreamingHttpResponse:
+    def take(request: HttpRequest) -> HttpResponseBase:
         require_reader(request.user)
-        asked = {name: request.POST.get(name, "") for name in ("from", "to")}
-        made = bundle.take(asked, texts=request.POST.get("texts") == "on", by=actor_of(request))
+        asked, by = {name: request.POST.get(name, "") for name in DAYS}, actor_of(request)
+        try:
+            made = bundle.take(asked, texts=request.POST.get("texts") == "on", by=by)
+        except Invalid as fault:
+            record_refusal(fault, attempted="bundle.take", subject="ledger", actor=by)
+            return _checkpoints(request, fault)
         return attachment(request, made.pieces(), name=made.name, content_type="application/zip")
 
     return take
@@ -130,6 +142,10 @@ def bundler(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest],
 def checkpoints(request: HttpRequest) -> HttpResponse:
     """GET /audit/checkpoints/: what was signed, newest first, and the key to note."""
     require_reader(request.user)
+    return _checkpoints(request)
+
+
+def _checkpoints(request: HttpRequest, fault: Invalid | None = None) -> HttpResponse:
     newest = list(
         Checkpoint.objects.select_related("timestamp")
         .prefetch_related("cosignatures")
@@ -142,8 +158,10 @@ def checkpoints(request: HttpRequest) -> HttpResponse:
         "strip": proving.strip(),
         "beside": beside.lines(),
         "count": Checkpoint.objects.count(),
+        "fields": fields(DAYS, request.POST, fault.errors if fault else ()),
+        "fault": fault,
     }
-    return render(request, "audit/checkpoints.html", context)
+    return render(request, "audit/checkpoints.html", context, status=fault.status if fault else 200)
 
 
 def _leaf(index: int) -> Leaf:

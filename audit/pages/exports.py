@@ -12,17 +12,19 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.access import require_reader
-from audit.controls.environments import environments
 from audit.ledger import checkpoint
 from audit.ledger.entry import Actor
+from audit.ledger.record import record_refusal
 from audit.models import Export
-from audit.refusals import Refusal
+from audit.pages.picked import fields
+from audit.refusals import Refusal, TooMany
 from audit.reports import exports
-from audit.reports.frameworks import frameworks
 from audit.rest.streamed import attachment
 
 LISTED = 50
+AGAIN = (Export.State.FAILED, Export.State.CANCELLED, Export.State.REMOVED)  # what is asked for once more
 FIELDS = ("format", *exports.ASKED)
+PICKED = ("from", "to", "environment", "framework")
 FORMATS = {
     "xlsx": ("Workbook", "Manifest, population, results and exceptions as sheets."),
     "csv": ("CSV and manifest", "The same as files with their SHA-256, and the raw evidence as JSON Lines."),
@@ -42,6 +44,7 @@ def urls(actor_of: Callable[[HttpRequest], Actor]) -> list[URLPattern]:
         path("compliance/exports/", _index(actor_of), name="exports"),
         path("compliance/exports/<uuid:key>/", detail, name="export"),
         path("compliance/exports/<uuid:key>/file/", _taker(actor_of)),
+        path("compliance/exports/<uuid:key>/cancel/", _canceller(actor_of)),
     ]
 
 
@@ -55,15 +58,18 @@ def _index(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest], 
         sent = request.POST if request.method == "POST" else request.GET
         given = {name: sent.get(name, "") for name in FIELDS}
         errors, status = [], 200
-        if request.method == "POST":
-            try:
+        try:
+            if request.method == "POST":
                 return redirect("export", key=exports.ask(given, by=actor_of(request)).pk)
-            except Refusal as refusal:
-                errors, status = refusal.errors or [{"pointer": "", "detail": str(refusal)}], refusal.status
+            exports.read(given)
+        except Refusal as refusal:
+            if request.method == "POST" and not isinstance(refusal, TooMany):
+                record_refusal(refusal, attempted="export.ask", subject="ledger", actor=actor_of(request))
+            errors, status = refusal.errors or [{"pointer": "", "detail": str(refusal)}], refusal.status
         context = {
-            "given": given, "errors": errors, "formats": FORMATS, "frameworks": frameworks(),
-            "environments": environments(checkpoint.latest()), "sealed": checkpoint.latest(),
-            "exports": [shown(one) for one in exports.visible(request.user)[:LISTED]],
+            "given": given, "errors": errors, "formats": FORMATS, "fields": fields(PICKED, given, errors),
+            "sealed": checkpoint.latest(),
+            "exports": [shown(one, request.user) for one in exports.visible(request.user)[:LISTED]],
         }  # fmt: skip
         return render(request, "audit/exports.html", context, status=status)
 
@@ -75,7 +81,7 @@ def _index(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest], 
 def detail(request: HttpRequest, key: UUID) -> HttpResponse:
     """How far it is, and the file once it is there."""
     require_reader(request.user)
-    context = {"export": shown(exports.get(key, user=request.user))}
+    context = {"export": shown(exports.get(key, user=request.user), request.user)}
     part = "audit/export_live.html" if request.headers.get("HX-Request") else "audit/export.html"
     return render(request, part, context)
 
@@ -94,9 +100,22 @@ def _taker(actor_of: Callable[[HttpRequest], Actor]) -> Callable[..., HttpRespon
     return take
 
 
-def shown(one: Export) -> dict[str, Any]:
-    """An export as the pages tell it."""
+def _canceller(actor_of: Callable[[HttpRequest], Actor]) -> Callable[..., HttpResponse]:
+    @require_POST
+    @login_required
+    def cancel(request: HttpRequest, key: UUID) -> HttpResponse:
+        require_reader(request.user)
+        exports.cancel(exports.get(key, user=request.user), user=request.user, by=actor_of(request))
+        return redirect("export", key=key)
+
+    return cancel
+
+
+def shown(one: Export, user: Any) -> dict[str, Any]:
+    """An export as the pages tell it to whoever looks."""
     return {
+        "mine": one.actor == str(user.pk), "may_cancel": exports.may_cancel(one, user),
+        "again": one.state in AGAIN and list(one.asked.items()),
         "row": one, "title": FORMATS[one.format][0], "note": FORMATS[one.format][1], "of": _of(one),
         "url": f"/compliance/exports/{one.pk}/", "reading": min(one.done, one.checkpoint_size),
         "scheduled": one.actor_kind == "system",
@@ -106,6 +125,8 @@ def shown(one: Export) -> dict[str, Any]:
 def _of(one: Export) -> str:
     """What was asked, in words."""
     asked = one.asked
+    if asked.get("sample"):
+        return "the whole log, with the proofs of a sample"
     since, until = asked.get("from"), asked.get("to")
     span = f"from {since}" if since else "from the beginning"
     span += f" to before {until}" if until else ""

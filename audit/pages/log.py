@@ -6,26 +6,26 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from audit import search, views
 from audit.access import require_reader
-from audit.ledger import checkpoint
 from audit.ledger.entry import Actor
+from audit.ledger.record import record_refusal
 from audit.models import Leaf
 from audit.pages import proving, told
-from audit.refusals import Invalid, NotFound
-from audit.reports import population, sheet
-from audit.reports.left import left
-from audit.rest.streamed import CSV, attachment
+from audit.refusals import Invalid
+from audit.reports import population
+from audit.rest.streamed import attachment
 
 PAGE = 50
 PRINTED = 500  # entries on paper
+EMPTY = -1  # the place before the first
 NEWS = 99  # more than that is only "more"
-EXPORT_MOST = 100_000  # rows; the whole log leaves by `manage.py ledger export`
 READY = (("Everything", ""), ("Refusals", "outcome:refused"), ("Decisions", "type:sign_off.*"))
 KEYS = [
     ("/", "search"),
@@ -42,20 +42,13 @@ ASKED = (("actor", "who"), ("after", "since"), ("before", "until"))  # qualifier
 def log(request: HttpRequest) -> HttpResponse:
     """GET /audit/: what fits the search, newest first."""
     require_reader(request.user)
-    if any(request.GET.get(field) for _, field in ASKED):
-        return _spelled(request)
     text = request.GET.get("q", "")
     try:
+        if any(request.GET.get(field) for _, field in ASKED):
+            return _spelled(request)
         return _listed(request, text, search.parse(text))
     except Invalid as fault:
-        context = {
-            "q": text,
-            "fault": fault,
-            "strip": proving.strip(),
-            "views": _views(request, text),
-            "keys": KEYS,
-        }
-        return render(request, "audit/log.html", context, status=fault.status)
+        return _faulty(request, text, fault)
 
 
 @require_GET
@@ -65,7 +58,7 @@ def news(request: HttpRequest) -> HttpResponse:
     require_reader(request.user)
     terms = search.parse(request.GET.get("q", ""))
     after = _number(request, "after")
-    count = search.count_after(terms, after if after is not None else -1, most=NEWS + 1)
+    count = search.count_after(terms, after if after is not None else EMPTY, most=NEWS + 1)
     words = f"{count} new" if count <= NEWS else f"More than {NEWS} new"
     return HttpResponse(words if count else "", content_type="text/plain; charset=utf-8")
 
@@ -92,18 +85,30 @@ def forget(request: HttpRequest, key: str) -> HttpResponseRedirect:
 
 
 def exporter(actor_of: Callable[[HttpRequest], Actor]) -> Callable[[HttpRequest], Any]:
-    """POST /audit/export/: what fits the search as CSV. Who acts is known to the floor above."""
+    """POST /audit/export/: what fits the search, with its manifest. Who acts is known to the floor above."""
 
     @require_POST
     @login_required
-    def export(request: HttpRequest) -> StreamingHttpResponse:
+    def export(request: HttpRequest) -> HttpResponseBase:
         require_reader(request.user)
-        terms = search.parse(request.POST.get("q", ""))
-        made = _sheet(terms)
-        left("entries", query=search.spell(terms), rows=made.count, digest=made.digest, by=actor_of(request))
-        return attachment(request, made.pieces(), name="entries.csv", content_type=CSV)
+        text, by = request.POST.get("q", ""), actor_of(request)
+        try:
+            terms, form = search.parse(text), request.POST.get("format", "")
+            name, pieces = population.take(search.find(terms), form, query=search.spell(terms), by=by)
+        except Invalid as fault:
+            record_refusal(fault, attempted="entries.export", subject="ledger", actor=by)
+            return _faulty(request, text, fault)
+        return attachment(request, pieces, name=name, content_type="application/zip")
 
     return export
+
+
+def _faulty(request: HttpRequest, text: str, fault: Invalid) -> HttpResponse:
+    """The page with what is wrong in the place of a list."""
+    context = {
+        "q": text, "fault": fault, "strip": proving.strip(), "views": _views(request, text), "keys": KEYS,
+    }  # fmt: skip
+    return render(request, "audit/log.html", context, status=fault.status)
 
 
 def _listed(request: HttpRequest, text: str, terms: list[search.Term]) -> HttpResponse:
@@ -119,7 +124,7 @@ def _listed(request: HttpRequest, text: str, terms: list[search.Term]) -> HttpRe
         "found": found,
         "older_url": _url(text, before=found.older) if found.older is not None else "",
         "newer_url": _url(text, after=found.newer) if found.newer is not None else "",
-        "news_url": f"/audit/news/{_url(text, after=newest.index if newest else -1)}",
+        "news_url": f"/audit/news/{_url(text, after=newest.index if newest else EMPTY)}",
         "print_url": f"{_url(text)}&print=1" if text else "?print=1",
         "views": _views(request, text),
         "totals": _totals(terms),
@@ -130,18 +135,6 @@ def _listed(request: HttpRequest, text: str, terms: list[search.Term]) -> HttpRe
         "clear": {"label": "Clear the search", "url": "/audit/"},
     }
     return render(request, "audit/print.html" if printed else "audit/log.html", context)
-
-
-def _sheet(terms: list[search.Term]) -> sheet.Sheet:
-    signed = checkpoint.latest()
-    if signed is None:
-        raise NotFound("Nothing was exported: no checkpoint is signed yet.")
-    found = search.find(terms).filter(index__lt=signed.size)
-    if found.order_by()[: EXPORT_MOST + 1].count() > EXPORT_MOST:
-        raise Invalid(f"Nothing was exported: more than {EXPORT_MOST} entries fit. Narrow the search.")
-    manifest = {"checkpoint": signed.note, "query": search.spell(terms), "of": "entries"}
-    rows = (row for _, row in population.cells(found.order_by("index").iterator(1000)))
-    return sheet.write(population.COLUMNS, rows, manifest=manifest)
 
 
 def _spelled(request: HttpRequest) -> HttpResponseRedirect:
@@ -178,8 +171,13 @@ def _totals(terms: list[search.Term]) -> list[dict[str, Any]]:
 
 
 def _number(request: HttpRequest, name: str) -> int | None:
+    """A place in the log; none where the address names none, or the end of an empty log."""
     given = request.GET.get(name, "")
-    return int(given) if re.fullmatch(r"[0-9]{1,18}", given, re.ASCII) else None
+    if given in ("", str(EMPTY)):
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", given, re.ASCII):
+        raise Invalid(f"Nothing was searched: {name}={given!a:.20} is not the number of an entry.")
+    return int(given)
 
 
 def _url(text: str, **where: int) -> str:

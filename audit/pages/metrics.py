@@ -21,6 +21,7 @@ from audit.ledger import checkpoint
 from audit.ledger.entry import Actor
 from audit.models import Checkpoint
 from audit.pages.charts import Bar, Part, Point, columns, lines, rows, unit_of
+from audit.pages.picked import or_named
 from audit.refusals import NotFound
 from audit.reports import metrics, sheet
 from audit.reports.controls import NothingSealed, asked_checkpoint, scope
@@ -76,6 +77,7 @@ def urls(actor_of: Callable[[HttpRequest], Actor]) -> list[URLPattern]:
 
 @require_safe
 @login_required
+@or_named("Metrics")
 def page(request: HttpRequest) -> HttpResponse:
     """Every chart, and DORA's measures for each service."""
     require_reader(request.user)
@@ -104,7 +106,8 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def gather(picked: Mapping[str, str]) -> Asked:
     """The facts under the checkpoint, and the deployments that were picked."""
-    signed, chosen = asked_checkpoint(picked.get("checkpoint", "")), scope(picked)
+    signed = asked_checkpoint(picked.get("checkpoint", ""))
+    chosen = scope(picked, under=signed)
     facts, service = known(signed.size, bytes(signed.root)), picked.get("service", "")
     found = [one for one in metrics.deployments(facts, chosen) if service in ("", one.service)]
     return Asked(signed, facts, chosen, service, found)

@@ -17,6 +17,7 @@ from audit.controls.facts import Facts
 from audit.controls.told import Told
 from audit.names import Names
 from audit.pages.evidence import ITEMS, people
+from audit.pages.picked import or_named
 from audit.refusals import NotFound
 from audit.reports import controls as reports
 from audit.reports.approvals import approvals
@@ -40,6 +41,7 @@ class Link:
 
 @require_safe
 @login_required
+@or_named("Control test")
 def detail(request: HttpRequest, key: str, item: str) -> HttpResponse:
     """What a control test found about one item, the whole chain behind it, and what the other tests found."""
     require_reader(request.user)

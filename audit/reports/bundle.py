@@ -3,9 +3,8 @@
 Written into a file without a name, in pieces; that it left the house is an entry. Must never hold what is not sealed.
 """
 
-import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
@@ -26,8 +25,8 @@ from audit.ledger.tiles import HASH, path, tiles_of
 from audit.models import Checkpoint, Entry
 from audit.progress import Tell, watched
 from audit.refusals import Invalid, NotFound, TooMany
+from audit.reports import sampled, sheet
 from audit.reports.period import period
-from audit.reports.sheet import PIECE
 
 AN_HOUR, MOST_AN_HOUR = timedelta(hours=1), 6  # of one account
 MOST_ENTRIES = 16_000_000  # of a log; more tiles than a zip in its one form has room for
@@ -42,6 +41,7 @@ openings.jsonl           where it was asked for: the texts that people typed, wi
 keys/                    where the log got another key: each step from one to the next, and its proof
 timestamps/              checkpoints that a timestamp authority (RFC 3161) saw, and its answers, where one was asked
 tile/                    the hashes of every entry of the log, and of the tree over them
+sample.json, proofs/     of a sample: which items were drawn, and a .tlog-proof of each under the newest checkpoint
 trust.json               the key of the log and of its workers, as this server tells them
 countersign-verify.py    checks all of it with Python alone: no network, no database, no other code
 
@@ -51,8 +51,10 @@ first see this log, from the people who run it and in another way than this file
     python3 countersign-verify.py bundle FILE.zip --trust trust.json --state seen.json
     python3 countersign-verify.py signoffs FILE.zip --trust trust.json --state seen.json
 
-It answers 0 verified, 1 altered, 2 cannot tell, 3 wrong usage, and says in words what it did not check. `seen.json`
-remembers the newest log that you have seen, so that one which was rolled back is noticed the next time.
+It answers 0 verified, 1 altered, 2 cannot tell, 3 wrong usage, and says in words what it did not check. A sample that
+is here is drawn again, and the proof of each of its items held against the newest checkpoint; one that is missing is
+named. `seen.json` remembers the newest log that you have seen, so that one which was rolled back is noticed the next
+time.
 """
 
 
@@ -70,8 +72,7 @@ class Made:
 
     def pieces(self) -> Iterator[bytes]:
         """The file in pieces; closed at the end."""
-        with self.file as file:
-            yield from _pieces(file)
+        return sheet.pieces(self.file)
 
 
 def take(asked: Mapping[str, str], *, texts: bool = False, by: Actor) -> Made:
@@ -136,15 +137,18 @@ def make(signed: Checkpoint, asked: Mapping[str, str], *, texts: bool = False, t
     """The same without an entry; `tell` hears how many entries were written, and may stop it."""
     about = _about(signed, asked)
     file = tempfile.TemporaryFile()  # noqa: SIM115 - Made.pieces closes it
-    pack.write(file, members(signed, about, texts=texts, tell=tell))
-    digest = hashlib.sha256()
-    for piece in _pieces(file):
-        digest.update(piece)
-    return Made(file, about, f"sha256:{digest.hexdigest()}")
+    more = sampled.members(asked, signed)
+    pack.write(file, members(signed, about, texts=texts, more=more, tell=tell))
+    return Made(file, about, sheet.digest(file))
 
 
 def members(
-    signed: Checkpoint, about: Mapping[str, Any], *, texts: bool = False, tell: Tell = bool
+    signed: Checkpoint,
+    about: Mapping[str, Any],
+    *,
+    texts: bool = False,
+    more: Iterable[tuple[str, Iterator[bytes]]] = (),
+    tell: Tell = bool,
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Name and content of each file, in the order in which the verifier expects them."""
     notes = checkpoint.notes(signed.size, most=NOTES)
@@ -161,13 +165,8 @@ def members(
     if texts:
         yield "openings.jsonl", export.texts(about["end"], first=about["first"])
     yield "trust.json", iter([checkpoint.trust(signed.size)])
+    yield from more
     for name, data in chain(succession.files(0, signed.size), stamped.files(0, signed.size)):
         yield name, iter([data])
     for level, index, width in tiles_of(signed.size):
         yield f"tile/{path(level, index, width)}", iter([tile(level, index)[: width * HASH]])
-
-
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    file.seek(0)
-    while piece := file.read(PIECE):
-        yield piece

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from audit.controls.catalogue import control
+from audit.controls.environments import is_known
 from audit.controls.evaluate import Report, Scope, evaluate
 from audit.ledger import checkpoint
 from audit.ledger.entry import Actor
@@ -13,6 +14,7 @@ from audit.ledger.record import record
 from audit.models import Checkpoint
 from audit.refusals import Invalid, NotFound
 from audit.reports import sheet
+from audit.reports.frameworks import chosen
 from audit.reports.period import period
 from audit.reports.sheet import Sheet
 
@@ -23,27 +25,48 @@ class NothingSealed(NotFound):
     code = "nothing_sealed"
 
 
-def scope(asked: Mapping[str, str], *, undone: str = "Nothing was tested") -> Scope:
-    """The period `[from, to)` and the environment that were asked for; Invalid when they cannot be read."""
-    start, end = period(asked, undone=undone)
-    return Scope(start, end, asked.get("environment", "")[:100])
+def scope(
+    asked: Mapping[str, str], *, undone: str = "Nothing was tested", under: Checkpoint | None = None
+) -> Scope:
+    """The period `[from, to)` and the environment that were asked for; Invalid when they cannot be read.
+
+    `under`: and when the ledger tells of no such environment. A framework that was asked for is looked at as well.
+    """
+    errors, start, end = list[dict[str, str]](), None, None
+    try:
+        start, end = period(asked, undone=undone)
+    except Invalid as fault:
+        errors += fault.errors
+    try:
+        chosen(asked.get("framework", ""), undone=undone)
+    except Invalid as fault:
+        errors += fault.errors
+    place = asked.get("environment", "")
+    if place and under is not None and not is_known(place, under):
+        errors += _at("environment", f"There is no environment {place!a:.60} in the ledger.")
+    if errors:
+        raise Invalid(f"{undone}: {' '.join(one['detail'] for one in errors)}", errors=errors)
+    return Scope(start, end, place)
 
 
 def asked_report(asked: Mapping[str, str]) -> Report:
     """The report for a period, an environment and a checkpoint (the newest, unless its size is given)."""
-    return evaluate(asked_checkpoint(asked.get("checkpoint", "")), scope(asked))
+    signed = asked_checkpoint(asked.get("checkpoint", ""))
+    return evaluate(signed, scope(asked, under=signed))
 
 
 def asked_checkpoint(size: str, *, undone: str = "Nothing was tested") -> Checkpoint:
-    """The newest checkpoint, or the one of this size; NothingSealed where there is none."""
+    """The newest checkpoint, NothingSealed where there is none; or the one of this size."""
     if not size:
-        found = checkpoint.latest()
-    elif size.isascii() and size.isdigit() and len(size) < 19:
-        found = Checkpoint.objects.filter(size=int(size)).first()
-    else:
-        raise Invalid(f"{undone}: a checkpoint is a number.", errors=_at("checkpoint", "is no number"))
+        newest = checkpoint.latest()
+        if newest is None:
+            raise NothingSealed(f"{undone}: no checkpoint is signed yet.")
+        return newest
+    number = int(size) if size.isascii() and size.isdigit() and len(size) < 19 else 0
+    found = Checkpoint.objects.filter(size=number).first()
     if found is None:
-        raise NothingSealed(f"{undone}: there is no such signed checkpoint yet.")
+        words = f"No checkpoint of {size!a:.40} entries was signed."
+        raise Invalid(f"{undone}: {words}", errors=_at("checkpoint", words))
     return found
 
 

@@ -21,21 +21,20 @@ from django.db.models.functions import Now
 from audit.access import may_read
 from audit.alone import alone
 from audit.clock import database_time
-from audit.ledger import stamped
+from audit.ledger import checkpoint, stamped
 from audit.ledger.entry import Actor
 from audit.ledger.record import record, timestamp
 from audit.models import Checkpoint, Export, ExportPart
 from audit.progress import Tell
-from audit.refusals import Invalid, MoveNotAllowed, NotFound, Refusal, TooMany
-from audit.reports import attestation, bundle, material, oscal, packed, paper, workbook
+from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound, Refusal, TooMany
+from audit.reports import attestation, bundle, material, oscal, packed, paper, sampled
 from audit.reports.controls import asked_checkpoint, scope
-from audit.reports.frameworks import chosen
 from audit.reports.left import left
 from audit.reports.material import Made, Material
 
 TASK = "audit.export"
 LOCK = 0x4578706F7274  # advisory lock of whoever makes one
-ASKED = ("from", "to", "environment", "framework")
+ASKED = ("from", "to", "environment", "framework", "sample")
 UNDONE = "Nothing was exported"
 SILENT = timedelta(seconds=90)  # whoever had it is gone
 LOST = 3  # workers; one that takes more of them with it is not tried again
@@ -45,7 +44,7 @@ PART = 1 << 20
 UNDER_WAY = (Export.State.QUEUED, Export.State.RUNNING)
 MAKERS = {
     Export.Format.CSV: packed.make,
-    Export.Format.XLSX: workbook.make,
+    Export.Format.XLSX: packed.make_workbook,
     Export.Format.PDF: paper.make,
     Export.Format.OSCAL: oscal.make,
     Export.Format.DSSE: attestation.make,
@@ -66,7 +65,7 @@ class FileGone(Refusal):
 
 
 class _Taken(Exception):
-    """Another worker has it by now."""
+    """Another worker has it by now, or it was cancelled."""
 
 
 def ask(form: Mapping[str, str], *, by: Actor) -> Export:
@@ -75,10 +74,10 @@ def ask(form: Mapping[str, str], *, by: Actor) -> Export:
     if kind not in MAKERS and kind != Export.Format.BUNDLE:
         words = f"format is one of {', '.join(Export.Format.values)}."
         raise Invalid(f"{UNDONE}: {words}", errors=[{"pointer": "/format", "detail": words}])
-    asked = {name: str(form.get(name) or "") for name in ASKED}
-    scope(asked, undone=UNDONE)
-    chosen(asked["framework"], undone=UNDONE)
+    asked = read(form)
     signed = _under(kind, str(form.get("checkpoint") or ""))
+    if asked["sample"]:
+        sampled.check(kind, asked, signed, undone=UNDONE)
     with transaction.atomic():
         _check_rate(by)
         made = Export.objects.create(
@@ -87,6 +86,13 @@ def ask(form: Mapping[str, str], *, by: Actor) -> Export:
         )  # fmt: skip
         transaction.on_commit(partial(call, made.pk), robust=True)
     return made
+
+
+def read(form: Mapping[str, str]) -> dict[str, str]:
+    """What is asked about, as it is kept; Invalid when it cannot be read."""
+    asked = {name: str(form.get(name) or "") for name in ASKED}
+    scope(asked, undone=UNDONE, under=checkpoint.latest())
+    return asked
 
 
 def _under(kind: str, size: str) -> Checkpoint:
@@ -107,10 +113,33 @@ def _check_rate(by: Actor) -> None:
 
 
 def visible(user: Any) -> QuerySet[Export]:
-    """One's own, and what no person asked for; nothing for whoever may not read the log."""
+    """One's own, and what no person asked for; an admin sees all; nothing for whoever may not read the log."""
     if not may_read(user):
         return Export.objects.none()
+    if user.is_superuser:
+        return Export.objects.all()
     return Export.objects.filter(Q(actor=str(user.pk)) | Q(actor_kind="system"))
+
+
+def may_cancel(found: Export, user: Any) -> bool:
+    """Whoever asked for it may, and an admin."""
+    return found.under_way and bool(user.is_superuser or found.actor == str(user.pk))
+
+
+def cancel(found: Export, *, user: Any, by: Actor) -> Export:
+    """End it before it is made: its worker stops, and nothing of it is kept. MoveNotAllowed once it has ended."""
+    if not (user.is_superuser or found.actor == by.id):
+        raise NotAllowed("Nothing was cancelled: only whoever asked for this export, or an admin, may.")
+    with transaction.atomic():
+        words = "Cancelled by whoever asked." if found.actor == by.id else "Cancelled by an admin."
+        if not _end(Export.objects.filter(pk=found.pk, state__in=UNDER_WAY), Export.State.CANCELLED, words):
+            raise MoveNotAllowed("Nothing was cancelled: this export has ended already.")
+        record(
+            "export.cancelled", of=None, subject="ledger", actor=by, export=str(found.pk), what=found.format,
+            asked_by=found.actor,
+        )  # fmt: skip
+    found.refresh_from_db()
+    return found
 
 
 def get(key: UUID, *, user: Any) -> Export:
@@ -122,6 +151,8 @@ def get(key: UUID, *, user: Any) -> Export:
 
 def hand_out(found: Export, *, by: Actor) -> Iterator[bytes]:
     """The file in pieces. That it was taken is an entry; FileGone or MoveNotAllowed where there is none."""
+    if found.actor_kind != "system" and found.actor != by.id:
+        raise NotAllowed("Only whoever asked for this export may have its file; nothing was taken.")
     if found.state == Export.State.REMOVED:
         raise FileGone("This file was removed when its time was over. Ask for a new one.")
     if found.state != Export.State.DONE:
@@ -255,8 +286,8 @@ def _query(mine: Export) -> str:
     return " ".join(f"{name}:{value}" for name, value in mine.asked.items() if value)
 
 
-def _end(found: QuerySet[Export], state: Export.State, problem: str) -> None:
-    found.update(state=state, problem=problem, ended_at=Now(), seen_at=Now())
+def _end(found: QuerySet[Export], state: Export.State, problem: str) -> int:
+    return found.update(state=state, problem=problem, ended_at=Now(), seen_at=Now())
 
 
 def _turn(mine: Export) -> QuerySet[Export]:

@@ -30,7 +30,7 @@ def within(reference: str, framework: str) -> bool:
 def chosen(framework: str, *, undone: str) -> str:
     """A framework of the catalogue, or none; Invalid, which begins with what was not done."""
     if framework and framework not in frameworks():
-        words = f"framework is one of {', '.join(frameworks())}."
+        words = f"There is no framework {framework!a:.60}; there are {', '.join(frameworks())}."
         raise Invalid(f"{undone}: {words}", errors=[{"pointer": "/framework", "detail": words}])
     return framework
 

@@ -4,21 +4,20 @@ Read from sealed entries alone, up to one checkpoint. It must never read a table
 people, which no entry holds.
 """
 
-import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import IO, Any
-
-from django.conf import settings
 
 from audit.controls import evaluate
 from audit.controls.catalogue import Control
 from audit.controls.evaluate import Report, Scope, Tested
 from audit.controls.facts import Facts, SignOff
 from audit.models import Checkpoint
-from audit.progress import Tell
+from audit.progress import Tell, watched
+from audit.reports import manifest
 from audit.reports.frameworks import belongs
 
 JUDGED = (
@@ -53,6 +52,7 @@ class Material:
     by: str  # the pseudonym of whoever asked
     made_at: str
     facts: Facts
+    tell: Tell = bool  # hears that it goes on while files are written, and may stop it
 
     @cached_property
     def report(self) -> Report:
@@ -79,9 +79,9 @@ class Material:
 
     def results(self) -> Iterator[tuple[Control, int, dict[str, Any]]]:
         """What each test found about each item: the test, the number of the item, the row of evidence."""
-        for one in self.report.tested:
-            for row in one.rows:
-                yield one.control, self._numbered[_identity(one, row)]["no"], row
+        rows = ((one, row) for one in self.report.tested for row in one.rows)
+        for one, row in watched(rows, lambda _: self.tell(self.signed.size)):
+            yield one.control, self._numbered[_identity(one, row)]["no"], row
 
     def exceptions(self) -> Iterator[tuple[Control, int, dict[str, Any]]]:
         """The same of what did not simply pass."""
@@ -102,15 +102,15 @@ class Material:
     def head(self) -> dict[str, Any]:
         """What an auditor asks of a list: from where, of what, by which definitions, how many, by whom, when."""
         places = [item["index"] for item in self.items if isinstance(item.get("index"), int)]
+        said = manifest.head(
+            "control tests", signed=self.signed, query=self.query, by=self.by, at=self.made_at
+        )
         return {
-            "v": 1, "of": "control tests", "instance": settings.LEDGER_ORIGIN, "software": settings.RELEASE,
-            "checkpoint": self.signed.note, "size": self.signed.size, "root": bytes(self.signed.root).hex(),
-            "scope": self.scope.plain(), "framework": self.framework or None, "query": self.query,
-            "query_digest": sha256(self.query.encode()), "report_digest": self.report.digest,
-            "made_at": self.made_at, "made_by": self.by, "rows": len(self.items),
+            **said, "root": bytes(self.signed.root).hex(), "scope": self.scope.plain(),
+            "framework": self.framework or None, "report_digest": self.report.digest, "rows": len(self.items),
             "min_index": min(places, default=None), "max_index": max(places, default=None),
+            "totals": dict(Counter(str(item["kind"]) for item in self.items)),
             "controls": [_told(one) for one in self.report.tested],
-            "verify": "python3 countersign-verify.py bundle BUNDLE.zip --trust trust.json --state seen.json",
         }  # fmt: skip
 
 
@@ -119,16 +119,12 @@ def gather(
 ) -> Material:
     """Read every entry under the checkpoint once; `tell` hears how many were read, and may stop it."""
     facts = evaluate.read(signed, tell)
-    return Material(signed, scope, framework, by, made_at, facts)
+    return Material(signed, scope, framework, by, made_at, facts, tell)
 
 
 def new_file() -> IO[bytes]:
     """Without a name: nobody else opens it, and it goes with the process."""
     return tempfile.TemporaryFile()
-
-
-def sha256(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def _identity(one: Tested, row: Mapping[str, Any]) -> Key:

@@ -11,13 +11,22 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from reportlab.lib import colors
+from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import (
+    KeepTogether,
+    PageBreak,
+    Paragraph,
+    SimpleDocTemplate,
+    Spacer,
+    Table,
+    TableStyle,
+)
 
 from audit.canonical import canonical
 from audit.controls.evaluate import Tested
@@ -37,8 +46,12 @@ PLAIN, BOLD = "Vera", "Vera-Bold"
 GREY, LINE = colors.HexColor("#465160"), colors.HexColor("#7C8797")
 TEXT = ParagraphStyle("text", fontName=PLAIN, fontSize=9, leading=13, spaceAfter=4)
 SMALL = ParagraphStyle("small", parent=TEXT, fontSize=7.5, leading=10, spaceAfter=0)
+DENSE = ParagraphStyle("dense", parent=SMALL, spaceAfter=2)
 HEAD = ParagraphStyle("head", parent=SMALL, fontName=BOLD)
-TITLE = ParagraphStyle("title", parent=TEXT, fontName=BOLD, fontSize=18, leading=24, spaceAfter=8)
+TITLE = ParagraphStyle(
+    "title", parent=TEXT, fontName=BOLD, fontSize=18, leading=24, spaceBefore=12, spaceAfter=8
+)
+WIDTH = A4[0] - 36 * mm  # of a page's frame, which keeps 6 points free at each side
 SECTION = ParagraphStyle(
     "section", parent=TEXT, fontName=BOLD, fontSize=12, leading=16, spaceBefore=10, spaceAfter=4
 )
@@ -47,8 +60,10 @@ RULED = TableStyle(
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("LINEBELOW", (0, 0), (-1, 0), 0.8, LINE),
         ("LINEBELOW", (0, 1), (-1, -1), 0.25, LINE),
-        ("LEFTPADDING", (0, 0), (-1, -1), 2),
-        ("RIGHTPADDING", (0, 0), (-1, -1), 4),
+        ("LEFTPADDING", (0, 0), (-1, -1), 0),
+        ("RIGHTPADDING", (0, 0), (-1, -1), 6),
+        ("TOPPADDING", (0, 0), (-1, -1), 2),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
     ]
 )
 VERIFY = (
@@ -57,6 +72,8 @@ VERIFY = (
     "Take that program and the trust file once, in another way than the bundle, and keep them.",
     "Compare the checkpoint printed here with one that you kept: size and root must be those of the same log.",
     "Have the report made again under the same checkpoint: its digest must be the one printed here.",
+    "The entry of this export in the log (export.created) names its manifest. The same as CSV is counted again by:",
+    "python3 countersign-verify.py population manifest.json",
     "Find an entry of this report by its number in the log: each has a proof of its place.",
 )
 
@@ -72,9 +89,8 @@ def make(material: Material) -> Made:
         title="Control tests", author=head["instance"], invariant=1, lang="en",
     )  # fmt: skip
     paper.build(list(_story(material, head)), canvasmaker=_numbered(foot))
-    return Made(
-        file, f"countersign-report-{material.signed.size}.pdf", "application/pdf", len(material.items)
-    )
+    name, told = f"countersign-report-{material.signed.size}.pdf", {"manifest": _digest(head)}
+    return Made(file, name, "application/pdf", len(material.items), told)
 
 
 def _story(material: Material, head: dict[str, Any]) -> Iterator[Any]:
@@ -120,7 +136,7 @@ def _summary(material: Material) -> Iterator[Any]:
         for one in tested
     ]
     titles = ("Test", "What it tests", "Result", "Tested", "Passed", "Failed", "Exceptions", "Cannot tell")
-    yield _table(titles, rows, (13, 55, 28, 15, 15, 14, 19, 15))
+    yield _table(titles, rows, (13, 55, 33, 13, 13, 12, 19, 16))
 
 
 def _counts(one: Tested) -> list[int]:
@@ -128,8 +144,8 @@ def _counts(one: Tested) -> list[int]:
 
 
 def _how() -> Iterator[Any]:
-    yield Paragraph("How to verify this", SECTION)
-    yield from map(_text, VERIFY)
+    how = [Paragraph(_clean(words), DENSE) for words in VERIFY]
+    yield KeepTogether([Paragraph("How to verify this", SECTION), *how])
 
 
 def _control(material: Material, one: Tested) -> Iterator[Any]:
@@ -234,16 +250,23 @@ def _listed(rows: Sequence[Sequence[object]], titles: Sequence[str], widths: Seq
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[object]], widths: Sequence[int]) -> Any:
-    cells = [[Paragraph(_clean(str(title)), HEAD) for title in titles]]
-    cells += [[Paragraph(_clean("" if one is None else str(one)), SMALL) for one in row] for row in rows]
-    return Table(cells, colWidths=[width * mm for width in widths], style=RULED, repeatRows=1, splitInRow=1)
+    """As wide as the text; numbers stand below each other."""
+    numbers = {at for row in rows[:1] for at, one in enumerate(row) if isinstance(one, int)}
+    cells = [[_cell(title, HEAD, right=at in numbers) for at, title in enumerate(titles)]]
+    cells += [[_cell(one, SMALL, right=at in numbers) for at, one in enumerate(row)] for row in rows]
+    wide = (WIDTH - 12) / sum(widths)
+    return Table(cells, colWidths=[width * wide for width in widths], style=RULED, repeatRows=1, splitInRow=1)
+
+
+def _cell(value: object, style: ParagraphStyle, *, right: bool) -> Any:
+    looks = ParagraphStyle("right", parent=style, alignment=TA_RIGHT) if right else style
+    return Paragraph(_clean("" if value is None else str(value)), looks)
 
 
 def _pairs(rows: Sequence[tuple[str, str]]) -> Any:
     cells = [[Paragraph(_clean(name), HEAD), Paragraph(_clean(value), SMALL)] for name, value in rows]
-    return Table(
-        cells, colWidths=[34 * mm, 140 * mm], style=TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP")])
-    )
+    tight = [("VALIGN", (0, 0), (-1, -1), "TOP"), ("TOPPADDING", (0, 0), (-1, -1), 0)]
+    return Table(cells, colWidths=[34 * mm, 140 * mm], style=TableStyle(tight))
 
 
 def _text(words: str) -> Any:

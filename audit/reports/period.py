@@ -10,10 +10,7 @@ def period(asked: Mapping[str, str], *, undone: str) -> tuple[datetime | None, d
     """`[from, to)`, either end open where none is given; Invalid, which begins with what was not done."""
     start, end = (_moment(asked.get(name, ""), name, undone) for name in ("from", "to"))
     if start and end and end <= start:
-        raise Invalid(
-            f"{undone}: the period ends before it begins.",
-            errors=[{"pointer": "/to", "detail": "is too early"}],
-        )
+        raise _fault(undone, "to", "The period ends before it begins.")
     return start, end
 
 
@@ -22,7 +19,11 @@ def _moment(text: str, name: str, undone: str) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError as error:
-        words = f"{name} is a day like 2026-09-01."
-        raise Invalid(f"{undone}: {words}", errors=[{"pointer": f"/{name}", "detail": words}]) from error
+        at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise _fault(undone, name, f"{text!a:.40} is not a day like 2026-09-01.") from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _fault(undone: str, name: str, words: str) -> Invalid:
+    return Invalid(f"{undone}: {words}", errors=[{"pointer": f"/{name}", "detail": words}])

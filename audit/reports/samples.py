@@ -17,11 +17,12 @@ from django.db.models.functions import Now
 
 from audit.access import may_read
 from audit.canonical import digest
-from audit.controls.catalogue import control
+from audit.controls.catalogue import controls
 from audit.controls.evaluate import Tested, evaluate
+from audit.ledger import checkpoint, proofs
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
-from audit.models import Checkpoint, Leaf, Sample
+from audit.models import Checkpoint, Entry, Leaf, Sample
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound
 from audit.reports.controls import scope
 from audit.reports.material import JUDGED
@@ -36,9 +37,12 @@ DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 def ask(key: str, form: Mapping[str, str], *, by: Actor) -> Sample:
     """Ask for a sample; its nonce comes with it, or only its SHA-256 and the nonce when it is drawn."""
-    chosen = control(key)
-    asked = {name: str(form.get(name) or "") for name in ASKED}
-    scope(asked, undone=UNDONE)
+    chosen = controls().get(key)
+    if chosen is None:
+        raise _fault(
+            UNDONE, "control", "Choose a control test." if not key else "There is no such control test."
+        )
+    asked = read(form)
     wanted, (commitment, nonce) = _wanted(str(form.get("size") or "")), _committed(form)
     made = Sample(
         control=chosen.id, asked=asked, wanted=wanted, commitment=commitment, nonce=nonce, actor=by.id
@@ -52,10 +56,18 @@ def ask(key: str, form: Mapping[str, str], *, by: Actor) -> Sample:
     return made
 
 
+def read(form: Mapping[str, str]) -> dict[str, str]:
+    """What the population is, as it is kept; Invalid when it cannot be read."""
+    if form.get("control") and form["control"] not in controls():
+        raise _fault(UNDONE, "control", f"There is no control test {form['control']!a:.20}.")
+    asked = {name: str(form.get(name) or "") for name in ASKED}
+    scope(asked, undone=UNDONE, under=checkpoint.latest())
+    return asked
+
+
 def _wanted(size: str) -> int:
     if not (size.isascii() and size.isdigit() and 0 < int(size[:6]) <= MOST):
-        words = f"size is a number from 1 to {MOST}."
-        raise Invalid(f"{UNDONE}: {words}", errors=[{"pointer": "/size", "detail": words}])
+        raise _fault(UNDONE, "size", f"The number of items is one from 1 to {MOST}.")
     return int(size)
 
 
@@ -63,11 +75,9 @@ def _committed(form: Mapping[str, str]) -> tuple[str, str]:
     """The SHA-256 and the nonce, which stays unknown where only the former was told."""
     nonce, told = str(form.get("nonce") or ""), str(form.get("commitment") or "")
     if bool(nonce) == bool(told) or (told and not DIGEST.fullmatch(told)):
-        words = "Give a nonce, or only its SHA-256 as 64 hexadecimal digits."
-        raise Invalid(f"{UNDONE}. {words}", errors=[{"pointer": "/nonce", "detail": words}])
+        raise _fault(UNDONE, "nonce", "Give a nonce, or only its SHA-256 as 64 hexadecimal digits.")
     if nonce and not SHORTEST <= len(nonce) <= LONGEST:
-        words = f"A nonce has {SHORTEST} to {LONGEST} characters."
-        raise Invalid(f"{UNDONE}. {words}", errors=[{"pointer": "/nonce", "detail": words}])
+        raise _fault(UNDONE, "nonce", f"A nonce has {SHORTEST} to {LONGEST} characters.")
     return (told or hashlib.sha256(nonce.encode()).hexdigest()), nonce
 
 
@@ -91,6 +101,11 @@ def sealed_by(sample: Sample) -> Checkpoint | None:
     return Checkpoint.objects.filter(size__gt=leaf.index).order_by("size").first()
 
 
+def drawn_with(sample: Sample) -> Checkpoint:
+    """The checkpoint whose root decided, once it was drawn."""
+    return Checkpoint.objects.get(size=sample.checkpoint_size or 0)
+
+
 def draw(sample: Sample, nonce: str, *, by: Actor) -> Sample:
     """Draw it, once. The nonce must be the one that was fixed."""
     _check_mine(sample, by)
@@ -102,7 +117,7 @@ def draw(sample: Sample, nonce: str, *, by: Actor) -> Sample:
         )
     if hashlib.sha256(nonce.encode()).hexdigest() != sample.commitment:
         words = "This is not the nonce that was fixed when the sample was asked for."
-        raise Invalid(f"Nothing was drawn. {words}", errors=[{"pointer": "/nonce", "detail": words}])
+        raise _fault("Nothing was drawn", "nonce", words)
     tested = _tested(sample, signed)
     seed = seed_of(bytes(signed.root), sample.control, nonce)
     places = choose(seed, tested.population, sample.wanted)
@@ -139,17 +154,27 @@ def choose(seed: bytes, population: int, wanted: int) -> list[int]:
 
 def rows(sample: Sample) -> list[tuple[int, dict[str, Any]]]:
     """The evidence of each item that was drawn, with its place; as it was under the checkpoint of the draw."""
-    if sample.checkpoint_size is None:
+    if sample.drawn_at is None:
         return []
-    tested = _tested(sample, Checkpoint.objects.get(size=sample.checkpoint_size))
+    tested = _tested(sample, drawn_with(sample))
     return [(place, tested.rows[place]) for place in sample.places]
+
+
+def proof(sample: Sample, place: int) -> tuple[int, str]:
+    """The place in the log of an item that was drawn, and a .tlog-proof of it under the checkpoint of the draw."""
+    index = next((row.get("index") for at, row in rows(sample) if at == place), None)
+    if index is None:
+        raise NotFound("No item was drawn at this place.")
+    return index, proofs.of_entry(Entry.objects.get(leaf__index=index), under=drawn_with(sample)).text()
 
 
 def mark(sample: Sample, place: str, found: str, *, by: Actor) -> None:
     """What whoever drew it found when looking at an item for themselves; each mark is an entry."""
     _check_mine(sample, by)
-    if found not in MARKS or place not in {str(one) for one in sample.places}:
-        raise Invalid(f"Nothing was marked. A mark of an item that was drawn is one of {', '.join(MARKS)}.")
+    if place not in {str(one) for one in sample.places}:
+        raise _fault("Nothing was marked", "place", "This is not the place of an item that was drawn.")
+    if found not in MARKS:
+        raise _fault("Nothing was marked", "mark", f"A mark is one of {', '.join(MARKS)}.")
     with transaction.atomic():
         held = Sample.objects.select_for_update().get(pk=sample.pk)
         Sample.objects.filter(pk=sample.pk).update(marks={**held.marks, place: found})
@@ -157,6 +182,10 @@ def mark(sample: Sample, place: str, found: str, *, by: Actor) -> None:
             "sample.marked", of=None, subject=sample.control, actor=by, sample=str(sample.pk), place=int(place),
             mark=found,
         )  # fmt: skip
+
+
+def _fault(undone: str, field: str, words: str) -> Invalid:
+    return Invalid(f"{undone}. {words}", errors=[{"pointer": f"/{field}", "detail": words}])
 
 
 def _check_mine(sample: Sample, by: Actor) -> None:

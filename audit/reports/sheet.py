@@ -38,10 +38,21 @@ class Sheet:
 
     def pieces(self) -> Iterator[bytes]:
         """The file for a streaming answer; closed at the end."""
-        with self.file as file:
-            file.seek(0)
-            while piece := file.read(PIECE):
-                yield piece
+        return pieces(self.file)
+
+
+def pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """A file without a name from its beginning; closed at the end."""
+    with file:
+        file.seek(0)
+        while piece := file.read(PIECE):
+            yield piece
+
+
+def digest(file: IO[bytes]) -> str:
+    """The SHA-256 of all of it."""
+    file.seek(0)
+    return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"  # type: ignore[arg-type]  # it is a real one
 
 
 def write(
@@ -53,10 +64,10 @@ def write(
     _put(file, seen, header)
     for count, row in enumerate(rows, start=1):  # noqa: B007 - the last number is the count
         _put(file, seen, row)
-    digest = f"sha256:{seen.hexdigest()}"
-    told = {**manifest, "rows": count, "digest_of_lines_above": digest}
+    above = f"sha256:{seen.hexdigest()}"
+    told = {**manifest, "rows": count, "digest_of_lines_above": above}
     file.write(line(["#manifest", json.dumps(told, sort_keys=True)]))
-    return Sheet(file, count, digest)
+    return Sheet(file, count, above)
 
 
 def _put(file: IO[bytes], seen: "hashlib._Hash", row: Sequence[object]) -> None:

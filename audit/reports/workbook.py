@@ -1,23 +1,28 @@
 """The same as a workbook: manifest, population, results, exceptions. No cell of it is a formula."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 
 import xlsxwriter
 
 from audit.refusals import Invalid
 from audit.reports import sheet, tables
-from audit.reports.material import Made, Material, new_file
+from audit.reports.material import Material, new_file
 from audit.reports.tables import Row
 
+NAME = "results.xlsx"
 MOST_ROWS = 1_048_576  # of a sheet, its header counted
 MOST_TEXT = 32_000  # characters of a cell; a spreadsheet takes 32,767
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
-def make(material: Material) -> Made:
-    """The workbook; Invalid where a sheet has no room for it."""
+def pieces(material: Material) -> Iterator[bytes]:
+    """The workbook in pieces; Invalid where a sheet has no room for it."""
     file = new_file()
+    _fill(file, material)
+    yield from sheet.pieces(file)
+
+
+def _fill(file: IO[bytes], material: Material) -> None:
     book = xlsxwriter.Workbook(
         file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )
@@ -31,7 +36,6 @@ def make(material: Material) -> Made:
     for name, rows in sheets:
         _write(book.add_worksheet(name), rows, head)
     book.close()
-    return Made(file, f"countersign-tests-{material.signed.size}.xlsx", XLSX, len(material.items))
 
 
 def _manifest(material: Material) -> Iterator[Row]:

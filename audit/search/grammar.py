@@ -110,7 +110,8 @@ def _anything(_value: str) -> None:
 
 def _fault(words: str) -> Invalid:
     end = "" if words.endswith('"') else "."
-    return Invalid(f"Nothing was searched: {words}{end}")
+    said = f"Nothing was searched: {words}{end}"
+    return Invalid(said, errors=[{"pointer": "/q", "detail": said}])
 
 
 QUALIFIERS: dict[str, Callable[[str], object]] = {

@@ -4,10 +4,12 @@ And the offline verifier in this process: what it answered, and what it said.
 """
 
 import base64
+import hashlib
 import io
 import json
 import os
 import zipfile
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import audit.verify
 from audit.canonical import canonical
 from audit.ledger import merkle, note, pack, tiles
-from audit.reports import bundle
+from audit.reports import bundle, manifest, population, sheet
 
 ORIGIN = "test.example/ledger"
 EVERY_BYTE = os.environ.get("FLIPS") == "all"  # minutes; without it a sample of each class
@@ -121,6 +123,25 @@ class Log:
         pack.write(file, ((name, [data]) for name, data in self.members.items()))
         path.write_bytes(file.getvalue())
         return file.getvalue()
+
+
+def listed(folder, log, rows, /, *, query, lines=None, **changed):
+    """A list of entries and its manifest, as population.members() makes them from tables; `lines`: as JSON Lines."""
+    name = "entries.csv" if lines is None else "entries.jsonl"
+    data = (
+        b"".join(lines or []) if lines is not None else b"".join(map(sheet.line, (population.COLUMNS, *rows)))
+    )
+    places = [one[0] for one in rows]
+    told = {
+        "v": 1, "of": "entries", "instance": ORIGIN, "software": "1", "checkpoint": log.checkpoint(),
+        "size": len(log.bodies), "query": query, "query_digest": manifest.sha256(query.encode()),
+        "made_at": "2026-11-23T10:00:00.000000Z", "made_by": "account-1", "verify": "", "rows": len(rows),
+        "totals": dict(Counter(one[2] for one in rows)),
+        "files": [{"name": name, "sha256": hashlib.sha256(data).hexdigest(), "rows": len(rows)}],
+        "min_index": places[0] if places else None, "max_index": places[-1] if places else None,
+    } | changed  # fmt: skip
+    (folder / name).write_bytes(data)
+    (folder / "manifest.json").write_bytes(manifest.sealed(told)[0])
 
 
 def check(capsys, *arguments):

@@ -21,12 +21,15 @@ from django.db.models.functions import Now
 
 from audit.alone import alone
 from audit.canonical import parse
+from audit.ledger import checkpoint
 from audit.ledger.entry import Actor
 from audit.models import Checkpoint, Entry, Export, ExportPart
 from audit.refusals import Invalid, MoveNotAllowed, NotFound
 from audit.reports import exports, paper, sheet
+from audit.reports.manifest import sealed
 from tests.accounts.cast import issue, person, team
 from tests.audit.log import sequence, write
+from tests.audit.offline import check
 from tests.audit.reported import WORDS, Reported
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_key")]
@@ -253,6 +256,73 @@ def test_how_far_it_is_is_told_while_entries_are_read(world, monkeypatch):
     assert Export.objects.get().done == Export.objects.get().checkpoint_size
 
 
+def test_a_cancelled_export_ends_its_worker_and_leaves_nothing(world, monkeypatch):
+    one = exports.ask({"format": "csv"}, by=by(world.petra))
+    make = exports.MAKERS[Export.Format.CSV]
+
+    def cancelled_meanwhile(material):
+        file = make(material)
+        assert world.client().post(f"/compliance/exports/{one.pk}/cancel/").status_code == 302
+        return file
+
+    monkeypatch.setitem(exports.MAKERS, "csv", cancelled_meanwhile)
+    exports.work(one.pk)
+    one.refresh_from_db()
+    assert (one.state, ExportPart.objects.count()) == ("cancelled", 0)
+    assert not Entry.objects.filter(kind="export.created").exists()
+    told = parse(bytes(Entry.objects.get(kind="export.cancelled").body))
+    assert told["data"] == {"export": str(one.pk), "what": "csv", "asked_by": one.actor}
+    assert told["actor"]["id"] == one.actor
+    exports.work(one.pk)
+    one.refresh_from_db()
+    assert one.state == "cancelled", "nobody takes it up"
+    assert world.client().post(f"/compliance/exports/{one.pk}/cancel/").status_code == 409
+
+
+def test_a_worker_hears_of_a_cancel_while_it_reads(world, monkeypatch):
+    write(2000)
+    sequence()
+    one = exports.ask({"format": "csv"}, by=by(world.petra))
+    heard, tell = [], exports._teller(one)
+
+    def cancel_at_the_first(_):
+        def told(done):
+            heard.append(done)
+            exports.cancel(one, user=world.petra, by=by(world.petra))
+            tell(done)
+
+        return told
+
+    monkeypatch.setattr(exports, "_teller", cancel_at_the_first)
+    exports.work(one.pk)
+    assert heard == [1000], "and reads no further"
+    assert Export.objects.get().state == "cancelled"
+
+
+def test_an_admin_cancels_the_export_of_another_and_never_takes_it(world, calls):
+    one = exports.ask({"format": "csv"}, by=by(world.petra))
+    url, door = f"/compliance/exports/{one.pk}/", f"{API}{one.pk}/cancel/"
+    rita, adam = world.client(person("Rita", "audit")), world.client(person("Adam", superuser=True))
+    assert rita.post(f"{url}cancel/").status_code == 404
+    assert rita.post(door).status_code == 404
+    schedule = exports.ask({"format": "pdf"}, by=Actor("system:schedule", "system", "system"))
+    assert rita.post(f"{API}{schedule.pk}/cancel/").json()["code"] == "not_allowed"
+    assert adam.post(door).json()["state"] == "cancelled"
+    page = world.client().get(url).content.decode()
+    assert "Cancelled by an admin." in page
+    again = re.findall(
+        r'<input type="hidden" name="(\w+)" value="(.*?)">', page.partition("Ask for it again")[0]
+    )
+    form = {name: value for name, value in again if name != "csrfmiddlewaretoken"}
+    assert world.client().post("/compliance/exports/", form).status_code == 302, "one click"
+    exports.work(calls[-1])
+    found = Export.objects.get(pk=calls[-1])
+    assert (found.state, found.asked) == ("done", one.asked)
+    assert adam.post(f"/compliance/exports/{found.pk}/file/").status_code == 403
+    assert adam.get(f"{API}{found.pk}/file").status_code == 403
+    assert not Entry.objects.filter(kind="export.taken").exists()
+
+
 def test_files_go_when_their_time_is_over_and_what_they_were_stays(world, settings):
     one, _ = made(world, "csv")
     settings.EXPORT_DAYS = 0
@@ -313,6 +383,94 @@ def test_the_csv_counts_every_row_and_its_manifest_says_so(world):
     assert manifest["query"] == 'framework:"SOC 2"'
 
 
+@pytest.fixture
+def unpacked(world, tmp_path):
+    """The files of an export in a folder of their own, and a bundle made after it."""
+
+    def unpack(kind, **asked):
+        _, data = made(world, kind, **asked)
+        zipfile.ZipFile(io.BytesIO(data)).extractall(tmp_path / kind)
+        sequence()
+        _, log = made(world, "bundle")
+        (tmp_path / "log.zip").write_bytes(log)
+        return tmp_path / kind / "manifest.json"
+
+    return unpack
+
+
+def against(manifest):
+    return [
+        "population",
+        manifest,
+        "--bundle",
+        manifest.parent.parent / "log.zip",
+        "--key",
+        checkpoint.verifier(),
+    ]
+
+
+def test_the_tables_are_counted_again_without_us_and_held_against_the_log(unpacked, capsys):
+    manifest = unpacked("csv", environment="production")
+    said = json.loads(manifest.read_text())
+    assert said["totals"]["execution"] == 1
+    assert said["query_digest"] == "sha256:" + hashlib.sha256(b"environment:production").hexdigest()
+    code, told = check(capsys, "population", manifest)
+    assert code == 0, told
+    assert f"{said['rows']} items and the results of {len(said['controls'])} control tests" in told
+    assert "give --bundle" in told.partition("Not checked")[2]
+    code, told = check(capsys, *against(manifest))
+    assert code == 0, told
+    assert "each of the 1 executions of the list began at the entry that it names" in told
+    assert "whether the server made this list" not in told
+    assert "whether each result follows from the log" in told.partition("Not checked")[2]
+
+
+def test_the_manifest_of_a_workbook_vouches_for_its_bytes_and_says_that_no_sheet_was_read(unpacked, capsys):
+    manifest = unpacked("xlsx")
+    code, told = check(capsys, *against(manifest))
+    assert (code, "the workbook, which this program does not read" in told) == (0, True), told
+    assert "began at the entry" not in told
+    book = manifest.parent / "results.xlsx"
+    book.write_bytes(book.read_bytes()[:-1] + b"x")
+    assert check(capsys, "population", manifest)[0] == 1
+
+
+def line_gone(text):
+    return "".join(text.splitlines(keepends=True)[:-1])
+
+
+FORGED = [
+    ("population.csv", line_gone, "manifest counts another number"),
+    ("population.csv", lambda text: text.replace("\r\n1,execution", "\r\n1,executing"), "control totals"),
+    ("population.csv", lambda text: text.replace(",RUN-666,", ",RUN-667,"), "did not begin at entry"),
+    ("results.csv", lambda text: text.replace(",fail,", ",pass,", 1), "say different things"),
+    ("results.jsonl", line_gone, "say different things"),
+    ("exceptions.csv", line_gone, "leaves out what did not pass"),
+]
+
+
+def test_whoever_writes_a_new_manifest_for_other_tables_is_found(unpacked, capsys):
+    """The hashes of the files and of the manifest fit again: what is counted, or the log, does not."""
+    manifest = unpacked("csv")
+    right = manifest.read_bytes()
+    for name, change, words in FORGED:
+        file, said = manifest.parent / name, json.loads(right)
+        was = file.read_bytes()
+        file.write_bytes(change(was.decode()).encode())
+        del said["digest"]
+        [told] = [one for one in said["files"] if one["name"] == name]
+        told |= {
+            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            "rows": told["rows"] - (change is line_gone),
+        }
+        manifest.write_bytes(sealed(said)[0])
+        code, answer = check(capsys, *against(manifest))
+        assert (code, words in answer) == (1, True), f"{name}: {answer}"
+        file.write_bytes(was)
+    manifest.write_bytes(right)
+    assert check(capsys, *against(manifest))[0] == 0
+
+
 def test_the_same_question_gives_the_same_rows(world):
     files = [zipfile.ZipFile(io.BytesIO(made(world, "csv", checkpoint=str(size))[1])) for size in _sizes()]
     for name in ("population.csv", "results.csv", "results.jsonl"):
@@ -337,7 +495,9 @@ def test_x17_no_cell_of_a_csv_or_a_workbook_is_a_formula(world):
     )
     environments = [row["environment"] for row in rows if row["kind"] == "execution"]
     assert environments == ["production", f"'{WORDS}"]
-    book = zipfile.ZipFile(io.BytesIO(made(world, "xlsx")[1]))
+    packed = zipfile.ZipFile(io.BytesIO(made(world, "xlsx")[1]))
+    assert packed.namelist() == ["results.xlsx", "README.txt", "manifest.json"]
+    book = zipfile.ZipFile(packed.open("results.xlsx"))
     names = [name for name in book.namelist() if name.startswith("xl/worksheets/sheet")]
     assert len(names) == 4
     trees = [tree_of(book, name) for name in names]

@@ -9,16 +9,19 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from urllib.parse import urlencode
 
 import pytest
 
+from accounts.models import User
 from audit.canonical import canonical, parse
 from audit.ledger import checkpoint, merkle
 from audit.models import Checkpoint, Entry, Leaf
 from audit.reports import sheet
 from tests.accounts.cast import bearer, issue, person, team
 from tests.audit.log import as_insider, sequence, stream, write
+from tests.audit.offline import check
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),  # an export is recorded, a refusal too
@@ -254,18 +257,59 @@ def test_what_the_page_hands_out_is_verified_with_python_alone(client, read, log
 # --- the export ----------------------------------------------------------------------------------------------
 
 
-def test_an_export_proves_its_completeness_and_is_an_entry_itself(client, read, log):
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_an_export_proves_its_completeness_and_is_an_entry_itself(client, read, log, tmp_path, capsys, form):
     read("/audit/")
-    response = client.post("/audit/export/", {"q": "kind:change.*"})
-    text = b"".join(response.streaming_content)
-    above, _, last = text.rstrip().rpartition(b"\r\n")
-    manifest = json.loads(next(csv.reader([last.decode()]))[1])
-    rows = list(csv.DictReader(io.StringIO(above.decode())))
-    assert manifest["rows"] == len(rows) == 150
-    assert manifest["digest_of_lines_above"] == "sha256:" + hashlib.sha256(above + b"\r\n").hexdigest()
+    response = client.post("/audit/export/", {"q": "kind:change.*", "format": form})
+    data = b"".join(response.streaming_content)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        archive.extractall(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    file = tmp_path / manifest["files"][0]["name"]
+    text = file.read_bytes().decode()
+    rows = csv.DictReader(io.StringIO(text)) if form == "csv" else iter(text.splitlines())
+    assert manifest["rows"] == len(list(rows)) == manifest["totals"]["change.approved"] == 150
+    assert (manifest["query"], manifest["made_by"]) == (
+        "type:change.*",
+        str(User.objects.get(username="ada").pk),
+    )
     assert manifest["checkpoint"] == Checkpoint.objects.order_by("-size")[0].note
     said = parse(bytes(Entry.objects.get(kind="export.created").body))["data"]
-    assert (said["rows"], said["digest"]) == (150, manifest["digest_of_lines_above"])
+    assert (said["rows"], said["manifest"]) == (150, manifest["digest"])
+    assert said["digest"] == "sha256:" + hashlib.sha256(data).hexdigest()
+    code, told = check(capsys, "population", tmp_path / "manifest.json")
+    assert (code, "whether the server made this list" in told) == (0, True), told
+    sequence()
+    bundle = client.post("/audit/bundle/")
+    (tmp_path / "log.zip").write_bytes(b"".join(bundle.streaming_content))
+    call = [
+        "population",
+        tmp_path / "manifest.json",
+        "--bundle",
+        tmp_path / "log.zip",
+        "--key",
+        checkpoint.verifier(),
+    ]
+    code, told = check(capsys, *call)
+    assert (code, "each of the 150 rows" in told, "whether the server made" in told) == (0, True, False), told
+
+
+def test_a_search_that_is_not_understood_is_exported_neither_on_the_page_nor_by_a_machine(client, read, log):
+    for typed in ({"q": "actr:noor", "format": "csv"}, {"q": "", "format": "doc"}):
+        answer = client.post("/audit/export/", typed)
+        assert (answer.status_code, "Audit log" in answer.content.decode()) == (422, True)
+    door = "/api/v1/audit/export"
+    for sent, where in (
+        ({"q": "actr:noor"}, "/q"),
+        ({"format": "doc"}, "/format"),
+        ({"colour": 1}, "/colour"),
+    ):
+        answer = client.post(door, sent, content_type="application/json")
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, where)
+    assert not Entry.objects.filter(kind="export.created").exists()
+    answer = client.post(door, {"q": "kind:change.*", "format": "jsonl"}, content_type="application/json")
+    assert zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))).testzip() is None
+    assert Entry.objects.filter(kind="export.created").count() == 1
 
 
 def test_an_export_is_refused_to_others_and_by_get(client, read, log):

@@ -125,7 +125,8 @@ def test_an_auditor_asks_draws_and_marks_in_the_browser(world):
     assert world.client(person("Hugo", "elsewhere")).get("/compliance/samples/").status_code == 403
     bad = client.post("/compliance/samples/", {"control": "CT-01", "size": "9999", "nonce": NONCE})
     assert bad.status_code == 422
-    assert "size is a number" in bad.content.decode()
+    assert "The number of items is one from 1 to 500." in bad.content.decode()
+    assert Entry.objects.filter(kind="attempt.refused", actor=str(world.petra.pk)).count() == 1
     sent = client.post("/compliance/samples/", {"control": "CT-01", "size": "2", "nonce": NONCE})
     url = sent.headers["Location"]
     assert "No checkpoint covers the request yet" in client.get(url).content.decode()
@@ -136,9 +137,8 @@ def test_an_auditor_asks_draws_and_marks_in_the_browser(world):
     assert client.post(f"{url}draw/").status_code == 302
     page = client.get(url).content.decode()
     place = Leaf.objects.get(entry__kind="run.running", entry__subject__startswith="T-").index
-    assert f'href="/audit/{place}/proof"' in page
+    assert f'href="/audit/{place}/entry.json"' in page
     assert "RUN-666" in page
-    assert client.get(f"/audit/{place}/proof").status_code == 200
     assert client.post(f"{url}mark/", {"place": "0", "mark": "agrees"}).status_code == 302
     assert client.post(f"{url}mark/", {"place": "7", "mark": "agrees"}).status_code == 422
     assert other.post(f"{url}mark/", {"place": "0", "mark": "differs"}).status_code == 403

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from audit.canonical import canonical
-from audit.reports import population, sheet
-from tests.audit.offline import Log, check, entry
+from audit.reports import population
+from tests.audit.offline import Log, check, entry, listed
 
 KINDS = ["change.approved", "attempt.refused", "run.started"]
 LOG = Log([entry(number, KINDS[number % 3], text="=1+1") for number in range(30)])
@@ -23,30 +23,26 @@ def row(index):
     ]  # fmt: skip
 
 
-def written(folder, lines, /, **changed):
-    """A list and its manifest, as population.write() makes them from tables."""
-    data = b"".join(sheet.line(one) for one in (population.COLUMNS, *lines))
-    totals: dict[str, int] = {}
-    for one in lines:
-        totals[one[2]] = totals.get(one[2], 0) + 1
+def line(index):
+    said = json.loads(LOG.bodies[index])
     told = {
-        "v": 1, "of": "entries", "checkpoint": LOG.checkpoint(), "query": "kind:change.approved",
-        "made_at": "2026-11-23T10:00:00.000000Z", "rows": len(lines), "totals": totals,
-        "files": [{"name": "entries.csv", "sha256": hashlib.sha256(data).hexdigest(), "rows": len(lines)}],
-        "min_index": lines[0][0] if lines else None, "max_index": lines[-1][0] if lines else None,
-    } | changed  # fmt: skip
-    (folder / "entries.csv").write_bytes(data)
-    told["digest"] = hashlib.sha256(canonical(told)).hexdigest()
-    (folder / "manifest.json").write_bytes(canonical(told))
+        "index": index, "leaf_hash": LOG.leaves[index].hex(), "entry": said, "actor_name": "Sam", "texts": {},
+    }  # fmt: skip
+    return canonical(told) + b"\n"
+
+
+def written(folder, rows, /, form="csv", query="kind:change.approved", **changed):
+    lines = [line(one[0]) for one in rows] if form == "jsonl" else None
+    listed(folder, LOG, rows, query=query, lines=lines, **changed)
 
 
 @pytest.fixture
 def judged(capsys, tmp_path):
     LOG.write(tmp_path / "log.zip")
 
-    def judge(*, log="log.zip"):
-        call = ["population", tmp_path / "manifest.json", "--bundle", tmp_path / log, "--key", LOG.key]
-        return check(capsys, *call)
+    def judge(*more, log="log.zip"):
+        call = ["population", tmp_path / "manifest.json"]
+        return check(capsys, *call, *(more or ("--bundle", tmp_path / log, "--key", LOG.key)))
 
     return judge
 
@@ -58,6 +54,44 @@ def test_a_list_is_verified_row_by_row(judged, tmp_path):
     assert "each of the 10 rows says what its entry says" in said
     assert "whether more entries fit the query than are listed" in said
     assert "the names of people" in said
+    assert "whether the server made this list: no entry here tells of its manifest" in said
+
+
+def test_lines_of_json_are_verified_as_rows_are(judged, tmp_path):
+    rows = list(map(row, APPROVED))
+    written(tmp_path, rows, form="jsonl")
+    code, said = judged()
+    assert (code, "each of the 10 rows says what its entry says" in said) == (0, True), said
+    data = (tmp_path / "entries.jsonl").read_bytes()
+    written(tmp_path, rows, form="jsonl", files=[{"name": "entries.jsonl", "rows": 10, "sha256":
+            hashlib.sha256(data.replace(b"=1+1", b"=1+2", 1)).hexdigest()}])  # fmt: skip
+    (tmp_path / "entries.jsonl").write_bytes(data.replace(b"=1+1", b"=1+2", 1))
+    code, said = judged()
+    assert (code, "does not say what the entry says" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_list_alone_is_counted_and_what_that_leaves_open_is_said(judged, tmp_path, capsys, form):
+    written(tmp_path, list(map(row, APPROVED)), form=form)
+    code, said = check(capsys, "population", tmp_path / "manifest.json")
+    assert code == 0, said
+    assert "10 rows; the files, their rows and totals are those of the manifest" in said
+    open_ends = said.partition("Not checked")[2]
+    for words in (
+        "its checkpoint: give --trust",
+        "give --bundle",
+        "no entry here tells of its",
+    ):
+        assert words in open_ends
+    code, said = judged("--key", LOG.key)
+    assert (code, "the checkpoint of 30 entries that test.example/ledger signed" in said) == (0, True), said
+    assert judged("--key", Log(LOG.bodies, seed=2).key)[0] == 1
+    assert judged("--bundle", tmp_path / "log.zip")[0] == 3, "a bundle is worth nothing without a key"
+    assert judged("--key", LOG.key, "--state", tmp_path / "seen.json")[0] == 3
+    written(tmp_path, list(map(row, APPROVED)), form=form, rows=11)
+    assert check(capsys, "population", tmp_path / "manifest.json")[0] == 1
+    written(tmp_path, list(map(row, APPROVED))[::-1], form=form, min_index=0, max_index=27)
+    assert check(capsys, "population", tmp_path / "manifest.json")[0] == 1
 
 
 def test_a_list_of_everything_leaves_nothing_out(judged, tmp_path):
@@ -116,6 +150,9 @@ def test_g05_a_row_that_no_entry_bears_out_is_found(judged, tmp_path, name):
         {"checkpoint": Log(LOG.bodies, seed=2).checkpoint()},
         {"checkpoint": Log([entry(number) for number in range(30)]).checkpoint()},
         {"v": 2},
+        {"size": 29},
+        {"query_digest": "sha256:00"},
+        {"of": "control tests"},
         {"more": 1},
     ],
     ids=repr,
