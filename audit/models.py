@@ -261,3 +261,26 @@ class Sample(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-pk"]
+
+
+class ControlTest(models.Model):
+    """One time that a worker ran every control test over the whole log. What it found is an entry, too."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    checkpoint_size = models.BigIntegerField(help_text="of the checkpoint that it reads up to")
+    actor = models.CharField(max_length=64, help_text="who asked for it")
+    actor_kind = models.CharField(max_length=16)
+    actor_auth = models.CharField(max_length=16)
+    asked_at = models.DateTimeField(auto_now_add=True)
+    seen_at = models.DateTimeField(help_text="when it last moved")
+    done = models.BigIntegerField(default=0, help_text="entries that were read")
+    problem = models.TextField(blank=True, help_text="why nothing was tested")
+    tested_at = models.DateTimeField(null=True, db_index=True)
+    found = models.JSONField(
+        default=dict, help_text="control -> its definition, its result, how many of each"
+    )
+    bad = models.JSONField(default=dict, help_text="control -> item that did not pass -> how often")
+    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="+", null=True)
+
+    class Meta:
+        ordering = ["-asked_at", "-pk"]

@@ -7,7 +7,7 @@ from django.db import close_old_connections
 
 from audit.archive import writing
 from audit.ledger import examined, stamped
-from audit.reports import exports, schedule
+from audit.reports import exports, schedule, tested
 
 
 @shared_task(name=exports.TASK)
@@ -15,6 +15,22 @@ def export(id: str) -> None:  # noqa: A002 - the message's own field name
     """Make one."""
     close_old_connections()
     exports.work(UUID(id))
+
+
+@shared_task(name=tested.TASK)
+def test_controls(id: str) -> None:  # noqa: A002 - the message's own field name
+    """Run every control test."""
+    close_old_connections()
+    tested.work(UUID(id))
+
+
+@shared_task(name="audit.test_daily")
+def test_daily() -> None:
+    """Once a day; a call that was lost is told again."""
+    close_old_connections()
+    for key in tested.sweep():
+        tested.call(key)
+    tested.daily()
 
 
 @shared_task(name="audit.sweep_exports")

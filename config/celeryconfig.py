@@ -47,6 +47,7 @@ beat_schedule = {
     "policy": {"task": "approvals.sync_policy", "schedule": 60.0, "options": {"expires": 60}},
     "replays": {"task": "approvals.sweep_replays", "schedule": 15.0, "options": {"expires": 15}},
     "exports": {"task": "audit.sweep_exports", "schedule": 15.0, "options": {"expires": 15}},
+    "tests": {"task": "audit.test_daily", "schedule": 60.0, "options": {"expires": 60}},
     "engagements": {"task": "accounts.settle_engagements", "schedule": 60.0, "options": {"expires": 60}},
     "keep": {"task": "audit.keep", "schedule": 600.0, "options": {"expires": 600}},
     "examine": {"task": "audit.examine", "schedule": 600.0, "options": {"expires": 600}},

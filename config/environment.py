@@ -5,6 +5,7 @@ Knows no Django, so that the supervisor reads it too. Tells all problems at once
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -38,6 +39,15 @@ def _path(raw: str) -> Path:
 
 def _items(raw: str) -> tuple[str, ...]:
     return tuple(item for part in raw.split(",") if (item := part.strip()))
+
+
+def _owners(raw: str) -> tuple[tuple[str, str], ...]:
+    found = [one.rpartition("=") for one in _items(raw)]
+    if any(
+        (key and not re.fullmatch(r"CT-[0-9]{2}", key.strip())) or not name.strip() for key, _, name in found
+    ):
+        raise ValueError("must be names, or CT-05=NAME for one control test, apart by commas")
+    return tuple((key.strip(), name.strip()) for key, _, name in found)
 
 
 def _flag(raw: str) -> bool:
@@ -291,6 +301,12 @@ class Environment:
         _pack,
         (),
         "Exports that are made of each month when it is over, such as pdf,csv,bundle; nothing: none.",
+    )
+
+    control_owners: tuple[tuple[str, str], ...] = _setting(
+        _owners,
+        (),
+        "Who owns the control tests: one name for all, and `CT-05=Security` for one; apart by commas.",
     )
 
     step_memory_mib: int = _setting(

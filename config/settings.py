@@ -237,6 +237,7 @@ STORAGES: dict[str, dict[str, Any]] = {  # Django's own two; logs stay in the da
 }
 LOG_DAYS = env.log_days
 EXPORT_DAYS = env.export_days
+CONTROL_OWNERS = dict(env.control_owners)
 MONTHLY_PACK = env.monthly_pack
 TSA_URL, TSA_CA_PATH = env.tsa_url, env.tsa_ca_path
 ARCHIVE = address_of(env.archive) if env.archive else ""

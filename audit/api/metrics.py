@@ -8,11 +8,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.api.door import Door
-from audit.pages.metrics import Asked, delivered, gather
+from audit.pages.measured import Asked
+from audit.pages.metrics import delivered, gather
 from audit.reports import metrics
 from audit.reports.metrics import Delivery
 
-PICKED = ("from", "to", "environment", "service", "checkpoint")
+PICKED = ("from", "to", "environment", "service", "team", "checkpoint")
 
 
 class Metrics(Door):

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from audit.api import exports, metrics, reports, samples, saved_views, views
+from audit.api import exports, metrics, reports, samples, saved_views, tested, views
 from audit.api.door import Once, WhoAsks
 
 
@@ -18,6 +18,7 @@ def urls(actor_of: WhoAsks, once: Once) -> list[URLPattern | URLResolver]:
         path("reports/controls/<str:key>/evidence/", reports.ControlEvidence.as_view()),
         path("reports/metrics/", metrics.Metrics.as_view()),
         path("reports/", include(exports.urls(actor_of, once))),
+        path("reports/", include(tested.urls(actor_of, once))),
         path("reports/", include(samples.urls(actor_of, once))),
         path("audit/", include(saved_views.urls(actor_of, once))),
         path("audit/export", views.ExportEntries.as_view(actor_of=actor_of)),

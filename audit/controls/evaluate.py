@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, overload
 
@@ -24,6 +24,7 @@ from audit.progress import Tell, watched
 __all__ = ["RESULTS", "Report", "Scope", "Tested", "evaluate", "known", "report", "verdict"]
 
 RESULTS = ("pass", "fail", "exception", "na", "indeterminate")
+BAD = ("fail", "indeterminate")
 READ_AGAIN = 600  # seconds after which the sealed bytes are read anew: they could have been altered meanwhile
 Row = dict[str, Any]
 EMPTY: Row = {
@@ -64,6 +65,7 @@ class Tested:
     result: str
     counts: dict[str, int]
     rows: Sequence[Row]
+    bad: Counter[str] = field(default_factory=Counter)  # by name, the items that failed or cannot be told
 
     @property
     def population(self) -> int:
@@ -188,7 +190,8 @@ def _test(control: Control, items: list[Item], facts: Facts) -> Tested:
     judgements = [judge(control.id, one, facts) for one in items]
     counted: Counter[str] = Counter(one.result for one in judgements)
     counts = {result: counted[result] for result in RESULTS}
-    return Tested(control, verdict(counts), counts, Rows(items, judgements))
+    bad = Counter(one.name for one, found in zip(items, judgements, strict=True) if found.result in BAD)
+    return Tested(control, verdict(counts), counts, Rows(items, judgements), bad)
 
 
 def verdict(counts: dict[str, int]) -> str:

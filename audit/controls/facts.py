@@ -17,6 +17,7 @@ from audit.controls.told import Told
 PARSED = {
     "change", "chain", "sign_off", "permit", "run", "exception", "review", "account", "team", "membership",
     "delegation", "policy", "bundle", "environment", "step", "evidence", "deployment", "access_review", "archive",
+    "service",
 }  # fmt: skip
 DECIDED, VERIFIES = b'"decision":', b'"phase":"verify"'  # of steps, only what a person said and what verified
 REFUSED = b"attempt.refused"

@@ -26,6 +26,7 @@ class Premises:
     bundles: dict[str, list[Told]] = field(default_factory=_lists)  # activated and retired, by digest
     environments: dict[str, list[Told]] = field(default_factory=_lists)
     acts: list[Told] = field(default_factory=list)  # of administration
+    owners: dict[str, str] = field(default_factory=dict)  # of services: the team that answers for one now
     archived: dict[str, list[Told]] = field(default_factory=_lists)  # pieces of the log, by place
     checked: list[Told] = field(default_factory=list)  # archives that were restored
 
@@ -39,6 +40,8 @@ class Premises:
             case "environment.created" | "environment.edited":
                 self.environments[told.subject.removeprefix("environment:")].append(told)
 
+            case "service.created" | "service.edited" if "owner" in told.data:
+                self.owners[told.subject.removeprefix("service:")] = told.data["owner"]
             case "archive.written":
                 self.archived[told.data["place"]].append(told)
             case "archive.checked":

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 520, 180, 44, 24, 14  # in the picture's own units
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 520, 180, 56, 24, 14  # in the picture's own units
 ROW, NAMES = 26, 150
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 TEXTURES = {  # kind -> what is drawn over its colour
     "ok": "",
     "bad": '<path d="M-1 1l2-2M0 6l6-6M5 7l2-2"/>',
@@ -52,6 +53,18 @@ class Point:
 
     label: str
     values: Sequence[float | None]
+    words: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Day:
+    """One day of a calendar: how much of it there was, how much of that out of the ordinary."""
+
+    label: str
+    place: tuple[int, int]  # its week, its day of the week
+    value: int
+    marked: int
     words: str
     url: str = ""
 
@@ -161,6 +174,40 @@ def lines(name: str, points: Sequence[Point], *, unit: str) -> SafeString:
         ),
     )
     return _picture(name, HEIGHT, _scale(most, unit), paths + marks)
+
+
+def days(name: str, found: Sequence[Day], weeks: Sequence[str]) -> SafeString:
+    """A calendar: a column for each week, a square for each day: the darker the more, a diamond on what stands out."""
+    most = max([day.value for day in found] + [1])
+    step = min(26.0, (WIDTH - LEFT) / max(len(weeks), 1))
+    squares = format_html_join("", "{}", ((_square(day, step, most),) for day in found))
+    every = -(-len(weeks) // max(1, int(len(weeks) * step / 76)))
+    labels = [
+        (_n(LEFT + step * at), _n(step * 7 + 16), "axis", week)
+        for at, week in enumerate(weeks)
+        if at % every == 0
+    ]
+    labels += [(str(LEFT - 6), _n(step * (at + 0.7)), "axis end", WEEKDAYS[at]) for at in range(0, 7, 2)]
+    told = format_html_join("", '<text x="{}" y="{}" class="{}">{}</text>', labels)
+    return _picture(name, int(step * 7) + 22, squares, told)
+
+
+def _square(day: Day, step: float, most: int) -> SafeString:
+    x, y, wide = LEFT + step * day.place[0], step * day.place[1], step - 3
+    shade = "none" if not day.value else min(4, 1 + 4 * day.value // (most + 1))
+    drawn = format_html(
+        '<rect class="day shade-{}" x="{}" y="{}" width="{}" height="{}" rx="2"/>',
+        shade,
+        _n(x),
+        _n(y),
+        _n(wide),
+        _n(wide),
+    )
+    if day.marked:
+        a, b, r = x + wide / 2, y + wide / 2, wide / 3
+        path = f"M{_n(a)} {_n(b - r)}L{_n(a + r)} {_n(b)}L{_n(a)} {_n(b + r)}L{_n(a - r)} {_n(b)}Z"
+        drawn += format_html('<path class="diamond" d="{}"/>', path)
+    return _linked(day.url if day.value else "", day.words, drawn)
 
 
 def _path(xs: Sequence[float], values: Sequence[float | None], most: float) -> str:

@@ -1,6 +1,7 @@
 """What was tested, over which population, with which evidence. Shows what the ledger says; must never judge itself."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,27 +14,32 @@ from audit.access import require_reader
 from audit.clock import database_time
 from audit.controls.catalogue import control, controls
 from audit.controls.environments import environments
-from audit.controls.evaluate import Report, Tested
+from audit.controls.evaluate import Report, Scope, Tested
 from audit.ledger.entry import Actor
+from audit.models import ControlTest
+from audit.pages import proving, testing
 from audit.pages.charts import Bar, Part, columns
 from audit.pages.evidence import ITEMS, people
 from audit.pages.picked import or_named
-from audit.pages.trail import monthly
+from audit.pages.testing import WORDS
+from audit.pages.trail import by_period
 from audit.refusals import Invalid
 from audit.reports import controls as reports
 from audit.reports import frameworks, metrics
+from audit.reports import tested as recorded
 from audit.rest.streamed import CSV, attachment
 from audit.templatetags.words import span
 
 PICKED = ("from", "to", "environment", "checkpoint")
 PAGE = 100  # rows of evidence
-WORDS = {
-    "effective": ("passed", "Effective"),
-    "effective_with_exceptions": ("exception", "Effective with exceptions"),
-    "not_effective": ("failed", "Not effective"),
-    "not_tested": ("not_tested", "Nothing was tested"),
-}
+FEW_DAYS = timedelta(days=35)  # which a chart shows one by one
 PARTS = {"pass": "ok", "fail": "bad", "indeterminate": "wait", "exception": "exc"}  # as pieces of a bar
+KINDS = {  # what a population consists of, in words
+    "execution": "runs", "service_month": "runs", "checkpoint": "checkpoints", "leaver": "accounts were switched off",
+    "act": "acts that widen rights", "deployment": "runs and no observations", "team": "teams", "archive": "entries",
+}  # fmt: skip
+FAILING = "failing"
+KEYS = [("j k", "move"), ("Enter", "open"), ("f", "only failing"), ("E", "export")]
 WORST_FIRST = ("not_effective", "effective_with_exceptions", "not_tested", "effective")
 
 
@@ -49,10 +55,21 @@ def index(request: HttpRequest) -> HttpResponse:
     except reports.NothingSealed:
         return render(request, "audit/compliance.html", {"rows": None, "controls": controls().values()})
     tested = [one for one in report.tested if frameworks.belongs(one.control, framework)]
-    rows = sorted(tested, key=_trouble)
+    only = request.GET.get("only", "") == FAILING
+    rows = sorted((one for one in tested if one.result == "not_effective" or not only), key=_trouble)
+    state = testing.state()
+    compared = _compared(report, state["last"])
     context = {
-        "rows": [_summary(one, asked, framework) for one in rows],
-        "tiles": _tiles(report, tested),
+        **state,
+        "rows": [
+            {**_summary(one, asked, framework, compared), "nothing": _nothing(report, one)} for one in rows
+        ],
+        "compared": compared,
+        "excused": any(one.counts["exception"] for one in rows),
+        "keys": KEYS,
+        "only": _only(asked, framework, only=only),
+        "owners": any(testing.owner(one.control) for one in rows),
+        "tiles": _tiles(report, tested, overdue=state["overdue"]),
         "frameworks": frameworks.frameworks(),
         "framework": framework,
         "export_query": _link({**asked, "framework": framework}).removeprefix("?"),
@@ -71,13 +88,17 @@ def detail(request: HttpRequest, key: str) -> HttpResponse:
     try:
         report = reports.asked_report(asked)
     except reports.NothingSealed:
-        return render(request, "audit/control.html", {"control": chosen, "shown": None})
+        context = {"control": chosen, "shown": None, **testing.about(chosen)}
+        return render(request, "audit/control.html", context)
     tested = report.of(chosen.id)
     only = _result(request.GET.get("result", ""))
     rows = [row for row in reversed(tested.rows) if only in ("", row["result"])]
     first = _first(request.GET.get("first", ""), len(rows))
-    shown = people(rows[first : first + PAGE])
+    shown, state = people(rows[first : first + PAGE]), testing.state()
     context = {
+        **state,
+        **testing.about(chosen),
+        "nothing": f"{_nothing(report, tested)} This control is neither effective nor not.",
         "control": chosen,
         "shown": shown,
         "executions": any(row["run"] for row in shown),
@@ -87,7 +108,7 @@ def detail(request: HttpRequest, key: str) -> HttpResponse:
         "newer": _link({**asked, "result": only, "first": str(max(0, first - PAGE))}) if first else "",
         "tabs": _tabs(tested, asked, only),
         "total": tested.population,
-        "summary": _summary(tested, asked),
+        "summary": _summary(tested, asked, last=_compared(report, state["last"])),
         "report_digest": report.digest,
         "over_time": _over_time(tested, asked),
         "item_query": _link(asked) if asked else "",
@@ -110,6 +131,18 @@ def exporter(actor_of: Callable[[HttpRequest], Actor]) -> Callable[..., HttpResp
         return attachment(request, made.pieces(), name=name, content_type=CSV)
 
     return export
+
+
+def _compared(report: Report, last: ControlTest | None) -> ControlTest | None:
+    """The recorded test to compare with; a part of the log, or what it was before, is compared with nothing."""
+    older = last is not None and report.checkpoint.size < last.checkpoint_size
+    return last if report.scope == Scope() and not older else None
+
+
+def _only(asked: dict[str, str], framework: str, *, only: bool) -> dict[str, str]:
+    """The way to the failing ones alone, and back."""
+    picked = {**asked, "framework": framework, "only": "" if only else FAILING}
+    return {"label": "Show all" if only else "Only failing", "url": _link(picked)}
 
 
 def _asked(request: HttpRequest) -> dict[str, str]:
@@ -143,26 +176,34 @@ def _trouble(one: Tested) -> tuple[int, int]:
     return WORST_FIRST.index(one.result), -(one.counts["fail"] + one.counts["indeterminate"])
 
 
-def _summary(tested: Tested, asked: dict[str, str], framework: str = "") -> dict[str, Any]:
+def _summary(
+    tested: Tested, asked: dict[str, str], framework: str = "", last: ControlTest | None = None
+) -> dict[str, Any]:
     state, words = WORDS[tested.result]
     url = f"/compliance/controls/{tested.control.id}/" + (_link(asked) if asked else "")
     for_it = [text for text in tested.control.references if frameworks.within(text, framework)]
     return {
         "tested": tested, "state": state, "words": words, "url": url, "counts": tested.counts, "references": for_it,
+        "frameworks": frameworks.named(tested.control), "owner": testing.owner(tested.control),
+        "since": recorded.since(tested, last),
     }  # fmt: skip
 
 
-def _tiles(report: Report, tested: list[Tested]) -> list[dict[str, Any]]:
+def _tiles(report: Report, tested: list[Tested], *, overdue: str) -> list[dict[str, Any]]:
     results = [one.result for one in tested]
-    bad, excused = results.count("not_effective"), results.count("effective_with_exceptions")
-    untested = results.count("not_tested")
-    total = len(results)
+    bad, total = results.count("not_effective"), len(results)
+    untested = total if overdue else results.count("not_tested")
+    excused = reports.open_exceptions(report.checkpoint)
+    log = proving.strip()
     return [
         {"label": "Not effective", "value": bad, "note": f"of {total} control tests", "state": _worse(bad, "failed")},
-        {"label": "With exceptions", "value": excused, "note": f"of {total}", "state": _worse(excused, "exception")},
-        {"label": "Not tested", "value": untested, "note": f"of {total}: nothing to test"},
-        {"label": "Sealed entries", "value": report.checkpoint.size, "note": "all were read, none sampled"},
-        {"label": "Sealed", "value": f"{_age(report)} ago", "note": "by the newest checkpoint", "state": "verified"},
+        {"label": "Not tested", "value": untested, "note": overdue or f"of {total}: nothing to test",
+         "state": "flagged" if overdue else ""},
+        {"label": "Exceptions open", "value": excused, "note": "from control tests", "url": "/exceptions/",
+         "state": _worse(excused, "exception")},
+        {"label": "Log", "value": "Verified" if log.state == "verified" else log.title, "state": log.state,
+         "note": f"{report.checkpoint.size} entries, all read", "url": "/audit/checkpoints/"},
+        {"label": "Evidence", "value": f"{_age(report)} old", "note": "the newest sealed entry"},
     ]  # fmt: skip
 
 
@@ -170,20 +211,38 @@ def _age(report: Report) -> str:
     return span((database_time() - report.checkpoint.created_at).total_seconds())
 
 
+def _nothing(report: Report, tested: Tested) -> str:
+    """Why nothing was tested, where nothing was."""
+    asked, of = report.scope, KINDS.get(tested.control.kind, "items")
+    if tested.population:
+        return "None of these has to be judged." if tested.result == "not_tested" else ""
+    where = f"{asked.environment} " if asked.environment and tested.control.kind == "execution" else ""
+    when = "in this period" if asked.start or asked.end else "yet"
+    return f"No {where}{of} {when}."
+
+
 def _over_time(tested: Tested, asked: dict[str, str]) -> dict[str, Any] | None:
-    """The results of each month, as a chart whose bars open their rows; nothing where there is one month or none."""
-    found = monthly(tested.rows, metrics.month)
+    """The results of each month, or of each day where it is about few, as a chart whose bars open their rows.
+
+    Nothing where there is one, or none.
+    """
+    days = by_period(tested.rows, metrics.day)
+    short = bool(days) and max(days) - min(days) <= FEW_DAYS
+    found = days if short else by_period(tested.rows, metrics.month)
     if len(found) < 2:
         return None
     bars = []
     for start, counts in found.items():
-        span_of = {"from": start.date().isoformat(), "to": metrics.after(start).date().isoformat()}
+        end = start + timedelta(days=1) if short else metrics.after(start)
         parts = [Part(kind, ITEMS[name][1].lower(), counts[name]) for name, kind in PARTS.items()]
-        bars.append(Bar(f"{start:%Y-%m}", parts, _link({**asked, **span_of})))
+        label = _day(start) if short else f"{start:%Y-%m}"
+        bars.append(Bar(label, parts, _link({**asked, "from": _day(start), "to": _day(end)})))
     bad = [bar.label for bar in bars if bar.parts[1].value or bar.parts[2].value]
+    unit = "day" if short else "month"
     return {
-        "finding": f"Failed or cannot be told in {', '.join(bad)}." if bad else "Nothing failed in any month.",
-        "svg": columns("results", bars), "columns": ["Month", *(ITEMS[name][1] for name in PARTS)],
+        "note": f"by {unit}; in brackets: failed, cannot tell, exceptions",
+        "finding": f"Failed or cannot be told in {', '.join(bad)}." if bad else f"Nothing failed on any {unit}.",
+        "svg": columns("results", bars), "columns": [unit.capitalize(), *(ITEMS[name][1] for name in PARTS)],
         "rows": [[{"text": bar.label, "url": bar.url}, *(part.value for part in bar.parts)] for bar in bars],
     }  # fmt: skip
 
@@ -200,9 +259,33 @@ def _picker(report: Report, asked: dict[str, str], *, action: str) -> dict[str, 
         "since": asked.get("from", ""),
         "until": asked.get("to", ""),
         "chosen_environment": asked.get("environment", ""),
+        "periods": _periods(asked, report.checkpoint.created_at),
         "environments": environments(report.checkpoint),
         "checkpoint": report.checkpoint,
     }
+
+
+def _periods(asked: dict[str, str], now: datetime) -> list[dict[str, Any]]:
+    """What auditors ask for most: quarters, the year, all of it."""
+    quarter = metrics.quarter(now)
+    before = metrics.quarter(quarter - timedelta(days=1))
+    spans = [
+        ("Everything", "", ""),
+        ("This quarter", _day(quarter), ""),
+        ("Last quarter", _day(before), _day(quarter)),
+        ("This year", f"{now.year}-01-01", ""),
+    ]
+    return [
+        {
+            "label": label, "url": _link({**asked, "from": since, "to": until}) or "?",
+            "current": (asked.get("from", ""), asked.get("to", "")) == (since, until),
+        }
+        for label, since, until in spans
+    ]  # fmt: skip
+
+
+def _day(at: datetime) -> str:
+    return at.date().isoformat()
 
 
 def _tabs(tested: Tested, asked: dict[str, str], only: str) -> list[dict[str, Any]]:

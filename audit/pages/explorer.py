@@ -62,6 +62,17 @@ def entry(request: HttpRequest, index: int) -> HttpResponse:
 
 @require_GET
 @login_required
+def within(request: HttpRequest, index: int) -> HttpResponse:
+    """GET /audit/<index>/within/: what a row of the list shows when it is opened in its place."""
+    require_reader(request.user)
+    leaf = _leaf(index)
+    raw = json.dumps(told.sealed(leaf), indent=2, ensure_ascii=False)
+    context = {"changes": row.changes(leaf), "proof": proving.of_leaf(leaf), "raw": raw}
+    return render(request, "audit/within.html", context)
+
+
+@require_GET
+@login_required
 def body(request: HttpRequest, index: int) -> HttpResponse:
     """GET /audit/<index>/entry.json: the sealed bytes, exactly."""
     require_reader(request.user)
@@ -154,6 +165,7 @@ def _checkpoints(request: HttpRequest, fault: Invalid | None = None) -> HttpResp
     key = str(checkpoint.verifier()) if newest else ""
     context = {
         "checkpoints": newest,
+        "stamped": any(hasattr(one, "timestamp") for one in newest),
         "key": key,
         "strip": proving.strip(),
         "beside": beside.lines(),

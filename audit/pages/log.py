@@ -32,6 +32,8 @@ KEYS = [
     ("j k", "move"),
     ("Enter", "open"),
     ("[ ]", "newer, older"),
+    ("v", "verify"),
+    ("y", "copy the link"),
     ("s", "save this search"),
 ]
 ASKED = (("actor", "who"), ("after", "since"), ("before", "until"))  # qualifier, field of the form
@@ -59,7 +61,11 @@ def news(request: HttpRequest) -> HttpResponse:
     terms = search.parse(request.GET.get("q", ""))
     after = _number(request, "after")
     count = search.count_after(terms, after if after is not None else EMPTY, most=NEWS + 1)
-    words = f"{count} new" if count <= NEWS else f"More than {NEWS} new"
+    words = (
+        f"{count} new entr{'y' if count == 1 else 'ies'}"
+        if count <= NEWS
+        else f"More than {NEWS} new entries"
+    )
     return HttpResponse(words if count else "", content_type="text/plain; charset=utf-8")
 
 
@@ -117,6 +123,7 @@ def _listed(request: HttpRequest, text: str, terms: list[search.Term]) -> HttpRe
     found = search.page(terms, size=PRINTED if printed else PAGE, **cursor)
     names = told.names_of(found.rows)
     newest = Leaf.objects.order_by("-index").first()
+    holds = _holds(newest)
     context = {
         "q": text,
         "chips": _chips(terms),
@@ -129,7 +136,8 @@ def _listed(request: HttpRequest, text: str, terms: list[search.Term]) -> HttpRe
         "views": _views(request, text),
         "totals": _totals(terms),
         "strip": proving.strip(),
-        "holds": _holds(newest),
+        "holds": holds,
+        "nothing": f"{text}: none of it. {holds}",
         "now": timezone.now(),
         "keys": KEYS,
         "clear": {"label": "Clear the search", "url": "/audit/"},

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils import timezone
+
 from audit.canonical import NotCanonical, parse
 from audit.ledger import backwards, checkpoint, examined, freshness, proofs
 from audit.ledger.note import BadNote, Verifier
 from audit.ledger.proofs import NotYetSealed, Proof, ProofDoesNotHold
 from audit.ledger.record import timestamp
 from audit.models import Checkpoint, Leaf
+from audit.templatetags.words import span
 
 LATE_SECONDS = 60.0  # the longest that an entry should wait for its checkpoint
 
@@ -39,12 +42,17 @@ def strip() -> Strip:
             "waiting", "The database's clock went back", f"The log shows a time that is {back} ahead of it."
         )
     text = (
-        f"Checkpoint of {entries(newest.size)}, signed {utc(newest)}: its signature holds, the log only grew."
+        f"Checkpoint of {entries(newest.size)}, signed {utc(newest)}, {_age(newest)} ago: its signature holds, the log"
+        " only grew. Looked at by this server just now."
     )
     if waiting.oldest_seconds > LATE_SECONDS:
         late = f"{entries(waiting.pending)} wait, the oldest for {waiting.oldest_seconds:.0f} s. Is the sequencer up?"
         return Strip("waiting", f"Verified to entry {newest.size - 1}, but behind", f"{text} {late}")
     return Strip("verified", f"Verified to entry {newest.size - 1}", f"{text} {_waiting(waiting.pending)}")
+
+
+def _age(newest: Checkpoint) -> str:
+    return span((timezone.now() - newest.created_at).total_seconds())
 
 
 def fault(newest: Checkpoint) -> str:

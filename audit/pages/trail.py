@@ -126,12 +126,12 @@ def _same(links: list[Link]) -> bool:
     return len({one.digest for one in links if one.digest}) == 1
 
 
-def monthly(rows: Any, month: Callable[[datetime], datetime]) -> dict[datetime, dict[str, int]]:
-    """How many items of each result began in each month."""
+def by_period(rows: Any, period: Callable[[datetime], datetime]) -> dict[datetime, dict[str, int]]:
+    """How many items of each result began in each period."""
     found: dict[datetime, dict[str, int]] = {}
     for row in rows:
         at = row.get("started_at") or row.get("at")
         if at:
-            counts = found.setdefault(month(datetime.fromisoformat(at)), dict.fromkeys(ITEMS, 0))
+            counts = found.setdefault(period(datetime.fromisoformat(at)), dict.fromkeys(ITEMS, 0))
             counts[row["result"]] += 1
     return dict(sorted(found.items()))

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path
 
 from audit.ledger.entry import Actor
-from audit.pages import compliance, explorer, exports, log, metrics, samples, tlog, trail
+from audit.pages import compliance, explorer, exports, log, metrics, samples, testing, tlog, trail
 
 
 def urls(actor_of: Callable[[HttpRequest], Actor]) -> list[URLPattern]:
@@ -24,6 +24,7 @@ def urls(actor_of: Callable[[HttpRequest], Actor]) -> list[URLPattern]:
         path("audit/trust.json", explorer.trust),
         path("audit/bundle/", explorer.bundler(actor_of)),
         path("audit/<int:index>/", explorer.entry, name="entry"),
+        path("audit/<int:index>/within/", explorer.within),
         path("audit/<int:index>/entry.json", explorer.body),
         path("audit/<int:index>/proof", explorer.proof),
         path("audit/log/checkpoint", tlog.newest),
@@ -37,4 +38,5 @@ def urls(actor_of: Callable[[HttpRequest], Actor]) -> list[URLPattern]:
         *exports.urls(actor_of),
         *metrics.urls(actor_of),
         *samples.urls(actor_of),
+        *testing.urls(actor_of),
     ]

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from audit.controls.catalogue import control
 from audit.controls.environments import is_known
-from audit.controls.evaluate import Report, Scope, evaluate
+from audit.controls.evaluate import Report, Scope, evaluate, known
 from audit.ledger import checkpoint
 from audit.ledger.entry import Actor
 from audit.ledger.record import record
@@ -68,6 +68,15 @@ def asked_checkpoint(size: str, *, undone: str = "Nothing was tested") -> Checkp
         words = f"No checkpoint of {size!a:.40} entries was signed."
         raise Invalid(f"{undone}: {words}", errors=_at("checkpoint", words))
     return found
+
+
+def open_exceptions(signed: Checkpoint) -> int:
+    """How many exceptions from control tests stood when the newest entry under it was written."""
+    facts = known(signed.size, bytes(signed.root))
+    return sum(
+        told.data["ends_at"] > facts.until and told.data["exception"] not in facts.ended
+        for told in facts.exceptions.values()
+    )
 
 
 def _at(name: str, words: str) -> list[dict[str, str]]:

@@ -27,6 +27,11 @@ def within(reference: str, framework: str) -> bool:
     return not framework or _family(of(reference)) == framework
 
 
+def named(control: Control) -> list[str]:
+    """The frameworks that the test can be evidence for, each once."""
+    return sorted({_family(of(text)) for text in control.references})
+
+
 def chosen(framework: str, *, undone: str) -> str:
     """A framework of the catalogue, or none; Invalid, which begins with what was not done."""
     if framework and framework not in frameworks():

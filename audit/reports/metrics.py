@@ -6,11 +6,12 @@ not told. Commits are not in the ledger, so what would be their lead time is tol
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from statistics import median
+from typing import Any
 
 from audit.controls.evaluate import Scope
 from audit.controls.facts import Facts
@@ -42,6 +43,7 @@ class Agreed:
     """A change that was submitted and then had its whole chain."""
 
     change: str
+    service: str
     asked_at: datetime
     agreed_at: datetime
 
@@ -55,6 +57,8 @@ class Waits:
     """A change that waits: for which stage, and since when."""
 
     change: str
+    service: str
+    environment: str
     stage: str
     since: datetime
 
@@ -103,18 +107,24 @@ def agreed(facts: Facts, scope: Scope) -> list[Agreed]:
         done = next((one for one in reversed(told) if one.kind == "change.approved"), None)
         asked = facts.newest(change, done.index) if done else None
         if done and asked and _within(done, scope) and scope.environment in ("", asked.data["environment"]):
-            found.append(Agreed(change, at(asked), at(done)))
+            found.append(Agreed(change, str(asked.data["service"]), at(asked), at(done)))
     return sorted(found, key=lambda one: one.agreed_at)
 
 
 def waiting(facts: Facts) -> list[Waits]:
     """What waited for people when the newest entry was written, the oldest first."""
     found = [
-        Waits(change, _stage(facts, change), at(told[-1]))
+        Waits(change, *_where(facts, change), _stage(facts, change), at(told[-1]))
         for change, told in list(facts.states.items())
         if told and told[-1].kind == "change.waiting"
     ]
     return sorted(found, key=lambda one: one.since)
+
+
+def _where(facts: Facts, change: str) -> tuple[str, str]:
+    """The service and the environment of what was asked last."""
+    asked = facts.revisions.get(change)
+    return (str(asked[-1].data["service"]), str(asked[-1].data["environment"])) if asked else ("", "")
 
 
 def _stage(facts: Facts, change: str) -> str:
@@ -137,14 +147,22 @@ def _stage(facts: Facts, change: str) -> str:
     return "nobody"
 
 
-def decisions(facts: Facts, scope: Scope) -> dict[str, dict[str, int]]:
-    """For each stage, how many decisions of each kind were given within the scope."""
+def decisions(
+    facts: Facts, scope: Scope, holds: Callable[[str], bool] = lambda _: True
+) -> dict[str, dict[str, int]]:
+    """For each stage, how many decisions of each kind were given within the scope, of the services that it `holds`."""
+    about = {asked.data.get("chain"): asked.data for some in list(facts.revisions.values()) for asked in some}
     found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for one in facts.given.values():
-        if _within(one.given, scope):
-            data = one.given.data
+        data, asked = one.given.data, about.get(one.given.data["chain"])
+        elsewhere = asked is None or scope.environment not in ("", asked["environment"])
+        if _within(one.given, scope) and not (scope.environment and elsewhere) and holds(_service(asked)):
             found[str(data.get("stage_name") or data["stage"])][str(data["decision"])] += 1
     return {stage: dict(found[stage]) for stage in sorted(found)}
+
+
+def _service(asked: Mapping[str, Any] | None) -> str:
+    return str(asked["service"]) if asked else ""
 
 
 def exceptions(facts: Facts, months: Iterable[datetime]) -> dict[datetime, int]:
@@ -231,12 +249,23 @@ def percentile(values: Sequence[float], percent: int) -> float | None:
 
 def week(moment: datetime) -> datetime:
     """The Monday, 00:00 UTC, of its week."""
-    day = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return day - timedelta(days=day.weekday())
+    start = day(moment)
+    return start - timedelta(days=start.weekday())
+
+
+def day(moment: datetime) -> datetime:
+    """Its 00:00 UTC."""
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def month(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def quarter(moment: datetime) -> datetime:
+    """The first day of its quarter."""
+    start = month(moment)
+    return start.replace(month=start.month - (start.month - 1) % 3)
 
 
 def after(start: datetime) -> datetime:

@@ -111,12 +111,12 @@ def ago(when: datetime | None, at: datetime | None = None) -> SafeString | str:
 
 
 @register.simple_tag
-def moment(when: datetime | None) -> SafeString | str:
-    """A moment exactly, in UTC with seconds: the form of audit and compliance."""
+def moment(when: datetime | None, exact: bool = False) -> SafeString | str:
+    """A moment in UTC with seconds: the form of audit and compliance; with milliseconds where `exact`."""
     if when is None:
         return ""
     utc = timezone.localtime(when, timezone.get_default_timezone())
-    shown = f"{utc:%Y-%m-%d %H:%M:%S}Z"
+    shown = f"{utc:%Y-%m-%d %H:%M:%S}{f'.{utc.microsecond // 1000:03}' if exact else ''}Z"
     return format_html('<time class="mono nowrap" datetime="{}">{}</time>', when.isoformat(), shown)
 
 
@@ -127,9 +127,7 @@ def _absolute(when: datetime) -> str:
 @register.filter
 def duration(seconds: float | None) -> str:
     """A length of time: 0.4 s, 40 s, 9 m, 1 h 18 m."""
-    if seconds is None:
-        return ""
-    return f"{seconds:.1f} s" if 0 <= seconds < 9.95 else words.span(seconds)
+    return "" if seconds is None else words.short_span(seconds)
 
 
 @register.simple_tag

@@ -24,6 +24,13 @@ def span(seconds: float) -> str:
     return f"{left // DAY} d"
 
 
+def short_span(seconds: float) -> str:
+    """The same of what may take less than a second: 0.4 s, 40 s, 9 m."""
+    if 0 < seconds < 0.05:
+        return "under 0.1 s"
+    return f"{seconds:.1f} s" if 0 <= seconds < 9.95 else span(seconds)
+
+
 def relative(when: datetime, *, at: datetime) -> str:
     """A moment as seen from another one: `3 d ago`, `in 1 h 18 m`, `now`."""
     away = when - at

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -223,6 +224,17 @@ def test_an_item_opens_its_whole_chain_with_a_proof_for_each_link(client, done):
     assert stranger.get(f"/compliance/controls/CT-01/evidence/{run}/").status_code == 403
 
 
+def test_the_periods_that_are_asked_for_most_are_a_click_away():
+    told = compliance._periods({"environment": "test"}, datetime(2026, 2, 3, tzinfo=UTC))
+    assert {one["label"]: one["url"] for one in told} == {
+        "Everything": "?environment=test",
+        "This quarter": "?environment=test&from=2026-01-01",
+        "Last quarter": "?environment=test&from=2025-10-01&to=2026-01-01",
+        "This year": "?environment=test&from=2026-01-01",
+    }
+    assert [one["label"] for one in told if one["current"]] == ["Everything"]
+
+
 def test_results_over_time_are_a_chart_whose_bars_open_their_rows():
     rows = [
         {"result": result, "started_at": f"2026-0{month}-03T08:00:00Z"}
@@ -235,3 +247,8 @@ def test_results_over_time_are_a_chart_whose_bars_open_their_rows():
     assert [row[1:] for row in told["rows"]] == [[1, 1, 0, 0], [1, 0, 0, 0]]
     assert told["rows"][0][0]["url"] == "?environment=production&from=2026-01-01&to=2026-02-01"
     assert compliance._over_time(evaluate.Tested(control("CT-01"), "effective", {}, rows[:2]), {}) is None
+    near = [{**rows[0], "started_at": f"2026-01-{day}T08:00:00Z"} for day in ("03", "31")]
+    told = compliance._over_time(evaluate.Tested(control("CT-01"), "effective", {}, near), {})
+    assert told is not None
+    assert told["finding"] == "Nothing failed on any day."
+    assert told["rows"][1][0] == {"text": "2026-01-31", "url": "?from=2026-01-31&to=2026-02-01"}

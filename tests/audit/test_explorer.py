@@ -310,8 +310,8 @@ def test_what_is_new_is_counted_and_nothing_of_it_told(told, read):
     tell("sign_off.given", "CHG-90")
     tell("change.approved", "CHG-90", TESTER)
     sequence()
-    assert read("/audit/news/", q="actor:noor", after=newest) == "1 new"
-    assert read("/audit/news/", after=newest) == "2 new"
+    assert read("/audit/news/", q="actor:noor", after=newest) == "1 new entry"
+    assert read("/audit/news/", after=newest) == "2 new entries"
     assert f'data-news="/audit/news/?after={newest + 2}"' in read("/audit/")
 
 
@@ -323,6 +323,17 @@ def test_the_print_view_says_what_was_asked_and_under_which_checkpoint(told, rea
         assert words in page
     assert len(re.findall(r"Attempt refused", page)) == 8
     assert "Export as CSV" not in page
+
+
+def test_a_row_opens_in_its_place_with_its_proof_and_what_it_changed(told, read):
+    page = read("/audit/", q="outcome:refused")
+    [way, *_] = re.findall(r'hx-get="(/audit/[0-9]+/within/)"', page)
+    shown = read(way)
+    assert f"Verified: entry {way.split('/')[2]} is in the log and unchanged" in shown
+    assert '<th scope="col">Before</th>' in shown
+    assert "&quot;type&quot;: &quot;attempt.refused&quot;" in shown
+    assert "<html" not in shown
+    assert 'hx-get="/audit/' not in read("/audit/", q="outcome:refused", print=1)
 
 
 def test_an_entry_keeps_the_search_it_was_found_by(told, read):

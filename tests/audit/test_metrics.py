@@ -1,5 +1,6 @@
 """Measures with answers that were counted by hand, their charts, and their way out of the house."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,8 +8,8 @@ import pytest
 from audit.controls.evaluate import Scope
 from audit.controls.facts import fold
 from audit.ledger import openings
-from audit.models import Entry
-from audit.pages import charts
+from audit.models import Checkpoint, Entry
+from audit.pages import charts, measured
 from audit.reports import metrics
 from tests.accounts.cast import person
 from tests.audit.ledgers import history, sealed
@@ -19,6 +20,7 @@ def facts_of(entries):
     return fold(enumerate(sealed(entries)))
 
 
+WAITING = {"chain.opened", "change.waiting", "change.requested"}
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 
 
@@ -97,14 +99,52 @@ def test_recovery_is_the_time_to_the_next_success_in_the_same_place():
     assert delivered(change(1), change(2, end="failed", after=2)).recovery is None, "not recovered yet"
 
 
+def test_a_team_is_picked_by_who_owns_the_service_now():
+    """Each chart counts what was picked, and so do the rows behind its marks."""
+    owners = [
+        ("service.created", "service:pay", "s-1", {"slug": "pay", "owner": "payments"}, time(START)),
+        ("service.created", "service:web", "s-2", {"slug": "web", "owner": "payments"}, time(START)),
+        ("service.edited", "service:web", "s-2", {"slug": "web", "owner": "channels"}, time(START)),
+    ]
+    facts = facts_of([*owners, *change(1), *change(2, service="web", after=2)])
+    asked = measured.Asked(Checkpoint(), facts, Scope(environment="production"), "", "channels", [])
+    assert [asked.holds(one) for one in ("pay", "web", "other")] == [False, True, False]
+    way = asked.of(START, START + timedelta(days=7))
+    assert way.startswith(f"{measured.EXECUTED}?from=2026-03-02")
+    assert way.endswith("environment=production&team=channels")
+
+
+def test_decisions_and_what_waits_are_counted_where_they_were_asked():
+    facts = facts_of(history())
+    assert metrics.decisions(facts, Scope(environment="production"))["owner"] == {"approve": 1}
+    assert metrics.decisions(facts, Scope(environment="test")) == {}
+    assert metrics.decisions(facts, Scope(), lambda service: service == "other") == {}
+    [one] = metrics.waiting(facts_of([entry for entry in history() if entry[0] in WAITING]))
+    assert one.environment == "production"
+
+
+def test_the_calendar_shows_each_day_and_marks_where_glass_was_broken():
+    found = counted(change(1), change(2, incident="INC-1", after=3), change(3, after=30))
+    asked = measured.Asked(Checkpoint(), facts_of([]), Scope(), "", "", found)
+    told = measured.by_day(asked)
+    assert [(row[0]["text"], *row[1:]) for row in told["rows"]] == [
+        ("2026-03-02", 2, 1),
+        ("2026-03-03", 1, 0),
+    ]
+    assert (
+        told["finding"] == "Something was executed on 2 days, most on 2026-03-02: 2. Glass was broken on 1."
+    )
+    assert told["svg"].count('class="diamond"') == 1
+    assert told["svg"].count("<a ") == 2
+    assert told["svg"].count('class="day ') == 7 * measured.FEWEST_WEEKS
+
+
 def median_of(*hours):
     return sum(hours) / len(hours) * 3600
 
 
 def test_what_waits_is_told_by_the_first_stage_without_its_quorum():
-    entries = [
-        entry for entry in history() if entry[0] in {"chain.opened", "change.waiting", "change.requested"}
-    ]
+    entries = [entry for entry in history() if entry[0] in WAITING]
     facts = facts_of(entries)
     assert [(one.change, one.stage) for one in metrics.waiting(facts)] == [("CHG-1", "Service owner")]
     given = [entry for entry in history() if entry[3].get("person") == "jonas"]
@@ -152,10 +192,16 @@ def test_the_page_shows_every_chart_with_a_finding_and_a_table_and_its_csv_is_an
     client = world.client()
     assert world.client(person("Hugo", "elsewhere")).get("/compliance/metrics/").status_code == 403
     page = client.get("/compliance/metrics/").content.decode()
-    assert page.count("<figure") == page.count("<figcaption") == 7
+    assert page.count("<figure") == page.count("<figcaption") == 8
     assert "1 of 1 executions succeeded, 0 failed." in page
-    assert "too few for a rate" in page
+    assert '%<div class="sm muted">0 of 1</div>' not in page, "too few for a rate"
+    assert '<div class="sm muted">0 of 1</div>' in page
     assert "ompliant" not in page
+    [way] = set(re.findall(r'href="(/compliance/metrics/executed/[^"]*)" aria-label="[^"]*1 succeeded', page))
+    rows = client.get(way.replace("&amp;", "&")).content.decode()
+    assert f'href="/go/{world.change}/"' in rows
+    assert rows.count("<tr>") == 2, "the head, and the one change that the mark counts"
+    assert "Nothing was executed" in client.get("/compliance/metrics/executed/?team=nobody").content.decode()
     answer = client.post("/compliance/metrics/csv/", {"chart": "decisions", "environment": "production"})
     lines = b"".join(answer.streaming_content).decode().splitlines()
     assert lines[0] == "Stage,Approved,With a condition,Sent back,Rejected"
