@@ -15,7 +15,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: .venv/installed $(ASSETS) ## start everything, with the demo bank; Ctrl-C stops it (PORT=8001 for another port)
-	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --with-parent
+	@$(if $(PORT),COUNTERSIGN_PORT=$(PORT) )exec $(BIN)/python manage.py up --demo --play --with-parent
 
 test: lint types chromium oracle tools spin sshd rabbitmq faketime bwrap second readers ## check everything
 	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
@@ -49,6 +49,9 @@ races: .venv/installed ## 1,000 rounds of every race
 
 states: .venv/installed ## long random walks over one change, held against the model
 	STATE_EXAMPLES=300 $(BIN)/python -m pytest --timeout 0 tests/state
+
+play: .venv/installed $(ASSETS) ## a first start of the demo, until the last scene of its play
+	PLAY=1 $(BIN)/python -m pytest -n 0 tests/orchestration/test_play.py
 
 soak: .venv/installed ## 2,000 approvals while workers are killed at random
 	SOAK_APPROVALS=2000 $(BIN)/python -m pytest --timeout 0 -s tests/faults/test_approvals.py

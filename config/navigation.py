@@ -14,7 +14,7 @@ from accounts import personas
 from accounts.models import User
 from audit.access import may_read
 from audit.pages import integrity
-from orchestration import access, stopping, waivers, workers
+from orchestration import access, play, stopping, waivers, workers
 from orchestration.outgoing import destinations
 
 Item = dict[str, Any]
@@ -67,7 +67,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 def banners(user: Any) -> list[Item]:
     """What stands above every page, and nobody can put away: a log that is not sound, what is stopped."""
     alarms = integrity.alarms() if isinstance(user, User) and may_read(user) else []
-    return [*alarms, *stopping.banners(user)]
+    return [*alarms, *stopping.banners(user), *play.notices()]
 
 
 def rail(request: HttpRequest) -> list[Item]:

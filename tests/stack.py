@@ -33,6 +33,7 @@ class Stack:
         self,
         *,
         demo: bool = True,
+        play: bool = False,
         durable: bool = False,
         env: dict[str, str] | None = None,
         home: Path | None = None,
@@ -42,6 +43,7 @@ class Stack:
     ) -> None:
         self.home = home or Path(tempfile.mkdtemp(prefix="countersign-stack-"))
         self.port, self.demo, self.durable, self.env = port, demo, durable, env or {}
+        self.play = play
         self.user, self.python = user, python
         self.layout = Layout(self.home)
         self.process: subprocess.Popen[bytes] | None = None
@@ -58,6 +60,7 @@ class Stack:
         argv += [
             f"--port={self.port}",
             *(["--demo"] if self.demo else []),
+            *(["--play"] if self.play else []),
             *([] if self.durable else ["--fast"]),
         ]
         # A file, not a pipe: nobody would read on, and what `up` forks holds a pipe open beyond its end.

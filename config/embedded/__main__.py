@@ -18,6 +18,7 @@ def _parser(env: Environment) -> argparse.ArgumentParser:
     parser.add_argument("--host", default=env.host)
     parser.add_argument("--port", type=int, default=env.port)
     parser.add_argument("--demo", action="store_true", default=env.demo)
+    parser.add_argument("--play", action="store_true")
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--with-parent", action="store_true")
@@ -36,7 +37,9 @@ def main() -> int:
     ):  # what is forked shows the environment that this process began with
         argv = [sys.executable, "-m", "config.embedded", *sys.argv[1:]]
         os.execve(sys.executable, argv, {**os.environ, MARKER: str(data), "PYTHONUNBUFFERED": "1"})  # noqa: S606 - no shell
-    options = Options(host=given.host, port=given.port, demo=given.demo, fast=given.fast, json=given.json)
+    options = Options(
+        host=given.host, port=given.port, demo=given.demo, play=given.play, fast=given.fast, json=given.json
+    )
     try:
         Supervisor(Layout(data), options, env).run()
     except KeyboardInterrupt:

@@ -85,6 +85,7 @@ class Child:
     log: Path
     stop_signal: signal.Signals = signal.SIGTERM
     grace_seconds: float = 15
+    once: bool = False  # it ends by itself, and is not brought back
     before: Callable[[], None] = lambda: None
     handle: Handle | None = None
     started: float = 0
@@ -103,9 +104,16 @@ class Child:
     def is_alive(self) -> bool:
         return self.handle is not None and self.handle.poll() is None
 
+    def is_over(self) -> bool:
+        """Whether it was to run once, and has; what it left in its session is gone too."""
+        if not self.once or self.is_alive():
+            return False
+        self._end()
+        return True
+
     def revive(self) -> bool:
         """Start it again when it has died and its pause is over; True when it was started."""
-        if self.is_alive():
+        if self.is_alive() or self.once:
             return False
         now = time.monotonic()
         if self.due is None:

@@ -21,17 +21,21 @@ from config.environment import ROOT, Environment
 
 READY_SECONDS = 60
 LOCK_SECONDS = 60  # longer than any stop takes
+DEMO_OWNERS = (
+    "Platform,CT-03=Security,CT-05=Security,CT-15=Security,CT-16=Security,CT-17=Security"  # of control tests
+)
 ASKED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run: `demo` seeds the demo bank and allows persona switches; `fast` is for tests, see postgres.FAST;
-    `json` tells the address to a program."""
+    """How to run: `demo` seeds the demo bank and allows persona switches, `play` lets its people work for a while;
+    `fast` is for tests, see postgres.FAST; `json` tells the address to a program."""
 
     host: str
     port: int
     demo: bool
+    play: bool
     fast: bool
     json: bool
 
@@ -46,6 +50,8 @@ class Supervisor:
         os.environ["COUNTERSIGN_DATA_DIR"] = str(layout.data)
         os.environ.setdefault("COUNTERSIGN_RUN_DIR", str(layout.run))
         os.environ["COUNTERSIGN_DEMO"] = str(int(options.demo))
+        if options.demo:
+            os.environ.setdefault("COUNTERSIGN_CONTROL_OWNERS", DEMO_OWNERS)
         os.chdir(ROOT)
 
     @cached_property
@@ -77,6 +83,7 @@ class Supervisor:
         self._seed()
         self._processes()
         self._announce()
+        self._play()
 
     def _stop(self) -> None:
         """In reverse order of their start. A second Ctrl-C does not leave half of them behind."""
@@ -134,6 +141,17 @@ class Supervisor:
         self._fork("web", "uvicorn", lambda: product.web(door), side="web", fds=[door])
         _wait_for(self.children[-1], lambda: _answers(self.options.host, self.port))
 
+    def _play(self) -> None:
+        """After everything answers, so that nobody waits for it; a second start finds it played."""
+        if self.options.demo and self.options.play and _has_command("demo"):
+            self._fork(
+                "demo",
+                "manage.py demo play",
+                lambda: self.product.manage("demo", "play"),
+                side="web",
+                once=True,
+            )
+
     def _announce(self) -> None:
         self._write_table()
         if self.options.json:
@@ -153,8 +171,10 @@ class Supervisor:
             seen = signal.sigtimedwait(news, pause)
             if seen and seen.si_signo in ASKED:
                 break
+            over = [child for child in self.children if child.is_over()]  # its pid may be another's soon
+            self.children = [child for child in self.children if child not in over]
             revived = [child.name for child in self.children if child.revive()]
-            if revived:
+            if revived or over:
                 self._write_table()
             dues = [child.due for child in self.children if child.due is not None]
             pause = max(0.0, min(dues) - time.monotonic()) if dues else 3600
@@ -179,11 +199,12 @@ class Supervisor:
         side: str = "",
         fds: Sequence[int] = (),
         grace_seconds: float = 10,
+        once: bool = False,
     ) -> None:
         body = self._become(body, side=side, name=name)
         launch = Forked(title=f"countersign {name}: {how}", body=body, fds=fds)
         log = self.layout.logs / f"{name}.log"
-        self._bring_up(Child(name=name, launch=launch, log=log, grace_seconds=grace_seconds))
+        self._bring_up(Child(name=name, launch=launch, log=log, grace_seconds=grace_seconds, once=once))
 
     def _bring_up(self, child: Child) -> None:
         child.start()

@@ -18,7 +18,7 @@ PAGES = {
                        "/workflows/deploy-service/new/", "/changes/",
                        "/runs/", "/runs/RUN-1/", "/environments/", "/me/", "/policies/", "/nothing/here/"),
     "Noor Haddad": ("/inbox/", "/changes/CHG-1/", "/audit/", "/audit/?q=actor:noor", "/audit/1/",
-                    "/compliance/",
+                    "/compliance/", "/compliance/metrics/",
                     "/compliance/controls/CT-01/", "/people/"),
 }  # fmt: skip
 
@@ -138,7 +138,7 @@ def test_an_auditor_goes_through_the_log_by_keys_and_hears_what_is_new(person):
     noor.get_by_role("link", name="actor:system:welcome").click()
     first = noor.locator("[data-list] a.mono").first.inner_text()
     person("Mara Lindqvist")  # one more entry of this search, beside our own
-    news = noor.get_by_role("link", name=re.compile("[0-9] new, show"))
+    news = noor.get_by_role("link", name=re.compile("[0-9] new entr(y|ies), show"))
     expect(news).to_be_visible(timeout=LATE)
     assert noor.locator("[data-list] a.mono").first.inner_text() == first, "nothing moved meanwhile"
     news.click()

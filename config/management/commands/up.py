@@ -22,6 +22,9 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, help="0 takes any free one")
         parser.add_argument("--demo", action="store_true", help="seed the demo bank, allow persona switches")
         parser.add_argument(
+            "--play", action="store_true", help="and let its people work for two minutes, once"
+        )
+        parser.add_argument(
             "--fast", action="store_true", help="for tests: a power failure may lose what was accepted"
         )
         parser.add_argument("--json", action="store_true", help="announce the address as one line of JSON")
@@ -33,7 +36,9 @@ class Command(BaseCommand):
         if options["data"]:
             options["data"] = options["data"].resolve()
         flags = [
-            f"--{name.replace('_', '-')}" for name in ("demo", "fast", "json", "with_parent") if options[name]
+            f"--{name.replace('_', '-')}"
+            for name in ("demo", "play", "fast", "json", "with_parent")
+            if options[name]
         ]
         named = [
             f"--{name}={options[name]}" for name in ("data", "host", "port") if options[name] is not None
