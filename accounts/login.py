@@ -12,7 +12,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from accounts import rates
 from accounts.bearer import client_address
 from accounts.models import User
-from accounts.sessions import note_origin
+from accounts.sessions import begun, note_origin, tell_end
 from audit.ledger.entry import Actor, system
 from audit.ledger.record import record
 
@@ -60,7 +60,7 @@ class LoginAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library 
             super().login(request, user)
             note_origin(request, at=datetime.now(UTC))
             request.session.cycle_key()  # also when the same person signs in once more
-            _record("session.started", user)
+            _record("session.started", user, **begun(request))
 
     def set_password(self, user: AbstractBaseUser, password: str) -> None:
         """Only this column: a full save would write back what was read before."""
@@ -70,11 +70,11 @@ class LoginAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library 
             _record("account.password_changed", user)
 
     def logout(self, request: HttpRequest) -> None:
-        user = request.user
+        user, session = request.user, request.session.get("id")
         with transaction.atomic():
             super().logout(request)
             if isinstance(user, User):
-                _record("session.ended", user)
+                tell_end(user, session, by=_actor(user))
 
 
 def _keys(request: HttpRequest, credentials: dict[str, Any]) -> list[tuple[str, rates.Limit]]:
@@ -87,6 +87,9 @@ def _keys(request: HttpRequest, credentials: dict[str, Any]) -> list[tuple[str, 
     ]
 
 
-def _record(kind: str, user: AbstractBaseUser) -> None:
-    actor = Actor(id=str(user.pk), kind="person", auth="session")
-    record(kind, of=None, subject=f"account:{user.pk}", actor=actor)
+def _record(kind: str, user: AbstractBaseUser, **told: str) -> None:
+    record(kind, of=None, subject=f"account:{user.pk}", actor=_actor(user), **told)
+
+
+def _actor(user: AbstractBaseUser) -> Actor:
+    return Actor(id=str(user.pk), kind="person", auth="session")

@@ -1,9 +1,10 @@
 """Sessions in the database, each with its account: listed on the profile, ended with the account."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.db import transaction
@@ -12,7 +13,9 @@ from django.http import HttpRequest
 from accounts.acting import Acting
 from accounts.bearer import client_address
 from accounts.models import User, UserSession
-from audit.ledger.record import record
+from audit.canonical import uuid7
+from audit.ledger.entry import Actor
+from audit.ledger.record import record, timestamp
 from audit.refusals import NotFound
 
 
@@ -26,6 +29,8 @@ class SessionStore(DatabaseStore):
     def create_model_instance(self, data: dict[str, Any]) -> UserSession:
         session = super().create_model_instance(data)
         session.user_id = data.get(SESSION_KEY)  # type: ignore[attr-defined]  # our model, named above
+        if "since" in data:  # nothing that is stored in it later moves its end
+            session.expire_date = min(session.expire_date, _end(data["since"]))
         return session  # type: ignore[return-value]
 
 
@@ -41,9 +46,28 @@ class SignedIn:
 
 
 def note_origin(request: HttpRequest, *, at: datetime) -> None:
-    """What the owner needs to recognise this browser in the list."""
+    """What the owner needs to recognise this browser in the list, and a name for the log that opens nothing."""
     agent = request.headers.get("User-Agent", "")[:200]
     request.session.update({"since": at.isoformat(), "address": client_address(request), "agent": agent})
+    request.session["id"] = str(uuid7())
+
+
+def begun(request: HttpRequest) -> dict[str, str]:
+    """What its entry tells: its name, which stays whatever its key is, and its end."""
+    return {"session": request.session["id"], "expires_at": timestamp(_end(request.session["since"]))}
+
+
+def end_all(user: User, *, by: Actor) -> None:
+    """All that an account has, with an entry each; in the caller's transaction."""
+    for row in UserSession.objects.filter(user=user):
+        row.delete()
+        tell_end(user, row.get_decoded().get("id"), by=by)
+
+
+def tell_end(user: User, session: str | None, *, by: Actor) -> None:
+    """Sessions that began before they had a name end without one."""
+    told = {"session": session} if session else {}
+    record("session.ended", of=None, subject=f"account:{user.pk}", actor=by, **told)
 
 
 def forget(*, at: datetime) -> int:
@@ -64,9 +88,13 @@ def end(by: Acting, handle: str) -> None:
         if row.handle == handle:
             with transaction.atomic():
                 row.delete()
-                record("session.ended", of=None, subject=f"account:{by.user.pk}", actor=by.actor)
+                tell_end(by.user, row.get_decoded().get("id"), by=by.actor)
             return
     raise NotFound("There is no such session of yours; nothing was ended.")
+
+
+def _end(since: str) -> datetime:
+    return datetime.fromisoformat(since) + timedelta(seconds=settings.SESSION_COOKIE_AGE)
 
 
 def _seen(row: UserSession, current: str) -> SignedIn:

@@ -10,8 +10,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from accounts import tokens
-from accounts.models import Membership, Person, Team, User, UserSession
+from accounts import sessions, tokens
+from accounts.models import Membership, Person, Team, User
 from audit.clock import database_time
 from audit.ledger.entry import Actor
 from audit.ledger.personal import Erasable
@@ -154,7 +154,7 @@ def deactivate(user: User, *, by: Actor) -> None:
             tokens.end(token, by=by)
         for team in Team.objects.of(user).order_by("pk"):
             leave(team, user, by=by)
-        UserSession.objects.filter(user=user).delete()
+        sessions.end_all(user, by=by)
 
 
 def rename(user: User, *, name: str, by: Actor) -> None:

@@ -14,6 +14,7 @@ from django.db import connection
 
 from approvals import chain as chains
 from approvals import (
+    current,
     demand,
     directory,
     emergency,
@@ -24,7 +25,6 @@ from approvals import (
     sealing,
     signoffs,
     switches,
-    witness,
 )
 from approvals import permit as permits
 from approvals.chain import Verdict
@@ -57,7 +57,6 @@ from approvals.models import Chain, Decision, Permit, SignOff, Stage
 from approvals.periods import Place
 from audit.canonical import Json
 from audit.ledger.entry import Actor
-from audit.ledger.freshness import lag
 from audit.ledger.record import record, timestamp
 from audit.models import Entry
 
@@ -88,8 +87,6 @@ __all__ = [
     "authorise",
 ]  # fmt: skip
 
-MAX_PENDING = 20_000  # entries that no checkpoint covers yet
-MAX_LAG_SECONDS = 60
 TAKEN_BACK = ["sign_off.withdrawn", "passkey.revoked"]
 _PERMIT = "SELECT * FROM approvals_permit WHERE id = %s AND run_id = %s"
 BEFORE = {"approved", "scheduled"}
@@ -140,7 +137,7 @@ def authorise(start: Start) -> Permit:
     now = said.now
     _check_window(start, now)
     passed = _check_calendar(start, said)
-    size = _check_ledger()
+    size = current.check()
     return _first(start, now, size, passed) if start.first else _later(start, now)
 
 
@@ -176,25 +173,13 @@ def _check_calendar(start: Start, said: freezes.Judged) -> list[UUID]:
     return list(passed.values())
 
 
-def _check_ledger() -> int:
-    """The size of the log, when it is the one of before and keeps up: what is not recorded in time must not be done."""
-    witness.check()
-    behind = lag()
-    if behind.pending > MAX_PENDING or behind.oldest_seconds > MAX_LAG_SECONDS:
-        raise LedgerBehind(
-            f"The ledger is behind ({behind.pending} entries wait, the oldest for {behind.oldest_seconds:.0f} s),"
-            " so nothing starts until it has caught up.",
-        )
-    return behind.size
-
-
 def _plan(start: Start) -> Permit:
     """What only reads starts before anybody agreed: under a permit that is good for nothing else."""
     planned.check(
         change=start.change_key, digest=start.digest, signature=start.signature, content=start.content,
         step=start.step,
     )  # fmt: skip
-    now, size = database_time(), _check_ledger()
+    now, size = database_time(), current.check()
     if not start.first:
         return _later(start, now)
     _check_unpermitted(start)

@@ -1,11 +1,11 @@
-"""Celery's doors: look whether policy has moved in Git; judge again. Losing a call costs a minute, never a decision."""
+"""Celery's doors: look at policy in Git, judge again, try the gate's stop. Losing a call costs minutes, no decision."""
 
 from uuid import UUID
 
 from celery import shared_task
 from django.db import close_old_connections
 
-from approvals import replays, shadows
+from approvals import probe, replays, shadows
 from approvals.policy import commits
 from audit.ledger.entry import system
 
@@ -32,3 +32,10 @@ def sweep_replays() -> None:
     shadows.settle()
     for key in replays.sweep():
         replays.call(key)
+
+
+@shared_task(name="approvals.probe")
+def probe_the_stop() -> None:
+    """Once a day, whoever asks."""
+    close_old_connections()
+    probe.daily()

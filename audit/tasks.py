@@ -5,8 +5,9 @@ from uuid import UUID
 from celery import shared_task
 from django.db import close_old_connections
 
+from audit import configuration
 from audit.archive import writing
-from audit.ledger import examined, stamped
+from audit.ledger import alarm, examined, stamped
 from audit.reports import exports, schedule, tested
 
 
@@ -42,10 +43,18 @@ def sweep_exports() -> None:
         exports.call(key)
 
 
+@shared_task(name="audit.watch")
+def watch() -> None:
+    """Raise the alarm when the log stands still."""
+    close_old_connections()
+    alarm.look()
+
+
 @shared_task(name="audit.keep")
 def keep() -> None:
-    """Every ten minutes; each is done once a day, and nothing where nothing is set."""
+    """Every ten minutes; each is done once a day, or when it is due, and nothing where nothing is set."""
     close_old_connections()
+    configuration.tell()
     stamped.daily()
     writing.nightly()
 

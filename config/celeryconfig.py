@@ -48,6 +48,8 @@ beat_schedule = {
     "replays": {"task": "approvals.sweep_replays", "schedule": 15.0, "options": {"expires": 15}},
     "exports": {"task": "audit.sweep_exports", "schedule": 15.0, "options": {"expires": 15}},
     "tests": {"task": "audit.test_daily", "schedule": 60.0, "options": {"expires": 60}},
+    "alarm": {"task": "audit.watch", "schedule": 30.0, "options": {"expires": 30}},
+    "probe": {"task": "approvals.probe", "schedule": 600.0, "options": {"expires": 600}},
     "engagements": {"task": "accounts.settle_engagements", "schedule": 60.0, "options": {"expires": 60}},
     "keep": {"task": "audit.keep", "schedule": 600.0, "options": {"expires": 600}},
     "examine": {"task": "audit.examine", "schedule": 600.0, "options": {"expires": 600}},

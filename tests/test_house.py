@@ -39,7 +39,6 @@ WRITES_STATE = {
     "orchestration/lifecycle.py": "the states of a change, a run and a step",
 }
 WRITTEN_TWICE = {
-    "session.ended": "by signing out, and from the list of one's sessions",
     "account.scopes": "by an edit, and once by the upgrade that brought ceilings",
 }
 WRITERS_OF_ENTRIES = {

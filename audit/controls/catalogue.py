@@ -28,12 +28,15 @@ class Control:
     verified_on: str
     parameters: dict[str, int] = field(default_factory=dict)  # the numbers that it compares with
     kind: str = EXECUTION  # of the items of its population
+    evidence: dict[int, tuple[str, ...]] = field(default_factory=dict)  # what a tier of environments needs
 
     @property
     def digest(self) -> str:
         """Of all that it says; what is as it is without saying so is left out."""
-        usual = {"parameters": {}, "kind": EXECUTION}
+        usual = {"parameters": {}, "kind": EXECUTION, "evidence": {}}
         said = {name: value for name, value in asdict(self).items() if value != usual.get(name)}
+        if self.evidence:
+            said["evidence"] = {str(tier): list(kinds) for tier, kinds in self.evidence.items()}
         return digest("countersign/control/v1", said)
 
 

@@ -13,11 +13,9 @@ from audit.controls.catalogue import Control, controls
 from audit.controls.facts import Facts, fold
 from audit.controls.items import Item, Judgement
 from audit.controls.judgements import judge
-from audit.controls.log import Seal
 from audit.controls.populations import Population, Scope
-from audit.ledger import checkpoint as checkpoints
+from audit.controls.seals import seals
 from audit.ledger.export import numbered
-from audit.ledger.note import BadNote
 from audit.models import Checkpoint
 from audit.progress import Tell, watched
 
@@ -158,32 +156,13 @@ def _period() -> int:
 
 @lru_cache(maxsize=2)
 def _known(size: int, root: bytes, period: int) -> Facts:
-    return fold(numbered(size), _seals(size), size)
+    return fold(numbered(size), seals(size), size)
 
 
 def read(checkpoint: Checkpoint, tell: Tell) -> Facts:
     """The same, read anew and not kept; `tell` hears how many entries were read."""
     size = checkpoint.size
-    return fold(watched(numbered(size), tell), _seals(size), size)
-
-
-def _seals(size: int) -> Iterator[Seal]:
-    """Every stored checkpoint up to this size, and whether a key of ours signed what it says."""
-    try:
-        keys = checkpoints.keys()
-    except (OSError, ValueError):
-        keys = ()
-    for row in Checkpoint.objects.filter(size__lte=size).order_by("size").iterator():
-        root = bytes(row.root)
-        if not keys:
-            yield Seal(row.size, root, None)
-            continue
-        try:
-            signed = checkpoints.read(row.note, keys)
-        except BadNote:
-            yield Seal(row.size, root, False)
-            continue
-        yield Seal(row.size, root, (signed.size, signed.root) == (row.size, root))
+    return fold(watched(numbered(size), tell), seals(size), size)
 
 
 def _test(control: Control, items: list[Item], facts: Facts) -> Tested:

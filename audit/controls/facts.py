@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from audit.controls.administration import ACTS, Administration
 from audit.controls.directory import Directory
+from audit.controls.keys import Keys
 from audit.controls.log import Log, Seal
-from audit.controls.premises import ACTS, Premises
+from audit.controls.premises import Premises
 from audit.controls.reading import UNTOLD, Reader
 from audit.controls.releases import Releases
 from audit.controls.told import Told
@@ -17,7 +19,7 @@ from audit.controls.told import Told
 PARSED = {
     "change", "chain", "sign_off", "permit", "run", "exception", "review", "account", "team", "membership",
     "delegation", "policy", "bundle", "environment", "step", "evidence", "deployment", "access_review", "archive",
-    "service",
+    "service", "session", "token", "checkpoint", "gate",
 }  # fmt: skip
 DECIDED, VERIFIES = b'"decision":', b'"phase":"verify"'  # of steps, only what a person said and what verified
 REFUSED = b"attempt.refused"
@@ -80,7 +82,9 @@ class Facts:
     ended: dict[str, Told] = field(default_factory=dict)  # of these, early
     given: dict[str, SignOff] = field(default_factory=dict)  # by their own id
     directory: Directory = field(default_factory=Directory)
+    keys: Keys = field(default_factory=Keys)
     premises: Premises = field(default_factory=Premises)
+    administration: Administration = field(default_factory=Administration)
     releases: Releases = field(default_factory=Releases)
     asked: dict[str, list[Told]] = field(default_factory=_lists)  # to start, by change
     answers: dict[str, list[Told]] = field(default_factory=_lists)  # of people to steps, by run
@@ -139,6 +143,8 @@ class Facts:
                 self.conclusions[data["change"]].append(told)
             case ["account" | "team" | "membership" | "delegation" | "access_review", _]:
                 self.directory.add(told)
+            case ["session" | "token", _]:
+                self.keys.add(told)
             case ["evidence" | "deployment", _]:
                 self.releases.add(told)
             case _:
@@ -158,7 +164,7 @@ class Facts:
 
     def _add_act(self, told: Told) -> None:
         if told.kind in ACTS:
-            self.premises.acts.append(told)
+            self.administration.add(told)
         if told.kind == "exception.granted":
             self.exceptions.setdefault(told.data["exception"], told)
 
@@ -226,5 +232,7 @@ def _uncollected() -> Iterator[None]:
 
 def _told(kind: str) -> str:
     """The kind, if a control test asks about it."""
-    asked = kind in ACTS or (kind.partition(".")[0] in PARSED and kind not in UNTOLD)
+    asked = (
+        kind in ACTS or kind == "ledger.behind" or (kind.partition(".")[0] in PARSED and kind not in UNTOLD)
+    )
     return sys.intern(kind) if asked else ""

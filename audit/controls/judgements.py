@@ -30,7 +30,7 @@ JUDGES: dict[str, Callable[[Any, Facts], Judgement]] = {
     "CT-17": rights.administration_takes_two,
     "CT-18": releases.promoted_in_order,
     "CT-19": performed.outcome_was_verified,
-    "CT-20": kept.log_is_archived,
+    "CT-20": kept.log_and_signatures_are_kept,
 }
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from audit.ledger.merkle import Range, leaf_hash
 
 # The one form of entries: keys in order, so that what stands outside the data is found without reading the data.
-HEAD = re.compile(rb'\{"actor":\{"auth":"[^"]*","id":"([^"]*)","kind":"[^"]*"\},"data":')
+HEAD = re.compile(rb'\{"actor":\{"auth":"([^"]*)","id":"([^"]*)","kind":"[^"]*"\},"data":')
 TAIL = re.compile(
     rb'"id":"([^"]*)","prev":(?:null|"[^"]*")(?:,"sd":\{[^{}]*\})?,"state":(?:null|\{[^{}]*\}),"stream":"([^"]*)",'
     rb'"stream_version":(\d+),"subject":("[^"\\]*(?:\\.[^"\\]*)*"),"time":"([^"]*)","type":"([^"]*)","v":[12]\}'
@@ -28,11 +28,16 @@ RECENT = 20_001  # moments that are kept: more entries than the gate lets wait
 
 @dataclass(frozen=True)
 class Seal:
-    """A stored checkpoint: what it covers, and whether our key signed exactly that. None: there is no key to ask."""
+    """A stored checkpoint: what it covers, whether our key signed exactly that, and who else has seen it."""
 
     size: int
     root: bytes
-    signed: bool | None
+    signed: bool | None  # None: there is no key to ask
+    at: str = ""  # when the sequencer made it, by its own clock
+    witnessed: bool | None = None  # as many as the policy demands; None: it demands none
+    stamp: str | None = (
+        None  # the digest of the token of a timestamp authority; empty where it does not verify
+    )
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,13 @@ class Sealed:
     fits: bool  # whether the entries so far have the root that was signed
     fault: str  # the first one: gap, unreadable, version, clock
     at: int  # its index
+    begun: str = ""  # when the first of these entries was written
+    newest: str = ""  # the latest moment that one of them tells; empty where entries before told a later one
+
+    def is_late(self, most: int) -> bool:
+        """Whether its first entry had waited for longer when it was signed; of the first checkpoint nobody asks."""
+        known = self.first > 0 and bool(self.begun and self.seal.at)
+        return known and most < seconds(self.begun, self.seal.at) < float("inf")
 
 
 class Line(NamedTuple):
@@ -52,6 +64,7 @@ class Line(NamedTuple):
 
     kind: bytes
     time: bytes
+    auth: bytes  # how the actor was known
     actor: bytes
     stream: bytes
     subject: bytes
@@ -68,7 +81,13 @@ class Log:
         self._seals = deque(seals)
         self._range = Range()
         self._versions: dict[bytes, int] = {}
-        self._first, self._fault, self._at = 0, "", 0
+        self._first, self._fault, self._at, self._before = 0, "", 0, b""
+
+    @property
+    def witnessed(self) -> int | None:
+        """The largest size that witnesses have cosigned as the policy demands; None where it demands none."""
+        asked = [one.seal for one in self.sealed if one.seal.witnessed is not None]
+        return max((one.size for one in asked if one.witnessed), default=0) if asked else None
 
     @property
     def until(self) -> str:
@@ -111,7 +130,7 @@ class Log:
         if own != stream:  # an act that changes no row is a stream of its own
             self._follow(index, stream, int(version))
         self._tick(index, time)
-        return Line(kind, time, head[1], stream, subject, body[head.end() : at - 1])
+        return Line(kind, time, head[1], head[2], stream, subject, body[head.end() : at - 1])
 
     def _follow(self, index: int, stream: bytes, version: int) -> None:
         if version != self._versions.get(stream, 0) + 1:
@@ -136,8 +155,20 @@ class Log:
             return
         seal = self._seals.popleft()
         fits = self._range.root() == seal.root
-        self.sealed.append(Sealed(seal, self._first, self.until, fits, self._fault, self._at))
-        self._first, self._fault = seal.size, ""
+        rose = "" if self.newest == self._before else self.until
+        fault, begun = (self._fault, self._at), self._time_of(self._first).decode()
+        self.sealed.append(Sealed(seal, self._first, self.until, fits, *fault, begun, rose))
+        self._first, self._fault, self._before = seal.size, "", self.newest
+
+    def _time_of(self, index: int) -> bytes:
+        """Of an entry of late, or the earliest that is still known."""
+        behind = min(self._range.size - index, len(self.recent))
+        return self.recent[-behind] if behind else b""
+
+
+def seconds(earlier: str, later: str) -> float:
+    """From one moment to another; for ever where one of them is none."""
+    return _seconds(earlier.encode(), later.encode())
 
 
 def _seconds(earlier: bytes, later: bytes) -> float:

@@ -7,10 +7,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from audit.controls.catalogue import control
 from audit.controls.facts import Facts
 from audit.controls.items import Execution, Item, Thing, execution
-from audit.controls.premises import CONTROL_ROOM
-from audit.controls.told import Told
+from audit.controls.premises import CONTROL_ROOM, ITSELF
 from audit.ledger.record import timestamp
 
 
@@ -86,6 +86,27 @@ def _checkpoints(among: Population) -> Iterator[Item]:
         yield Thing("checkpoint", str(one.seal.size), one.seal.size - 1, one.time, one)
 
 
+def _stops(among: Population) -> Iterator[Item]:
+    """Each start, each day on which there was one, and each time that the log stood still."""
+    yield from among.executions
+    days: dict[str, Execution] = {}
+    for one in among.executions:
+        days.setdefault(one.time[:10], one)
+    for day, one in days.items():
+        at = f"{day}T00:00:00.000000Z"
+        yield Thing("day", f"the stop on {day}", one.index, one.time, at)
+    most = control("CT-14").parameters["seconds"]
+    for sealed in among.facts.log.sealed:
+        if sealed.is_late(most):
+            yield Thing(
+                "standstill",
+                f"until checkpoint {sealed.seal.size}",
+                sealed.seal.size - 1,
+                sealed.begun,
+                sealed,
+            )
+
+
 def _leavers(among: Population) -> Iterator[Item]:
     people = among.facts.directory.people
     for told in among.facts.directory.leavers:
@@ -94,12 +115,10 @@ def _leavers(among: Population) -> Iterator[Item]:
 
 
 def _acts(among: Population) -> Iterator[Item]:
-    for told in among.facts.premises.acts:
-        yield Thing("act", f"{told.kind} {told.subject}", told.index, told.time, told, _of_change(told))
-
-
-def _of_change(told: Told) -> dict[str, str | None]:
-    return {"service": "countersign"} if told.actor.startswith("change:") else {}
+    """About the product itself, so that an exception agreed to beforehand can be for its service."""
+    for deed in among.facts.administration.deeds:
+        told = deed.told
+        yield Thing("act", f"{told.kind} {told.subject}", told.index, told.time, deed, {"service": ITSELF})
 
 
 def _deployments(among: Population) -> Iterator[Item]:
@@ -125,6 +144,12 @@ def _teams(among: Population) -> Iterator[Item]:
             yield Thing("team", team, told.index, among.as_of)
 
 
+def _kept(among: Population) -> Iterator[Item]:
+    """The archive, and each execution with the signatures that it rested on."""
+    yield from _archives(among)
+    yield from (one for one in among.executions if one.counted)
+
+
 def _archives(among: Population) -> Iterator[Item]:
     """The whole log, in the archive that has most of it."""
     places = [
@@ -137,11 +162,12 @@ def _archives(among: Population) -> Iterator[Item]:
 
 
 # What is judged as it stood at the end of the period, whenever it began.
-STANDING: dict[str, Callable[[Population], Iterable[Item]]] = {"team": _teams, "archive": _archives}
+STANDING: dict[str, Callable[[Population], Iterable[Item]]] = {"team": _teams, "kept": _kept}
 KINDS: dict[str, Callable[[Population], Iterable[Item]]] = {
     "execution": _executions,
     "service_month": _service_months,
     "checkpoint": _checkpoints,
+    "stop": _stops,
     "leaver": _leavers,
     "act": _acts,
     "deployment": _deployments,

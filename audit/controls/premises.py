@@ -1,4 +1,4 @@
-"""What held beside the changes: which policy was in force, where the environments stand, and who altered that."""
+"""What held beside the changes: which policy was in force, where the environments stand, where the log is kept."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -6,12 +6,7 @@ from dataclasses import dataclass, field
 from audit.controls.told import Told
 
 CONTROL_ROOM = "control-room"  # the environment of governed acts
-# What widens what somebody may do, or makes a protection weaker: more than one person has to want it.
-ACTS = {
-    "membership.started", "permission.granted", "account.promoted", "passkey.trusted", "bundle.activated",
-    "exception.granted", "freeze.excepted", "freeze.lifted", "kill_switch.lifted", "destination.created",
-    "workflow_version.active",
-}  # fmt: skip
+ITSELF = "countersign"  # and their service
 
 
 def _lists() -> dict[str, list[Told]]:
@@ -20,13 +15,15 @@ def _lists() -> dict[str, list[Told]]:
 
 @dataclass
 class Premises:
-    """What the ledger says about policy, places and administration."""
+    """What the ledger says about policy and places."""
 
     decisions: dict[str, Told] = field(default_factory=dict)  # of policy, by id
     bundles: dict[str, list[Told]] = field(default_factory=_lists)  # activated and retired, by digest
     environments: dict[str, list[Told]] = field(default_factory=_lists)
-    acts: list[Told] = field(default_factory=list)  # of administration
     owners: dict[str, str] = field(default_factory=dict)  # of services: the team that answers for one now
+    stamped: dict[int, Told] = field(default_factory=dict)  # checkpoints that an authority has seen, by size
+    alarms: list[Told] = field(default_factory=list)  # that the log stands still
+    probes: list[Told] = field(default_factory=list)  # of whether nothing starts then
     archived: dict[str, list[Told]] = field(default_factory=_lists)  # pieces of the log, by place
     checked: list[Told] = field(default_factory=list)  # archives that were restored
 
@@ -39,9 +36,14 @@ class Premises:
                 self.bundles[told.data["bundle"]].append(told)
             case "environment.created" | "environment.edited":
                 self.environments[told.subject.removeprefix("environment:")].append(told)
-
             case "service.created" | "service.edited" if "owner" in told.data:
                 self.owners[told.subject.removeprefix("service:")] = told.data["owner"]
+            case "checkpoint.timestamped":
+                self.stamped.setdefault(told.data["size"], told)
+            case "ledger.behind":
+                self.alarms.append(told)
+            case "gate.probed":
+                self.probes.append(told)
             case "archive.written":
                 self.archived[told.data["place"]].append(told)
             case "archive.checked":
@@ -60,6 +62,10 @@ class Premises:
             return None
         before = [name for name, at in positions.items() if at < positions[environment]]
         return max(before, key=lambda name: (positions[name], name), default="")
+
+    def stamped_between(self, size: int, due: str) -> bool:
+        """Whether an authority was shown the log of this size, or a longer one, by then."""
+        return any(size <= one and told.time <= due for one, told in self.stamped.items())
 
     def in_force(self, bundle: str, index: int) -> bool:
         """Whether this policy judged at a place in the log."""

@@ -21,20 +21,33 @@ KEPT: dict[str, tuple[str, ...]] = {
     "chain.opened": ("chain", "digest", "stages", "conflicted", "decision", "bundle"),
     "sign_off.given": (
         "chain", "chain_digest", "stage", "stage_name", "digest", "decision", "person", "owner", "delegation",
-        "passkey",
+        "passkey", "persona_switched", "auth",
     ),
     "permit.issued": ("permit", "digest", "chain", "sign_offs", "checkpoint_size", "purpose"),
     "policy.decided": ("decision", "bundle", "denied"),
     "run.running": RUN,
     "run.succeeded": RUN,
     "step.succeeded": ("run", "decision", "phase"),
-    "evidence.attached": ("change", "digest", "evidence_kind"),
+    "session.started": ("session", "expires_at"),
+    "session.ended": ("session",),
+    "token.created": ("account", "expires_at"),
+    "token.revoked": ("account",),
+    "evidence.attached": ("change", "digest", "evidence_kind", "evidence_digest"),
 }  # fmt: skip
 CHANGE = ("change",)
 # What nothing asks about, though others of their family are.
 UNTOLD = {f"change.{state}" for state in ("drafted", "edited", "draft", "commented")}
-UNTOLD |= {"chain.completed", "chain.reopened", "chain.void", "chain.rejected", "run.created", "run.unknown"}
-STREAMS = ("sign_off.", "account.", "team.", "delegation.")  # kinds of which the row is asked for
+UNTOLD |= {
+    "session.confirmed",
+    "session.refused",
+    "chain.completed",
+    "chain.reopened",
+    "chain.void",
+    "chain.rejected",
+    "run.created",
+    "run.unknown",
+}
+STREAMS = ("sign_off.", "account.", "team.", "delegation.", "token.")  # kinds of which the row is asked for
 
 
 class Reader:
@@ -48,6 +61,8 @@ class Reader:
         data, _ = DECODE(line.data.decode())
         if "passkey" in data and kind.startswith("sign_off."):
             data["passkey"] = True  # that there is one; whether it holds is the verifier's business
+        if kind == "sign_off.given":
+            data["auth"] = line.auth.decode()
         subject, _ = DECODE(line.subject.decode())
         stream = line.stream.decode() if kind.startswith(STREAMS) else ""
         actor = self._once(line.actor.decode())

@@ -23,6 +23,7 @@ class Releases:
     put: dict[tuple[Place, str], int] = field(default_factory=dict)  # where each artifact was first put there
     observed: dict[Place, list[Told]] = field(default_factory=lambda: defaultdict(list))
     evidence: dict[str, list[Told]] = field(default_factory=_lists)  # by change
+    gone: set[tuple[str, str]] = field(default_factory=set)  # change and digest of files that were removed
 
     def add(self, told: Told) -> None:
         """Take one entry in, in the order of the log."""
@@ -31,6 +32,8 @@ class Releases:
                 self.observed[told.data["service"], told.data["environment"]].append(told)
             case "evidence.attached":
                 self.evidence[told.data["change"]].append(told)
+            case "evidence.removed":
+                self.gone.add((told.data["change"], told.data["evidence_digest"]))
 
     def end(self, told: Told, asked: Told | None) -> None:
         """A run succeeded that had been asked for."""
@@ -40,6 +43,10 @@ class Releases:
         self.ended[place].append((told, artifacts))
         for one in artifacts:
             self.put.setdefault((place, one), told.index)
+
+    def is_gone(self, told: Told) -> bool:
+        """Whether what this piece of evidence was lies nowhere any more."""
+        return bool(self.gone) and (told.data["change"], told.data["evidence_digest"]) in self.gone
 
     def put_before(self, artifact: str, place: Place, index: int) -> bool:
         """Whether a run had put it there by then."""

@@ -93,6 +93,7 @@ def chain(facts: Facts, row: Mapping[str, Any]) -> Iterator[Link]:
         if opened is not None:
             asked = ", ".join(f"{stage['quorum']} of {stage['name']}" for stage in opened.data["stages"])
             yield _link("Approvals demanded", asked, opened, "info", opened.subject)
+    yield from _evidence(facts, row)
     given = {one.given.index: one for one in facts.given.values()}
     for one in approvals(given, row):
         told = given[one.index].given
@@ -107,6 +108,16 @@ def chain(facts: Facts, row: Mapping[str, Any]) -> Iterator[Link]:
     if start is not None:
         yield _link("Started", str(row["run"]), start, "running", start.data["digest"])
     yield from _end(facts, row)
+
+
+def _evidence(facts: Facts, row: Mapping[str, Any]) -> Iterator[Link]:
+    """What was attached to this content before it started, with the digest of each piece in words."""
+    for told in facts.releases.evidence.get(row["change"], ()):
+        if told.data["digest"] == row["digest"] and told.index < row["index"]:
+            kind = told.data["evidence_kind"].replace("_", " ")
+            gone = ", removed again" if facts.releases.is_gone(told) else ""
+            words = f"{told.data['evidence_digest']}{gone}"
+            yield _link(f"Attached: {kind}", words, told, "info", told.data["digest"])
 
 
 def _end(facts: Facts, row: Mapping[str, Any]) -> Iterator[Link]:

@@ -21,7 +21,7 @@ class NewEvidence(StrictSerializer):
 
     kind = serializers.ChoiceField(choices=evidence.KINDS)
     digest = serializers.RegexField(r"^sha256:[0-9a-f]{64}\Z", max_length=71)
-    address = serializers.URLField(max_length=500)
+    address = serializers.URLField(max_length=evidence.MAX_ADDRESS)
 
 
 class Observation(StrictSerializer):
@@ -40,10 +40,45 @@ class Written(serializers.Serializer[Entry]):
     entry = serializers.UUIDField(source="pk")
 
 
-class AttachEvidence(APIView):
-    """Say that a piece of evidence belongs to what the change asks for now."""
+class Piece(serializers.Serializer[evidence.Attached]):
+    """One that was attached; `current`: to what is asked for now."""
 
-    scopes: ClassVar[dict[str, str]] = {"POST": "changes:write"}
+    kind = serializers.CharField()
+    digest = serializers.CharField()
+    address = serializers.CharField()
+    actor = serializers.CharField()
+    at = serializers.DateTimeField()
+    current = serializers.BooleanField()
+
+
+class EvidenceList(serializers.Serializer[dict[str, Any]]):
+    """What there is, the oldest first; the kinds that CT-10 asks for, and those of them that are missing."""
+
+    needed = serializers.ListField(child=serializers.CharField())
+    missing = serializers.ListField(child=serializers.CharField())
+    evidence = Piece(many=True)
+
+
+class AttachEvidence(APIView):
+    """The evidence of a change; say that a piece of it belongs to what the change asks for now."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "changes:read", "POST": "changes:write"}
+
+    @extend_schema(operation_id="changes_evidence_list", responses=EvidenceList)
+    def get(self, request: Request, key: str) -> Response:
+        change = access.get_change_or_404(request.user, key)
+        found, now = evidence.attached(change), change.revision.digest if change.revision else ""
+        pieces = [
+            {"kind": one.kind, "digest": one.digest, "address": one.address, "actor": one.actor, "at": one.at,
+             "current": one.of == now}
+            for one in found
+        ]  # fmt: skip
+        told = {
+            "needed": evidence.required(change),
+            "missing": evidence.missing(change, found),
+            "evidence": pieces,
+        }
+        return Response(EvidenceList(told).data)
 
     @extend_schema(request=NewEvidence, responses={201: Written})
     def post(self, request: Request, key: str) -> Response:

@@ -10,6 +10,7 @@ from orchestration.models.catalogue import (
 )
 from orchestration.models.change import Change, Comment, Revision
 from orchestration.models.destination import Destination
+from orchestration.models.evidence import EvidenceFile
 from orchestration.models.plan import Artifact, Plan
 from orchestration.models.queue import Place
 from orchestration.models.review import Conclusion, Review
@@ -27,6 +28,7 @@ __all__ = [
     "Conclusion",
     "Destination",
     "Environment",
+    "EvidenceFile",
     "LogChunk",
     "Place",
     "Plan",

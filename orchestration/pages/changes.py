@@ -15,6 +15,7 @@ from orchestration import access, asking, changes
 from orchestration.models import Change, Plan, Revision
 from orchestration.pages import (
     answering,
+    attached,
     facts,
     fragments,
     glass,
@@ -31,7 +32,7 @@ from orchestration.pages import (
     trace,
 )
 
-PARTS = {"head", "planning", "found", "rail", "run", "log", "timeline"}
+PARTS = {"head", "planning", "found", "rail", "run", "log", "evidence", "timeline"}
 
 
 @require_GET
@@ -144,6 +145,7 @@ def context(request: HttpRequest, change: Change, refused: Refusal | None = None
         "plan": facts.plan(content),
         **planned.context(request, change, content),
         **times.context(change, content),
+        **attached.context(request, change, content),
         "policy": trace.policy(content),
         "rules": trace.rules(content),
         "entries": story.of(change),

@@ -17,7 +17,7 @@ from orchestration.definitions.workflow import document as definition_of
 from orchestration.engine.flow import foreseen
 from orchestration.models import Change, Plan, Revision, Run
 from orchestration.models.secret import LATEST
-from orchestration.pages import way
+from orchestration.pages import attached, way
 
 COMPARED = 20  # how many earlier changes of the same workflow and service "the usual" is
 ENOUGH = 3  # fewer earlier changes than this are no habit to differ from
@@ -211,8 +211,12 @@ def _evidence(change: Change) -> Fact:
     past = Run.objects.applying().filter(change__in=earlier(change).values("pk")[:COMPARED])
     total = past.exclude(state__in=[Run.State.READY, Run.State.RUNNING]).count()
     good = past.filter(state=Run.State.SUCCEEDED).count()
+    runs = f"{good} of {total} earlier runs succeeded" if total else "no earlier run of this on this service"
+    if needed := attached.fact(change):
+        there, lacking = needed
+        return _fact("Evidence", there, lacking or runs, icon="warning" if lacking else "succeeded")
     if not total:
-        return _fact("Evidence", "First run", "no earlier run of this on this service", icon="warning")
+        return _fact("Evidence", "First run", runs, icon="warning")
     return _fact("Evidence", f"{good} of {total} succeeded", "earlier runs of this on this service")
 
 

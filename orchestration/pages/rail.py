@@ -17,7 +17,7 @@ from approvals.seats import Seat
 from audit.refusals import Refusal
 from orchestration import access
 from orchestration.models import Change, Revision
-from orchestration.pages import facts, planned, undoing, who
+from orchestration.pages import attached, facts, planned, undoing, who
 
 S = Change.State
 
@@ -171,6 +171,7 @@ def _decision(
         "chain_digest": revision.chain.digest,
         "risk": risk,
         "flags": flags(change) if risk == "high" else [],
+        "evidence_missing": attached.lacking(change),
         "effects": {
             "approve": "Approve and start when complete",
             "approve_with_condition": "Approve with this condition",

@@ -12,7 +12,7 @@ from accounts.acting import acting
 from audit.ledger.record import record_refusal
 from audit.refusals import Refusal
 from audit.templatetags import words
-from orchestration import access, asking, changes
+from orchestration import access, asking, changes, evidence
 from orchestration.definitions import repeats as times
 from orchestration.definitions.repeats import Window
 from orchestration.models import Change, Workflow
@@ -86,9 +86,20 @@ def previewed(request: HttpRequest, given: dict[str, Any]) -> HttpResponse:
         steps = way.plan(map(facts.planned, found["steps"]), {step["key"]: step for step in found["steps"]})
         told = {"rules": trace.previewed(found), "steps": steps, "facts": json.dumps(found["facts"])}
         panel = {**answer(found), **told}
+        panel["points"] += _evidence(request, given)
     except Refusal as refusal:
         panel = {"summary": "Not ready to submit.", "points": _problems(refusal)}
     return render(request, "components/preview_result.html", {"preview": panel})
+
+
+def _evidence(request: HttpRequest, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """What has to be attached before anybody approves; nothing of an emergency."""
+    place = access.visible_environments(request.user).filter(slug=given["environment"]).first()
+    if place is None or given.get("emergency"):
+        return []
+    kinds = [evidence.TITLES[kind] for kind in evidence.required_in(place)]
+    note = f"{', '.join(kinds).capitalize()}: attach it on the page of the change."
+    return [{"state": "pending", "title": "Evidence before anybody approves", "note": note}] if kinds else []
 
 
 def typed(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:

@@ -34,6 +34,8 @@ VERBS = {
     "stage.reminded": ("reminded those who may decide:", "overdue"),
     "stage.claimed": ("is reviewing", "person"),
     "stage.handed_over": ("handed over to", "hand_over"),
+    "evidence.attached": ("attached evidence:", "info"),
+    "evidence.removed": ("removed a file that was given as evidence", "cancelled"),
     "review.opened": ("left a review to two people who took no part", "review"),
     "review.concluded": ("reviewed it; a second person closes the review", "review"),
     "review.closed": ("reviewed it, which closes the review", "closed"),
@@ -122,6 +124,8 @@ def _entry(entry: Entry, data: dict[str, Any], names: Names) -> dict[str, Any]:
 
 
 def _object(kind: str, data: dict[str, Any], names: Names) -> str:
+    if kind == "evidence.attached":
+        return str(data["evidence_kind"]).replace("_", " ")
     if kind == "sign_off.given":
         return f"as {data['stage_name']}"
     if kind == "destination.skipped":

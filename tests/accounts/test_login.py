@@ -5,6 +5,8 @@ from django.test import Client
 
 from accounts import teams
 from accounts.models import UserSession
+from audit.canonical import parse
+from audit.ledger.record import timestamp
 from audit.models import Entry
 from tests.accounts.cast import PASSWORD, TEST, kinds, person
 
@@ -138,6 +140,24 @@ def test_the_profile_lists_sessions_and_ends_only_ones_own():
     foreign = UserSession.objects.get(user=noor).handle
     assert here.post(f"/me/sessions/{foreign}/end/").status_code == 404
     assert hers.get("/me/").status_code == 200
+
+
+def told(kind):
+    return [parse(bytes(one.body))["data"] for one in Entry.objects.filter(kind=kind).order_by("id")]
+
+
+def test_the_log_names_each_session_by_what_opens_nothing_and_tells_its_end():
+    mara, here, there = person("Mara"), Client(), Client()
+    sign_in(here)
+    sign_in(there)
+    here.post("/me/confirm/", {"password": PASSWORD})
+    stored = UserSession.objects.get(session_key=here.session.session_key)
+    here.post("/accounts/logout/")
+    teams.deactivate(mara, by=TEST)
+    begun, ended = told("session.started"), told("session.ended")
+    assert [one["session"] for one in ended] == [one["session"] for one in begun]
+    assert timestamp(stored.expire_date) == begun[0]["expires_at"], "a confirmation moves no end"
+    assert not any(one.session_key in str(begun) for one in (stored, there.session))
 
 
 def test_a_page_for_one_person_is_kept_by_no_cache():

@@ -56,6 +56,18 @@ def test_whoever_does_not_see_a_change_attaches_nothing_to_it(bank):
     assert not Entry.objects.filter(kind="evidence.attached").exists()
 
 
+def test_the_api_lists_what_there_is_and_what_is_missing(bank):
+    change, mara = bank.change(), Browser(bank, "mara")
+    mara.post(f"changes/{change.key}/evidence/", REPORT, key="one")
+    said = mara.get(f"changes/{change.key}/evidence/").json()
+    assert said["missing"] == ["impact", "security_check", "rollback_plan"]
+    [one] = said["evidence"]
+    assert (one["kind"], one["actor"], one["current"]) == ("test_result", str(bank.user("mara").pk), True)
+    stranger = Client()
+    stranger.force_login(teams.create_person(username="eve", name="Eve", by=TEST))
+    assert stranger.get(f"/api/v1/changes/{change.key}/evidence/").status_code == 404
+
+
 def observe(bank, who="mara", scope="deployments:write", **said):
     body = {
         "service": "web-bank",

@@ -11,7 +11,7 @@ from accounts.acting import Acting
 from accounts.models import Team
 from accounts.teams import deactivate
 from approvals import chain as chains
-from approvals import demand, directory, freezes, gate, periods, permit, signoffs
+from approvals import current, demand, directory, freezes, gate, periods, permit, signoffs
 from approvals.chain import Verdict
 from approvals.models import Chain, Permit
 from approvals.periods import Place
@@ -308,7 +308,7 @@ WITH entry AS (
 
 def test_more_than_twenty_thousand_entries_without_a_place_shut_the_gate(bank):
     chain = complete(bank)
-    sql(QUEUED, gate.MAX_PENDING - Pending.objects.count())
+    sql(QUEUED, current.MAX_PENDING - Pending.objects.count())
     authorise(chain)
     with pytest.raises(gate.LedgerBehind, match="20001 entries wait"):  # with the permit's own
         authorise(chain)

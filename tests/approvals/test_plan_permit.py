@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import teams
 from accounts.acting import Acting
-from approvals import demand, freezes, gate, keys, planned
+from approvals import current, demand, freezes, gate, keys, planned
 from approvals import permit as permits
 from approvals.models import Permit
 from approvals.periods import Place
@@ -115,7 +115,7 @@ def test_a_freeze_does_not_hold_what_only_reads(db):
 
 
 def test_a_ledger_that_is_behind_holds_a_plan_too(db, monkeypatch):
-    monkeypatch.setattr(gate, "MAX_PENDING", -1)
+    monkeypatch.setattr(current, "MAX_PENDING", -1)
     with pytest.raises(gate.LedgerBehind):
         plan()
 

@@ -45,12 +45,16 @@ def history(change="CHG-1", environment="production"):
             "requester_person": "mara", "conflicted": ["mara"], "policy_decision": f"d-{number}", "chain": chain,
             "chain_digest": CHAIN_DIGEST, "artifacts": [IMAGE]}),
         *(("evidence.attached", change, f"s-{kind}-{number}", {
-            "change": change, "revision": 1, "digest": DIGEST, "evidence_kind": kind, "evidence_digest": "sha256:v"})
-          for kind in ("impact", "rollback_plan", "test_result")),
-        ("sign_off.given", DIGEST, f"s-jonas-{number}", {**approval, "stage": "owner", "person": "jonas"}),
-        ("sign_off.given", DIGEST, f"s-noor-{number}", {**approval, "stage": "security", "person": "noor"}),
+            "change": change, "revision": 1, "digest": DIGEST, "evidence_kind": kind,
+            "evidence_digest": f"sha256:{kind}"})
+          for kind in ("impact", "rollback_plan", "security_check", "test_result")),
+        ("sign_off.given", DIGEST, f"s-jonas-{number}", {
+            **approval, "stage": "owner", "stage_name": "Service owner", "person": "jonas"}),
+        ("sign_off.given", DIGEST, f"s-noor-{number}", {
+            **approval, "stage": "security", "stage_name": "Security", "person": "noor"}),
         ("sign_off.given", DIGEST, f"s-ines-{number}", {
-            **approval, "decision": "approve_with_condition", "stage": "security", "person": "ines"}),
+            **approval, "decision": "approve_with_condition", "stage": "security", "stage_name": "Security",
+            "person": "ines"}),
         ("change.approved", change, f"s-change-{number}", {"change": change, "was": "waiting", "digest": DIGEST}),
         ("permit.issued", change, f"s-permit-{number}", {
             "permit": permit, "run": f"run-{number}", "digest": DIGEST, "chain": chain,
@@ -65,6 +69,7 @@ def history(change="CHG-1", environment="production"):
             "was": "running"}),
         ("deployment.observed", "service:payments-api", f"s-seen-{number}", {
             "service": "payments-api", "environment": environment, "artifacts": [IMAGE]}),
+        ("gate.probed", "gate", f"s-probe-{number}", {"stopped": True, "seconds": 120}),
     ]  # fmt: skip
 
 

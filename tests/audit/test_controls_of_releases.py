@@ -74,6 +74,10 @@ def seen(*artifacts, environment="production"):
     return ("deployment.observed", "service:payments-api", "s-seen-2", told)
 
 
+def removed(digest, change="CHG-1"):
+    return ("evidence.removed", change, "s-removed", {"change": change, "evidence_digest": digest})
+
+
 URGENT = {"CT-08": "not_over", "CT-09": "too_many", "CT-10": "emergency", "CT-18": "emergency"}
 NO_RUN = {"CT-11": "no_artifact", "CT-19": "not_over"}
 FLIPS = [
@@ -91,7 +95,7 @@ FLIPS = [
     # CT-09, and what emergencies are excused from
     ("an emergency", changed("change.requested", {}, incident="INC-7"), URGENT),
     # CT-10
-    ("no evidence at all", lambda log: [log.pop(place(log, EVIDENCE)) for _ in range(3)],
+    ("no evidence at all", lambda log: [log.pop(place(log, EVIDENCE)) for _ in range(4)],
      {"CT-10": "evidence_missing"}),
     ("no rollback plan", without(EVIDENCE, evidence_kind="rollback_plan"), {"CT-10": "evidence_missing"}),
     ("evidence after the first approval", moved(EVIDENCE, "change.approved", evidence_kind="impact"),
@@ -101,7 +105,16 @@ FLIPS = [
      {"CT-10": "evidence_missing"}),
     ("evidence for another change", changed(EVIDENCE, {"evidence_kind": "impact"}, change="CHG-9"),
      {"CT-10": "evidence_missing"}),
-    ("no critical environment", changed("change.requested", {}, environment_tier=2), {"CT-10": "not_critical"}),
+    ("no security check", without(EVIDENCE, evidence_kind="security_check"), {"CT-10": "evidence_missing"}),
+    ("evidence was removed again", last(removed("sha256:impact")), {"CT-10": "evidence_gone"}),
+    ("something else was removed", last(removed("sha256:other")), {}),
+    ("evidence was removed from another change", last(removed("sha256:impact", "CHG-9")), {}),
+    ("tier 2 needs a test result alone", both(
+        changed("change.requested", {}, environment_tier=2), without(EVIDENCE, evidence_kind="impact")), {}),
+    ("tier 2 without a test result", both(
+        changed("change.requested", {}, environment_tier=2), without(EVIDENCE, evidence_kind="test_result")),
+     {"CT-10": "evidence_missing"}),
+    ("no critical environment", changed("change.requested", {}, environment_tier=3), {"CT-10": "not_critical"}),
     # CT-11
     ("nobody looks", without("deployment.observed"), {"CT-11": "no_observer"}),
     ("nobody looked since", moved("deployment.observed", "run.succeeded"), {"CT-11": "not_seen_yet"}),

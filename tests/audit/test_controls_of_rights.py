@@ -6,6 +6,7 @@ from tests.audit.ledgers import (
     BEFORE,
     PASSED,
     SETUP,
+    granted,
     history,
     judged,
     reasons,
@@ -101,6 +102,16 @@ def did(name, time=FEBRUARY, kind="change.commented"):
     return (kind, "CHG-1", f"s-did-{kind}", {"change": "CHG-1"}, time, name)
 
 
+def session(name, kind="started", time=BEFORE, until=LATE, which="one"):
+    told = {"session": which, **({"expires_at": until} if kind == "started" else {})}
+    return (f"session.{kind}", f"account:{name}", f"s-{kind}-{which}", told, time)
+
+
+def token(name, kind="created", time=BEFORE):
+    told = {"account": name, "scopes": ["admin"], "expires_at": "2026-12-01T00:00:00+00:00"}
+    return (f"token.{kind}", "token:ab12", "tk-1", told, time)
+
+
 LEAVERS = [
     ("left every team at once", [off("jonas"), moved("jonas", "ended", JANUARY), at(FEBRUARY)], "pass", "rights_ended"),
     ("was in no team", [("account.created", "account:lena", "lena", {"person": "lena"}, BEFORE, SETUP), off("lena"),
@@ -116,6 +127,32 @@ LEAVERS = [
         off("jonas"), moved("jonas", "ended", JANUARY), did("jonas", kind="attempt.refused")], "pass", "rights_ended"),
     ("did something in the same moment", [off("jonas"), moved("jonas", "ended", JANUARY), did("jonas", JANUARY)],
      "pass", "rights_ended"),
+    ("still signed in", [session("jonas"), off("jonas"), moved("jonas", "ended", JANUARY), at(FEBRUARY)],
+     "fail", "keys_left"),
+    ("signed in, and still in time", [session("jonas"), off("jonas"), moved("jonas", "ended", JANUARY), at(JANUARY)],
+     "na", "rights_open"),
+    ("its session was ended with it", [
+        session("jonas"), off("jonas"), session("jonas", "ended", JANUARY), moved("jonas", "ended", JANUARY),
+        at(FEBRUARY)], "pass", "rights_ended"),
+    ("its session ended by itself", [
+        session("jonas", until=JANUARY), off("jonas"), moved("jonas", "ended", JANUARY), at(FEBRUARY)],
+     "pass", "rights_ended"),
+    ("its session was ended too late", [
+        session("jonas"), off("jonas"), session("jonas", "ended", FEBRUARY), moved("jonas", "ended", JANUARY),
+        at(FEBRUARY)], "fail", "keys_left"),
+    ("one of two sessions was ended", [
+        session("jonas"), session("jonas", which="other"), off("jonas"), session("jonas", "ended", JANUARY),
+        moved("jonas", "ended", JANUARY), at(FEBRUARY)], "fail", "keys_left"),
+    ("a session of before sessions had names", [
+        ("session.started", "account:jonas", "s-in", {}, BEFORE, "jonas"), off("jonas"),
+        moved("jonas", "ended", JANUARY), at(FEBRUARY)], "pass", "rights_ended"),
+    ("a token opens something", [token("jonas"), off("jonas"), moved("jonas", "ended", JANUARY), at(FEBRUARY)],
+     "fail", "keys_left"),
+    ("its token was ended with it", [
+        token("jonas"), off("jonas"), token("jonas", "revoked", JANUARY), moved("jonas", "ended", JANUARY),
+        at(FEBRUARY)], "pass", "rights_ended"),
+    ("somebody else's token opens something", [
+        token("mara"), off("jonas"), moved("jonas", "ended", JANUARY), at(FEBRUARY)], "pass", "rights_ended"),
     ("somebody else did something", [off("jonas"), moved("jonas", "ended", JANUARY), did("mara")],
      "pass", "rights_ended"),
 ]  # fmt: skip
@@ -135,6 +172,37 @@ def act(kind="permission.granted", actor="change:CHG-1", **data):
 
 def version(actor, author="mara", *also):
     return act("workflow_version.active", actor, author=author, co_authors=list(also))
+
+
+def scopes(before, after, actor="mara"):
+    return act("account.scopes", actor, before=before, scopes=after)
+
+
+def environment(actor="mara", slug="production", **edited):
+    return ("environment.edited", f"environment:{slug}", f"s-{slug}", edited, "", actor)
+
+
+def service(**edited):
+    told = {"slug": "payments-api", "tier": 1, "owner": "pay"}
+    about = ("service:payments-api", "s-payments")
+    return (("service.created", *about, told, "", "mara"), ("service.edited", *about, edited, "", "mara"))
+
+
+def secret(**scope):
+    told = {"path": "x", "environments": ["staging", "test"], "services": [], "workflows": ["deploy"]}
+    about = ("secret:x", "s-secret")
+    return (
+        ("secret.created", *about, told, "", "mara"),
+        ("secret.edited", *about, {**told, **scope}, "", "mara"),
+    )
+
+
+def configured(before, after, definitions="sha256:1"):
+    by = ("countersign", "s-told")
+    return tuple(
+        ("configuration.told", *by, {"kept": kept, "definitions": said}, "", "system:configuration")
+        for kept, said in ((before, "sha256:1"), (after, definitions))
+    )
 
 
 def unapproved():
@@ -167,6 +235,43 @@ ACTS = [
         *history(), ("team.synced", "team:pay", "t-pay", {}, "", SETUP), moved("ines", "started", "")],
      "na", "directory"),
     ("a membership at the terminal", [*history(), moved("ines", "started", "")], "fail", "one_person"),
+    ("a membership that ended", [*history(), moved("ines", "ended", "")], "na", "no_wider"),
+    ("a kill switch, by one person", [*history(), act("kill_switch.thrown", "mara")], "na", "no_wider"),
+    ("a kill switch lifted, by one person", [*history(), act("kill_switch.lifted", "mara")], "fail", "one_person"),
+    ("the log's key", [*history(), act("key.added", "system:terminal", key="k")], "fail", "one_person"),
+    ("the workers' key", [*history(), act("secrets_key.published", "system:terminal", key="k")], "fail", "one_person"),
+    ("the first worker", [*history(), act("worker.enrolled", "system:setup")], "na", "no_wider"),
+    ("another worker", [act("worker.enrolled", "system:setup"), *history(), act("worker.enrolled", "system:terminal")],
+     "fail", "one_person"),
+    ("a worker that takes no more", [*history(), act("worker.retired", "system:terminal")], "na", "no_wider"),
+    ("an admin, made by one person", [*history(), act("account.created", "mara", superuser=True, person="x")],
+     "fail", "one_person"),
+    ("tokens that may have more", [*history(), scopes(["a"], ["a", "b"])], "fail", "one_person"),
+    ("tokens that may have something else", [*history(), scopes(["a"], ["b"])], "fail", "one_person"),
+    ("tokens that may have less", [*history(), scopes(["a", "b"], ["a"])], "na", "no_wider"),
+    ("tokens, by an upgrade", [*history(), scopes([], ["a"], "system:upgrade")], "na", "upgrade"),
+    ("a tier that asks less", [*history(), environment(tier=2)], "fail", "one_person"),
+    ("a tier that asks more", [*history(), environment(tier=1, name="P")], "na", "no_wider"),
+    ("a tier by a governed act", [*history(), environment("change:CHG-1", tier=2)], "pass", "two_people"),
+    ("a protection taken away", [*history(), environment(protected=False)], "fail", "one_person"),
+    ("another order of promotion", [*history(), environment(position=5)], "indeterminate", "effect_untold"),
+    ("a place of which nothing was told", [*history(), environment(slug="moon", tier=2)],
+     "indeterminate", "effect_untold"),
+    ("a service of another team", [*history(), *service(owner="sec")], "fail", "one_person"),
+    ("a service of another name", [*history(), *service(name="Pay")], "na", "no_wider"),
+    ("a secret in more places", [*history(), *secret(environments=["production", "staging"])], "fail", "one_person"),
+    ("a secret in fewer places", [*history(), *secret(environments=["staging"])], "na", "no_wider"),
+    ("a secret for all workflows of the owner", [*history(), *secret(workflows=[])], "fail", "one_person"),
+    ("a secret for one service alone", [*history(), *secret(services=["pay"])], "fail", "one_person"),
+    ("a secret that another place keeps", [*history(), act("secret.created", "mara", provider="vault")],
+     "fail", "one_person"),
+    ("a new value", [*history(), act("secret_version.created", "mara", path="x", number=2)], "na", "no_wider"),
+    ("logs that are kept for less long", [*history(), *configured({"logs": 0}, {"logs": 30})], "fail", "one_person"),
+    ("logs that are kept for longer", [*history(), *configured({"logs": 30}, {"logs": 0})], "na", "no_wider"),
+    ("control tests that say something else", [*history(), *configured({"logs": 0}, {"logs": 0}, "sha256:2")],
+     "indeterminate", "effect_untold"),
+    ("what is configured at first", [*history(), configured({}, {})[0]], "na", "no_wider"),
+    ("somebody acts as somebody else", [*history(), act("persona.switched", "mara", to="jonas")], "fail", "bypass"),
 ]  # fmt: skip
 
 
@@ -175,8 +280,15 @@ ACTS = [
 )
 def test_nobody_alone_widens_what_somebody_may_do(entries, result, reason):
     rows = judged(entries).of("CT-17").rows
-    assert {row["reason"] for row in rows[:4]} <= {"founding", "directory"}, "from the beginning"
+    assert {row["reason"] for row in rows[:4]} <= {"founding", "directory", "no_wider"}, "from the beginning"
     assert (rows[-1]["result"], rows[-1]["reason"]) == (result, reason)
+
+
+def test_an_act_by_one_person_that_two_had_agreed_to_beforehand_is_an_exception():
+    agreed = granted(rule="CT-17", scope="service", scope_name="countersign")
+    added = [*history(), act("key.added", "system:terminal", key="k")]
+    assert judged(added).of("CT-17").rows[-1]["result"] == "fail"
+    assert judged([agreed, *added]).of("CT-17").rows[-1]["result"] == "exception"
 
 
 FLIPS = [

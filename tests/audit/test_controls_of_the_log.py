@@ -1,6 +1,7 @@
 """CT-12, CT-13, CT-14, CT-20: a log that is whole, in order, as it was signed, not behind, and kept elsewhere."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -141,6 +142,161 @@ def permitted(**data):
     entries = history()
     changed("permit.issued", {}, **data)(entries)
     return entries
+
+
+SEALED = "2026-03-01T08:00:30.000000Z"
+STAMPED, LATER = "2026-03-01T09:00:00.000000Z", "2026-03-05T00:00:00.000000Z"
+
+
+def stamp(size, at=SEALED, digest="sha256:t", time=STAMPED):
+    told = {"size": size, "authority": "tsa.example", "at": at, "digest": digest}
+    return ("checkpoint.timestamped", "ledger", f"s-stamp-{size}", told, time)
+
+
+def beside(entries, *ends, **said):
+    """The reasons of both tests, of checkpoints over so many entries of these; `said` is of all but the last."""
+    bodies = list(sealed(entries))
+    over = [replace(signed(bodies[:end]), **said) for end in ends]
+    return told(bodies, [*over, replace(signed(bodies), at=said.get("at", ""))])
+
+
+def whole(entries=None):
+    return len(list(sealed(entries or history())))
+
+
+@pytest.mark.parametrize(
+    ("witnessed", "reasons"),
+    [
+        ((None, None), ["as_signed", "as_signed"]),
+        ((True, True), ["as_signed", "as_signed"]),
+        ((False, True), ["as_signed", "as_signed"]),
+        ((True, False), ["as_signed", "not_witnessed"]),
+        ((False, False), ["not_witnessed", "not_witnessed"]),
+    ],
+    ids=["no witness is asked", "both", "the later one", "the earlier one", "none"],
+)
+def test_what_a_later_checkpoint_covers_its_witnesses_have_seen(bodies, witnessed, reasons):
+    seals = [
+        replace(signed(some), witnessed=one)
+        for some, one in zip((bodies[:9], bodies), witnessed, strict=True)
+    ]
+    assert told(bodies, seals)["CT-12"] == reasons
+
+
+@pytest.mark.parametrize(
+    ("kept", "reason"), [("sha256:t", "as_signed"), ("sha256:u", "other_stamp"), ("", "other_stamp"),
+                         (None, "other_stamp")]
+)  # fmt: skip
+def test_a_timestamp_that_was_recorded_is_there_and_no_other(kept, reason):
+    end = whole()
+    assert beside([*history(), stamp(end)], end, stamp=kept)["CT-12"] == [reason, "as_signed"]
+
+
+def test_once_the_log_was_stamped_each_checkpoint_is_shown_in_time():
+    end = whole()
+    quiet = ("test.happened", "T-1", "s-t", {}, LATER)
+    once, twice = [*history(), stamp(end)], [*history(), stamp(end), stamp(end + 1, time=LATER)]
+    assert beside([*once, quiet], end, end + 1, stamp="sha256:t")["CT-12"][:2] == ["as_signed", "not_stamped"]
+    assert beside(once, end, stamp="sha256:t")["CT-12"] == ["as_signed", "as_signed"], "there is still time"
+    soon = [*once, stamp(end + 1, time="2026-03-02T09:00:00.000000Z"), quiet]
+    assert beside(soon, end, end + 1, stamp="sha256:t")["CT-12"][:2] == ["as_signed", "as_signed"]
+    late = [*twice, quiet]
+    assert beside(late, end, end + 1, stamp="sha256:t")["CT-12"][:2] == ["as_signed", "not_stamped"]
+    assert beside([*history(), quiet], end)["CT-12"] == ["as_signed", "as_signed"], (
+        "no authority was ever asked"
+    )
+
+
+def test_an_entry_of_a_time_that_had_not_come_shows():
+    end, ahead = whole(), ("test.happened", "T-1", "s-t", {}, "2026-03-01T08:05:31.000000Z")
+    entries = [*history(), ahead]
+    assert beside(entries, end, at=SEALED)["CT-13"] == ["complete", "clock_ahead"]
+    assert beside(entries, end, at="2026-03-01T08:00:31.000000Z")["CT-13"] == ["complete", "complete"]
+    stamped = [*history(), stamp(end, at="2026-03-01T07:54:00.000000Z")]
+    assert beside(stamped, end)["CT-13"] == ["clock_ahead", "complete"]
+
+
+def test_an_entry_that_waited_for_its_signature_for_too_long_shows():
+    for at, reason in (("2026-03-01T08:01:02", "complete"), ("2026-03-01T08:01:03", "sealed_late")):
+        assert beside(history(), EARLY + 2, at=f"{at}.000000Z")["CT-13"] == ["complete", reason]
+
+
+ALARM = "2026-03-01T08:{}.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("told_at", "sealed_at", "found"),
+    [
+        (None, "2026-03-01T08:20:00", "no_alarm"),
+        ("06:02", "2026-03-01T08:20:00", "alarm_answered"),
+        ("06:03", "2026-03-01T08:20:00", "alarm_late"),
+        ("02:00", "2026-03-01T12:00:03", "answered_late"),
+        ("02:00", "2026-03-01T12:00:02", "alarm_answered"),
+        ("20:01", "2026-03-01T08:20:00", "no_alarm"),
+        ("02:00", "2026-03-01T08:01:02", None),
+    ],
+)
+def test_a_log_that_stood_still_was_told_and_went_on(told_at, sealed_at, found):
+    alarm = [("ledger.behind", "ledger", "s-alarm", {"pending": 3}, ALARM.format(told_at))] if told_at else []
+    bodies = list(sealed([*history(), *alarm]))
+    seals = [signed(bodies[: EARLY + 2]), replace(signed(bodies), at=f"{sealed_at}.000000Z")]
+    rows = [row for row in judged_bytes(bodies, seals).of("CT-14").rows if row["kind"] == "standstill"]
+    assert [row["reason"] for row in rows] == ([found] if found else [])
+
+
+def probed(stopped=True, at=""):
+    return ("gate.probed", "gate", f"s-probe-{at}", {"stopped": stopped, "seconds": 120}, at)
+
+
+@pytest.mark.parametrize(
+    ("probes", "found"),
+    [
+        ([], "never_probed"),
+        ([probed()], "probed"),
+        ([probed(at="2026-02-28T00:00:00.000000Z")], "probed"),
+        ([probed(at="2026-02-27T23:59:59.000000Z")], "not_probed"),
+        ([probed(at="2026-03-02T00:00:00.000000Z")], "never_probed"),
+        ([probed(), probed(False)], "probe_failed"),
+    ],
+)
+def test_whether_the_gate_stops_is_tried_each_day_on_which_something_starts(probes, found):
+    entries = history()
+    del entries[place(entries, "gate.probed")]
+    early = [one for one in probes if one[4] and one[4] < "2026-03"]
+    later = [one for one in probes if one not in early]
+    report = judged_bytes(list(sealed([*early, *entries, *later])))
+    assert [row["reason"] for row in report.of("CT-14").rows if row["kind"] == "day"] == [found]
+
+
+def nothing(_):
+    """It stays as it is."""
+
+
+SIGNED = [
+    ("as it should be", nothing, "manifest"),
+    ("by an account that nobody knows", lambda log: _signed_by(log, "ghost"), "unknown_account"),
+    ("in the name of somebody else", lambda log: _signed_by(log, "ines"), "other_name"),
+    ("as somebody else in a demo", changed("sign_off.given", {"person": "noor"}, persona_switched=True), "other_name"),
+    ("without a meaning", changed("sign_off.given", {"person": "noor"}, stage_name=""), "no_meaning"),
+    ("by a token", nothing, "no_factors"),
+]  # fmt: skip
+
+
+def _signed_by(log, account):
+    at = place(log, "sign_off.given", person="noor")
+    log[at] = (*log[at], "", account)
+
+
+@pytest.mark.parametrize(("mutate", "found"), [row[1:] for row in SIGNED], ids=[row[0] for row in SIGNED])
+def test_each_approval_tells_what_a_signature_has_to_tell(mutate, found):
+    entries = history()
+    mutate(entries)
+    bodies = list(sealed(entries))
+    if found == "no_factors":
+        by = b'{"auth":"session","id":"noor"'
+        bodies = [body.replace(by, b'{"auth":"token","id":"noor"') for body in bodies]
+    rows = judged_bytes(bodies).of("CT-20").rows
+    assert [row["reason"] for row in rows if row["kind"] == "execution"] == [found]
 
 
 EARLY = len(list(sealed([])))  # what was told months before

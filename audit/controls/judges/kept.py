@@ -1,13 +1,41 @@
-"""Whether the log is kept elsewhere: CT-20."""
+"""Whether the log is kept elsewhere, and tells of each signature what a signature has to tell: CT-20."""
 
 from audit.controls.catalogue import control
 from audit.controls.facts import Facts
-from audit.controls.items import Judgement, Thing
+from audit.controls.items import Execution, Judgement, Thing
 from audit.controls.told import Told, days_after
 
 
-def log_is_archived(one: Thing, facts: Facts) -> Judgement:
-    """CT-20: as it was at the end of the period, of the place where most of the log is."""
+def log_and_signatures_are_kept(one: Execution | Thing, facts: Facts) -> Judgement:
+    """CT-20."""
+    return _signatures(one, facts) if isinstance(one, Execution) else _archive(one, facts)
+
+
+def _signatures(one: Execution, facts: Facts) -> Judgement:
+    """Each approval that was counted tells who gave it, when, what it means, and how that was proved."""
+    for sign_off in one.counted:
+        told, data = sign_off.given, sign_off.given.data
+        if told.actor not in facts.directory.people:
+            return Judgement(
+                "indeterminate", "unknown_account", "The ledger does not know who gave an approval."
+            )
+        if facts.directory.people[told.actor] != sign_off.person or data.get("persona_switched"):
+            return Judgement(
+                "fail", "other_name", "An approval bears the name of somebody else than who gave it."
+            )
+        if not data.get("stage_name") or not told.time.endswith("Z"):
+            return Judgement(
+                "fail", "no_meaning", "An approval does not tell what it means, or when in UTC it was given."
+            )
+        if data.get("auth") != "session" and "passkey" not in data:
+            return Judgement("fail", "no_factors", "An approval does not tell how whoever gave it was known.")
+    return Judgement(
+        "pass", "manifest", "Each approval tells who, when, what it means, and how they were known."
+    )
+
+
+def _archive(one: Thing, facts: Facts) -> Judgement:
+    """As it was at the end of the period, of the place where most of the log is."""
     written: list[Told] = one.of
     if not written:
         return Judgement("indeterminate", "not_archived", "Nothing of the log was ever archived.")

@@ -7,7 +7,6 @@ from audit.controls.premises import CONTROL_ROOM
 from audit.controls.releases import Place
 from audit.controls.told import Told
 
-REQUIRED = ("impact", "test_result", "rollback_plan")
 OWN = Judgement("na", "control_room", "It altered the product itself, and put nothing anywhere.")
 URGENT = Judgement("na", "emergency", "It was an emergency, which is reviewed afterwards.")
 
@@ -18,19 +17,23 @@ def evidence_was_there(one: Execution, facts: Facts) -> Judgement:
         return OWN
     if one.revision is None:
         return Judgement("indeterminate", "not_requested", "The ledger has no request for it.")
-    if one.request["environment_tier"] > control("CT-10").parameters["tier"]:
-        return Judgement(
-            "na", "not_critical", "Its environment is not of the tier for which evidence is needed."
-        )
+    required = set(control("CT-10").evidence.get(one.request["environment_tier"], ()))
+    if not required:
+        return Judgement("na", "not_critical", "Its environment is of a tier that needs no evidence.")
     if one.request.get("incident") is not None:
         return URGENT
     first = min((sign_off.given.index for sign_off in one.counted), default=one.index)
     mine = [told for told in facts.releases.evidence.get(one.change, ()) if told.data["digest"] == one.digest]
-    if missing := set(REQUIRED) - {told.data["evidence_kind"] for told in mine if told.index < one.index}:
+    if missing := required - {told.data["evidence_kind"] for told in mine if told.index < one.index}:
         words = ", ".join(sorted(missing)).replace("_", " ")
         return Judgement("fail", "evidence_missing", f"It had no evidence of this kind: {words}.")
-    if set(REQUIRED) - {told.data["evidence_kind"] for told in mine if told.index < first}:
+    in_time = [told for told in mine if told.index < first]
+    if required - {told.data["evidence_kind"] for told in in_time}:
         return Judgement("fail", "evidence_late", "Some of its evidence came after the first approval.")
+    kept = {told.data["evidence_kind"] for told in in_time if not facts.releases.is_gone(told)}
+    if gone := required - kept:
+        words = ", ".join(sorted(gone)).replace("_", " ")
+        return Judgement("indeterminate", "evidence_gone", f"Evidence was removed again: {words}.")
     return Judgement("pass", "evidenced", "Everything that was needed was there before the first approval.")
 
 

@@ -1,5 +1,6 @@
 """Whoever left, and whoever alters what others may do: CT-16, CT-17."""
 
+from audit.controls.administration import Deed
 from audit.controls.catalogue import control
 from audit.controls.facts import Facts
 from audit.controls.items import Execution, Judgement, Thing, execution
@@ -18,23 +19,41 @@ def leavers_lose_their_rights(one: Thing, facts: Facts) -> Judgement:
     late = [told for told in left if told.kind != "membership.ended" or told.time > due]
     if late and facts.until > due:
         return Judgement("fail", "rights_left", "It was in a team for longer after it had been switched off.")
-    if late:
-        return Judgement("na", "rights_open", "It is still in a team, and still in time.")
-    return Judgement("pass", "rights_ended", "It did nothing more, and left every team in time.")
+    opens = facts.keys.open_after(off.stream, due)
+    if opens and facts.until > due:
+        return Judgement("fail", "keys_left", "A session or a token of it opened something for longer.")
+    if late or opens:
+        return Judgement(
+            "na", "rights_open", "It still has a right, a session or a token, and is still in time."
+        )
+    return Judgement("pass", "rights_ended", "It did nothing more, and all that it had ended in time.")
 
 
 def administration_takes_two(one: Thing, facts: Facts) -> Judgement:
     """CT-17."""
-    told: Told = one.of
+    deed: Deed = one.of
+    told = deed.told
+    if told.kind == "persona.switched":
+        return Judgement(
+            "fail", "bypass", "Somebody acted as somebody else from here on, as only a demo lets them."
+        )
+    if told.actor.startswith("system:") and told.index < facts.first_request:
+        return Judgement(
+            "na", "founding", "Nothing had been asked for yet: the installation was being set up."
+        )
     if told.actor.startswith("change:"):
         return _by_change(told, facts)
+    if deed.weakens is False:
+        return Judgement("na", "no_wider", "It gave nobody more, and took no protection away.")
     if told.kind == "workflow_version.active" and told.actor in facts.directory.people:
         return _by_reviewer(told, facts)
     if told.kind == "membership.started" and told.subject in facts.directory.synced:
         return Judgement("na", "directory", "The directory of the organisation decides who is in this team.")
-    if told.actor.startswith("system:") and told.index < facts.first_request:
+    if told.actor == "system:upgrade":
+        return Judgement("na", "upgrade", "An upgrade wrote down what held before it.")
+    if deed.weakens is None:
         return Judgement(
-            "na", "founding", "Nothing had been asked for yet: the installation was being set up."
+            "indeterminate", "effect_untold", "Whether it protects less than before cannot be told."
         )
     return Judgement("fail", "one_person", "Nobody but whoever did it had to want it.")
 
