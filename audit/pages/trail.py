@@ -61,10 +61,10 @@ def detail(request: HttpRequest, key: str, item: str) -> HttpResponse:
 
 
 def _row(report: Report, key: str, item: str) -> dict[str, Any]:
-    """By the run, else by the place in the log."""
-    for row in report.of(key).rows:
-        if item in (row.get("run"), str(row["index"])):
-            return row
+    """By the run, else by the place in the log: of an item that is no run, where both are there."""
+    found = [row for row in report.of(key).rows if item in (row.get("run"), str(row["index"]))]
+    if found:
+        return min(found, key=lambda row: bool(row.get("run")) and row["run"] != item)
     raise NotFound("This control test has no such item in this period and environment.")
 
 

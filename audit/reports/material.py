@@ -71,7 +71,7 @@ class Material:
         found: dict[Key, dict[str, Any]] = {}
         for one in self.report.tested:
             for row in one.rows:
-                key = _identity(one, row)
+                key = _identity(row)
                 if key not in found:
                     item = {name: value for name, value in row.items() if name not in JUDGED}
                     found[key] = {"no": len(found) + 1, **item}
@@ -81,7 +81,7 @@ class Material:
         """What each test found about each item: the test, the number of the item, the row of evidence."""
         rows = ((one, row) for one in self.report.tested for row in one.rows)
         for one, row in watched(rows, lambda _: self.tell(self.signed.size)):
-            yield one.control, self._numbered[_identity(one, row)]["no"], row
+            yield one.control, self._numbered[_identity(row)]["no"], row
 
     def exceptions(self) -> Iterator[tuple[Control, int, dict[str, Any]]]:
         """The same of what did not simply pass."""
@@ -127,9 +127,9 @@ def new_file() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _identity(one: Tested, row: Mapping[str, Any]) -> Key:
+def _identity(row: Mapping[str, Any]) -> Key:
     """Of which kind, and its place in the log; several items may stand at one place."""
-    return str(getattr(one.control, "kind", "")), row["index"], str(row.get("item") or row.get("run"))
+    return str(row.get("kind")), row["index"], str(row.get("item") or row.get("run"))
 
 
 def _told(one: Tested) -> dict[str, Any]:

@@ -160,6 +160,10 @@ def beside(entries, *ends, **said):
     return told(bodies, [*over, replace(signed(bodies), at=said.get("at", ""))])
 
 
+def happened(at):
+    return ("test.happened", "T-1", "s-t", {}, at)
+
+
 def whole(entries=None):
     return len(list(sealed(entries or history())))
 
@@ -193,8 +197,7 @@ def test_a_timestamp_that_was_recorded_is_there_and_no_other(kept, reason):
 
 
 def test_once_the_log_was_stamped_each_checkpoint_is_shown_in_time():
-    end = whole()
-    quiet = ("test.happened", "T-1", "s-t", {}, LATER)
+    end, quiet = whole(), happened(LATER)
     once, twice = [*history(), stamp(end)], [*history(), stamp(end), stamp(end + 1, time=LATER)]
     assert beside([*once, quiet], end, end + 1, stamp="sha256:t")["CT-12"][:2] == ["as_signed", "not_stamped"]
     assert beside(once, end, stamp="sha256:t")["CT-12"] == ["as_signed", "as_signed"], "there is still time"
@@ -208,7 +211,7 @@ def test_once_the_log_was_stamped_each_checkpoint_is_shown_in_time():
 
 
 def test_an_entry_of_a_time_that_had_not_come_shows():
-    end, ahead = whole(), ("test.happened", "T-1", "s-t", {}, "2026-03-01T08:05:31.000000Z")
+    end, ahead = whole(), happened("2026-03-01T08:05:31.000000Z")
     entries = [*history(), ahead]
     assert beside(entries, end, at=SEALED)["CT-13"] == ["complete", "clock_ahead"]
     assert beside(entries, end, at="2026-03-01T08:00:31.000000Z")["CT-13"] == ["complete", "complete"]
