@@ -49,7 +49,7 @@ beat_schedule = {
     "exports": {"task": "audit.sweep_exports", "schedule": 15.0, "options": {"expires": 15}},
     "tests": {"task": "audit.test_daily", "schedule": 60.0, "options": {"expires": 60}},
     "alarm": {"task": "audit.watch", "schedule": 30.0, "options": {"expires": 30}},
-    "probe": {"task": "approvals.probe", "schedule": 600.0, "options": {"expires": 600}},
+    "probe": {"task": "approvals.probe", "schedule": 60.0, "options": {"expires": 60}},
     "engagements": {"task": "accounts.settle_engagements", "schedule": 60.0, "options": {"expires": 60}},
     "keep": {"task": "audit.keep", "schedule": 600.0, "options": {"expires": 600}},
     "examine": {"task": "audit.examine", "schedule": 600.0, "options": {"expires": 600}},

@@ -111,12 +111,13 @@ def chain(facts: Facts, row: Mapping[str, Any]) -> Iterator[Link]:
 
 
 def _evidence(facts: Facts, row: Mapping[str, Any]) -> Iterator[Link]:
-    """What was attached to this content before it started, with the digest of each piece in words."""
+    """What was attached to this content before it started, with the digest of each piece."""
     for told in facts.releases.evidence.get(row["change"], ()):
         if told.data["digest"] == row["digest"] and told.index < row["index"]:
             kind = told.data["evidence_kind"].replace("_", " ")
             gone = ", removed again" if facts.releases.is_gone(told) else ""
-            words = f"{told.data['evidence_digest']}{gone}"
+            digest = str(told.data["evidence_digest"])
+            words = f"{digest[:13]}…{digest[-4:]}{gone}"
             yield _link(f"Attached: {kind}", words, told, "info", told.data["digest"])
 
 
