@@ -59,11 +59,13 @@ def run() -> list[Row]:
 
 def _pattern() -> tuple[int, list[bytes]]:
     """A change that ran: where its entries begin, and what they are."""
+    from orchestration.engine import enrolled
     from tests.audit.log import sequence
     from tests.factories import Bank
     from tests.orchestration.deeds import ended, holding
 
     bank = Bank()
+    enrolled.this_host()  # once, not with each change
     sequence()
     first = Leaf.objects.count()
     for step in bank.approved().runs.get().steps.all():

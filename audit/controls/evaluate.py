@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from audit.canonical import canonical, digest_of_pieces
 from audit.controls.catalogue import Control, controls
-from audit.controls.facts import Facts, fold
+from audit.controls.facts import Facts, fold, uncollected
 from audit.controls.items import Item, Judgement
 from audit.controls.judgements import judge
 from audit.controls.populations import Population, Scope
@@ -141,7 +141,8 @@ def _evaluate(checkpoint: Checkpoint, root: bytes, scope: Scope, period: int) ->
 def report(facts: Facts, checkpoint: Checkpoint, scope: Scope) -> Report:
     """The same from facts that are folded already."""
     population = Population(facts, scope)
-    tested = [_test(control, population.of(control.kind), facts) for control in controls().values()]
+    with uncollected():
+        tested = [_test(control, population.of(control.kind), facts) for control in controls().values()]
     return Report(checkpoint, scope, tested)
 
 

@@ -191,7 +191,7 @@ class Facts:
 def fold(numbered: Iterable[tuple[int, bytes | None]], seals: Iterable[Seal] = (), size: int = 0) -> Facts:
     """The facts of a log, given the sealed bytes of its entries by index, in order, and what was signed over them."""
     facts = Facts(log=Log(seals))
-    with _uncollected():
+    with uncollected():
         _walk(facts, numbered)
     facts.log.end(size)
     return facts
@@ -219,7 +219,7 @@ def _walk(facts: Facts, numbered: Iterable[tuple[int, bytes | None]]) -> None:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Nothing here points in circles, and looking for such things among millions takes a third of the time."""
     collected = gc.isenabled()
     gc.disable()
