@@ -1,19 +1,23 @@
 """What the product really writes: a change that ran is effective under every test, and the ledger fits."""
 
 import pytest
+from django.test import Client
 
 from accounts import permissions, teams
 from accounts.acting import Acting
+from approvals import probe
 from audit import search
 from audit.archive import writing
 from audit.controls import evaluate
 from audit.controls.evaluate import Scope
 from audit.ledger import checkpoint, examine
+from audit.pages import trail
 from orchestration import asking, changes, evidence
 from orchestration.engine.nodes import Node
 from orchestration.governed.install import install
 from orchestration.models import Environment, Service, Workflow
 from tests import factories
+from tests.accounts.cast import PASSWORD, issue
 from tests.audit.ledgers import DIGEST, IMAGE, PASSED
 from tests.audit.log import as_insider, newest, sequence, write
 from tests.factories import TEST
@@ -92,6 +96,10 @@ def test_a_change_with_all_that_others_tell_passes_all_of_it(own_key):
     report = evaluate.evaluate(newest(), Scope(environment="production"))
     found = {one.control.id: one.rows[0]["reason"] if one.rows else one.result for one in report.tested}
     assert found == {**PASSED, "CT-16": "not_tested"}
+    facts = evaluate.known(newest().size, bytes(newest().root))
+    links = [one.title for one in trail.chain(facts, report.tested[0].rows[0])]
+    given = ["impact", "test result", "security check", "rollback plan"]
+    assert links[2:6] == [f"Attached: {kind}" for kind in given], "between what was demanded and who agreed"
     staged = evaluate.evaluate(newest(), Scope(environment="staging"))
     assert [row["reason"] for row in staged.of("CT-18").rows] == ["stage_skipped"], (
         "test comes before staging"
@@ -120,6 +128,38 @@ def test_a_governed_act_takes_two_and_a_terminal_takes_one(own_key):
     assert found == [
         ("membership.started team:security", "two_people"), ("membership.started team:elsewhere", "one_person"),
     ]  # fmt: skip
+
+
+def test_a_leaver_has_no_session_and_no_token_left(own_key):
+    bank = factories.Bank()
+    jonas = bank.user("jonas")
+    jonas.set_password(PASSWORD)
+    jonas.save(update_fields=["password"])
+    assert Client().post("/accounts/login/", {"login": "jonas", "password": PASSWORD}).status_code == 302
+    issue(jonas, "changes:read")
+    sequence()
+    facts = evaluate.known(newest().size, bytes(newest().root))
+    assert len(facts.keys.opens[str(jonas.pk)]) == 2, "a session and a token"
+    teams.deactivate(jonas, by=TEST)
+    sequence()
+    [row] = evaluate.evaluate(newest(), Scope()).of("CT-16").rows
+    assert row["reason"] == "rights_ended"
+    facts = evaluate.known(newest().size, bytes(newest().root))
+    assert facts.keys.open_after(str(jonas.pk), facts.until) == []
+
+
+def test_the_stop_that_was_tried_is_what_the_control_test_reads(done):
+    def days():
+        sequence()
+        return [
+            row["reason"]
+            for row in evaluate.evaluate(newest(), Scope()).of("CT-14").rows
+            if row["kind"] == "day"
+        ]
+
+    assert days() == ["never_probed"]
+    probe.daily()
+    assert days() == ["probed"]
 
 
 def test_an_archive_in_a_folder_is_found_and_whether_it_may_be_deleted_is_not_known(own_key, tmp_path):

@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 
+from audit.controls.seals import seals
 from audit.ledger import checkpoint, cosigning, witnesses
 from audit.ledger.freshness import lag
 from audit.ledger.sequencer import Sequencer
@@ -120,6 +121,7 @@ def test_one_that_is_away_blocks_nobody_and_two_hold_back_what_counts_until_they
     world.post()
     behind = lag()
     assert (newest().size > size, counts().size) == (True, size)
+    assert [one.witnessed for one in seals(newest().size)][-2:] == [True, False], "what CT-12 asks"
     assert (behind.pending, behind.oldest_seconds > 60) == (newest().size - size, True)
     for name in ("two", "three"):
         world.come(name)

@@ -16,8 +16,12 @@ import audit.verify
 from audit import tasks
 from audit.archive import writing
 from audit.canonical import parse
+from audit.controls.evaluate import Scope, report
+from audit.controls.facts import fold
+from audit.controls.seals import seals
 from audit.ledger import checkpoint, stamped, tsa
 from audit.ledger.entry import Actor
+from audit.ledger.export import numbered
 from audit.models import Entry, Timestamp
 from audit.reports import bundle
 from tests.accounts.cast import person, team
@@ -207,6 +211,23 @@ def test_a_timestamp_that_was_changed_moved_or_taken_away_is_found(authority, se
     assert "is not the one that was recorded" in examined()
     as_insider("DELETE FROM audit_timestamp")
     assert "The timestamp over the checkpoint of 5 entries is gone." in examined()
+
+
+def test_the_control_test_of_the_log_holds_each_timestamp_against_what_was_recorded(authority):
+    stamped.daily()
+    sequence()
+    size, end = Timestamp.objects.get().checkpoint_id, newest().size
+
+    def found():
+        facts = fold(numbered(end), seals(end), end)
+        rows = report(facts, newest(), Scope()).of("CT-12").rows
+        return {row["item"]: row["reason"] for row in rows}[str(size)]
+
+    assert found() == "as_signed"
+    as_insider("UPDATE audit_timestamp SET reply = reply || '\\x00'::bytea")
+    assert found() == "other_stamp"
+    as_insider("DELETE FROM audit_timestamp")
+    assert found() == "other_stamp"
 
 
 def test_where_nobody_can_tell_whether_it_verifies_that_is_said(authority, settings):
