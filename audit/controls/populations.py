@@ -156,7 +156,8 @@ def _archives(among: Population) -> Iterator[Item]:
         [told for told in some if told.time <= among.as_of] for some in among.facts.premises.archived.values()
     ]
     best = max(places, key=lambda some: max((told.data["size"] for told in some), default=0), default=[])
-    if among.facts.until:
+    began = next((one.begun for one in among.facts.log.sealed), "")
+    if among.facts.until and began <= among.as_of:  # before its first entry there was nothing to keep
         name = best[0].data["place"] if best else "the whole log"
         yield Thing("archive", name, best[-1].index if best else 0, among.as_of, best)
 
