@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from audit.canonical import canonical
+from audit.controls.evaluate import Scope
 from audit.controls.log import Seal
 from tests.audit.ledgers import BEFORE, PASSED, changed, history, judged_bytes, place, reasons, sealed, signed
 
@@ -382,3 +384,9 @@ def test_the_log_is_archived_whole_locked_and_was_restored(entries, result, reas
     entries = [one for _, one in sorted(zip(times, entries, strict=True), key=lambda pair: pair[0] != OLD)]
     row = judged_bytes(list(sealed(entries))).of("CT-20").rows[0]
     assert (row["result"], row["reason"]) == (result, reason)
+
+
+def test_no_archive_is_asked_for_of_a_time_before_the_log(bodies):
+    kept = {end: judged_bytes(bodies, scope=Scope(end=datetime(end, 1, 2, tzinfo=UTC))).of("CT-20").rows
+            for end in (2020, 2027)}  # fmt: skip
+    assert (len(kept[2020]), kept[2027][0]["reason"]) == (0, "not_archived")
