@@ -43,7 +43,7 @@ class Nothing(StrictSerializer):
     """Nothing is chosen: all control tests are run over the whole log."""
 
 
-class CommentRow(serializers.Serializer[Any]):
+class ControlComment(serializers.Serializer[Any]):
     """What somebody said; `entry` is its place in the log, as soon as it has one."""
 
     actor = serializers.CharField()
@@ -61,7 +61,7 @@ class NewComment(StrictSerializer):
 class CommentList(serializers.Serializer[Any]):
     """The oldest first."""
 
-    results = CommentRow(many=True)
+    results = ControlComment(many=True)
 
 
 class Tests(generics.ListAPIView[ControlTest]):
@@ -107,9 +107,9 @@ class Comments(APIView):
 
     @extend_schema(responses=CommentList)
     def get(self, request: Request, key: str) -> Response:
-        return Response({"results": CommentRow(comments.of(control(key)), many=True).data})
+        return Response({"results": ControlComment(comments.of(control(key)), many=True).data})
 
-    @extend_schema(request=NewComment, responses={201: CommentRow})
+    @extend_schema(request=NewComment, responses={201: ControlComment})
     def post(self, request: Request, key: str) -> Response:
         if self.actor_of is None or self.once is None:
             raise RuntimeError("the door does not know who knocks")
@@ -120,6 +120,6 @@ class Comments(APIView):
         def work(form: dict[str, Any]) -> tuple[int, Any]:
             made = comments.add(about, form["text"], by=by)
             said = next(one for one in comments.of(about) if one.entry == made.pk)
-            return 201, CommentRow(said).data
+            return 201, ControlComment(said).data
 
         return self.once(request, work, prepare=lambda: given.validated_data, at=datetime.now(UTC))

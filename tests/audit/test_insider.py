@@ -178,7 +178,7 @@ def test_g06_with_every_name_and_every_word_of_a_person_erased_the_log_still_ver
     auditor.take()
     assert [auditor.asks(pinned=True)[0], auditor.asks("signoffs", pinned=True)[0]] == [CLEAN, CLEAN]
     sealed = (auditor.folder / "log.zip").read_bytes()
-    assert [name for name in story.bank.people if name.title().encode() in sealed] == []
+    assert [name for name in story.bank.people if re.search(rf"\b{name.title()}\b".encode(), sealed)] == []
 
 
 def test_the_page_tells_the_verdicts_of_these_attacks_and_no_others():

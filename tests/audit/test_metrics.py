@@ -116,7 +116,7 @@ def test_a_team_is_picked_by_who_owns_the_service_now():
 
 def test_decisions_and_what_waits_are_counted_where_they_were_asked():
     facts = facts_of(history())
-    assert metrics.decisions(facts, Scope(environment="production"))["owner"] == {"approve": 1}
+    assert metrics.decisions(facts, Scope(environment="production"))["Service owner"] == {"approve": 1}
     assert metrics.decisions(facts, Scope(environment="test")) == {}
     assert metrics.decisions(facts, Scope(), lambda service: service == "other") == {}
     [one] = metrics.waiting(facts_of([entry for entry in history() if entry[0] in WAITING]))
@@ -154,10 +154,10 @@ def test_what_waits_is_told_by_the_first_stage_without_its_quorum():
 
 def test_agreement_is_measured_from_the_last_request_to_the_whole_chain():
     [one] = metrics.agreed(facts_of(history()), Scope())
-    assert (one.change, one.seconds) == ("CHG-1", 7.0)
+    assert (one.change, one.seconds) == ("CHG-1", 8.0)
     assert metrics.decisions(facts_of(history()), Scope()) == {
-        "owner": {"approve": 1},
-        "security": {"approve": 1, "approve_with_condition": 1},
+        "Service owner": {"approve": 1},
+        "Security": {"approve": 1, "approve_with_condition": 1},
     }
 
 

@@ -15,7 +15,7 @@ from orchestration.definitions import limits
 from orchestration.engine import apart, boxed
 from orchestration.engine.nodes import Node
 from tests.abuse.attack import Case, printed, work
-from tests.orchestration.test_bounds import BOMB, SYSTEM_PYTHON, bounded
+from tests.orchestration.test_bounds import SYSTEM_PYTHON, bounded
 from tests.orchestration.test_secrets import VALUE, reading, stored
 from tests.orchestration.test_supervise import STUBBORN, Watched, sh
 
@@ -142,7 +142,7 @@ def test_a_step_in_a_box_hears_the_request_and_ends_well(boxes):
 def test_a_signal_and_a_limit_are_told_in_a_box_as_they_are_without_one(boxes):
     killed = sh("kill -9 $$").run()
     assert (killed.exit_code, "signal 9" in killed.reason) == (-9, True)
-    beyond = bounded(BOMB, processes=60)
+    beyond = bounded("for i in $(seq 600); do sleep 99 & done; sleep 99", processes=60)
     assert beyond.run().state == "failed"  # by its supervisor, or by the kernel where it is a user of its own
     assert beyond.left() == []
     full = sh("head -c 9000000 /dev/zero > /dev/shm/full", limits={**limits.usual(), "memory": 16 << 20})
