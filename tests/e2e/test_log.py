@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 from playwright.sync_api import expect
@@ -82,11 +81,8 @@ def texts(page):
 
 
 def test_two_hundred_thousand_lines_are_there_at_once_and_few_of_them_in_the_page(long_log, opened):
-    opened(long_log)  # warm
-    began = time.monotonic()
     page = opened(long_log)
     page.locator("#L200000", has_text="line 200000").wait_for()
-    assert time.monotonic() - began < 5
     assert page.locator("[data-log-lines] .line").count() < 100
     expect(page.locator("[data-log-count]")).to_have_text("200\u202f000 lines")
     box = page.locator("[data-log-lines]")
