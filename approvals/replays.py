@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from celery import current_app
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
@@ -26,10 +25,12 @@ from approvals.models import Decision, Difference, Replay
 from approvals.policy import bundles, candidates, replay
 from approvals.policy.bundles import Candidate
 from approvals.policy.engine import PolicyUnavailable
+from audit import calls
 from audit.access import may_read
 from audit.refusals import Invalid, MoveNotAllowed, NotAllowed, NotFound, Refusal
 
 TASK = "approvals.replay"
+call = partial(calls.send, TASK)
 DAYS = (7, 30, 90)
 TURN = 10.0  # seconds; then the worker is free for a run, and the next turn goes on
 SILENT = timedelta(seconds=90)  # longer than any batch: whoever had it is gone
@@ -133,14 +134,6 @@ def end(found: Replay, state: Replay.State, problem: str = "") -> bool:
     """Whether it was under way until now."""
     ended = Replay.objects.filter(pk=found.pk, state__in=UNDER_WAY)
     return bool(ended.update(state=state, problem=problem, ended_at=Now(), seen_at=Now()))
-
-
-def call(key: UUID) -> None:
-    """Tell the workers; a call that is lost is made up for by the sweep."""
-    with current_app.producer_pool.acquire(block=True, timeout=2) as producer:
-        current_app.send_task(
-            TASK, kwargs={"id": str(key)}, producer=producer, retry=False, ignore_result=True
-        )
 
 
 def work(key: UUID, *, seconds: float = TURN) -> None:

@@ -12,12 +12,12 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
+from audit import calls
 from audit.access import may_read
 from audit.alone import alone
 from audit.clock import database_time
@@ -33,6 +33,7 @@ from audit.reports.left import left
 from audit.reports.material import Made, Material
 
 TASK = "audit.export"
+call = partial(calls.send, TASK)
 LOCK = 0x4578706F7274  # advisory lock of whoever makes one
 ASKED = ("from", "to", "environment", "framework", "sample")
 UNDONE = "Nothing was exported"
@@ -161,14 +162,6 @@ def hand_out(found: Export, *, by: Actor) -> Iterator[bytes]:
         record("export.taken", of=None, subject="ledger", actor=by, export=str(found.pk), digest=found.digest)
     numbers = found.parts.order_by("number").values_list("number", flat=True)
     return (bytes(found.parts.get(number=number).data) for number in list(numbers))
-
-
-def call(key: UUID) -> None:
-    """Tell the workers; a call that is lost is made up for by the sweep."""
-    with current_app.producer_pool.acquire(block=True, timeout=2) as producer:
-        current_app.send_task(
-            TASK, kwargs={"id": str(key)}, producer=producer, retry=False, ignore_result=True
-        )
 
 
 def work(key: UUID) -> None:

@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from celery import current_app
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from audit import calls
 from audit.alone import alone
 from audit.clock import database_time
 from audit.controls import program
@@ -26,6 +26,7 @@ from audit.models import Checkpoint, ControlTest
 from audit.reports.controls import asked_checkpoint
 
 TASK = "audit.test_controls"
+call = partial(calls.send, TASK)
 LOCK = 0x54657374  # advisory lock of whoever runs them
 SCHEDULE = system("system:schedule")
 DAILY = timedelta(days=1)
@@ -125,14 +126,6 @@ def history(control: str) -> list[Used]:
         )
         for at, found, index in rows.values_list("tested_at", f"found__{control}", "entry__leaf__index")
     ]
-
-
-def call(key: UUID) -> None:
-    """Tell the workers."""
-    with current_app.producer_pool.acquire(block=True, timeout=2) as producer:
-        current_app.send_task(
-            TASK, kwargs={"id": str(key)}, producer=producer, retry=False, ignore_result=True
-        )
 
 
 def sweep() -> list[UUID]:
